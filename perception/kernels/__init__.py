@@ -1,0 +1,34 @@
+"""Numba kernels: the hot loop. Imports numpy and numba only; may be imported by every room.
+
+Shape letters, fixed once for the whole package: N detections, M tracks, K classes, A anchors
+(candidates of a network head), H, W pixels, D state, P polygon points.
+
+A public function is a door: it normalises what it is given (read-only, strided, float64, empty)
+with `door`, allocates the result and calls a private kernel compiled with explicit signatures and
+cache=True. Signatures compile when the module is imported, so importing every module of MODULES is
+what `perception warm` does; from then on the machine's cache answers.
+"""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+MODULES: tuple[str, ...] = ()
+"""Kernel modules in the order they are compiled; a new kernel file is one more row."""
+
+
+def door(values: ArrayLike, dtype: Any, *shape: int) -> NDArray[Any]:
+    """Return `values` C-contiguous, aligned, writable, of `dtype` and of `shape` (-1: any).
+
+    Copies only where it must. An empty input of any shape becomes the empty array of that shape.
+    Raises ValueError where the shape does not fit.
+    """
+    array = np.require(np.asarray(values), dtype, ["C", "A", "W"])
+    if array.size == 0 and 0 not in shape:
+        return np.zeros([0 if n == -1 else n for n in shape], dtype)
+    if array.ndim != len(shape) or any(
+        n not in (-1, m) for n, m in zip(shape, array.shape, strict=True)
+    ):
+        raise ValueError(f"shape {array.shape}, expected {shape} (-1: any)")
+    return array

@@ -1,0 +1,456 @@
+"""THE schema: what processes say to each other, and the bytes it becomes.
+
+One message is one ZeroMQ part: magic, header length, a msgspec header, then NumPy columns. Encoder,
+decoder and checks are derived from the dataclasses below; nothing is mirrored by hand.
+May be imported by every room but kernels, clock and errors; imports only those.
+
+Shape letters: N detections, M tracks, H, W pixels. Boxes are xyxy float32 pixels.
+"""
+
+import math
+import struct
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields, is_dataclass
+from typing import Annotated, Any, Literal, Self, get_type_hints
+
+import msgspec
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from perception import clock
+from perception.errors import MessageError
+
+VERSION = 1
+MAX_ROWS = 10_000
+MAX_MESSAGE_BYTES = 4 << 20
+MAX_HEADER_BYTES = 64 << 10
+GREY_LONG_SIDE = 240
+"""Long side in px of the grey image that travels with detections (camera motion uses it)."""
+
+TENTATIVE, CONFIRMED, LOST, REMOVED = 0, 1, 2, 3
+STATE_NAMES = ("tentative", "confirmed", "lost", "removed")
+
+Name = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
+Natural = Annotated[int, msgspec.Meta(ge=0, le=(1 << 63) - 1)]
+Side = Annotated[int, msgspec.Meta(ge=1, le=65535)]
+Small = Annotated[dict[Name, Natural], msgspec.Meta(max_length=64)]
+Names = Annotated[dict[int, str], msgspec.Meta(max_length=MAX_ROWS)]
+
+_PREFIX = struct.Struct("<4sI")
+_MAGIC = b"prc1"
+
+
+def make_id(epoch: int, n: int) -> int:
+    """Return epoch << 32 | n: an int64 id that no later start of the process gives again."""
+    return epoch << 32 | n
+
+
+def short_id(identifier: int) -> int:
+    """Return the low 32 bits of an id: what displays show."""
+    return identifier & 0xFFFFFFFF
+
+
+def column(dtype: str, *shape: str | int) -> Any:
+    """Declare an array field: dtype string and shape, letters standing for row counts."""
+    return field(metadata={"column": (np.dtype(dtype), shape)})
+
+
+class Stamp(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which frame something belongs to: camera, id and its three times (see clock.py)."""
+
+    camera: Name
+    frame_id: Natural
+    t_media_ns: Annotated[int, msgspec.Meta(ge=-(1 << 62), le=1 << 62)]
+    t_arrival_ns: Natural
+    t_wall_ns: Natural
+
+    @property
+    def age_ms(self) -> float:
+        """Milliseconds since the frame came out of the decoder; this host only."""
+        return (clock.monotonic_ns() - self.t_arrival_ns) / clock.NS_PER_MS
+
+
+@dataclass(slots=True, eq=False)
+class Detections:
+    """What a detector saw in one frame, one row a box, best score first where it came from NMS."""
+
+    boxes: NDArray[np.float32] = column("<f4", "N", 4)
+    scores: NDArray[np.float32] = column("<f4", "N")
+    class_ids: NDArray[np.int32] = column("<i4", "N")
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+    @classmethod
+    def of(cls, boxes: ArrayLike, scores: ArrayLike, class_ids: ArrayLike) -> Self:
+        """Make detections of anything array-like: boxes (N, 4) px, scores (N,), class ids (N,)."""
+        return cls(
+            _own(boxes, np.float32).reshape(-1, 4),
+            _own(scores, np.float32).reshape(-1),
+            _own(class_ids, np.int32).reshape(-1),
+        )
+
+    @classmethod
+    def none(cls) -> Self:
+        """Return zero detections."""
+        return cls.of([], [], [])
+
+
+@dataclass(frozen=True, slots=True)
+class Track:
+    """One object in one frame, as user code and rules see it. Boxes px, velocities px/s."""
+
+    track_id: int
+    box: tuple[float, float, float, float]
+    velocity_px_s: tuple[float, float]
+    growth_px_s: tuple[float, float]
+    class_id: int
+    class_name: str
+    score: float
+    state: str
+    age_s: float
+    unseen_s: float
+
+
+@dataclass(slots=True, eq=False)
+class Tracks:
+    """The objects a tracker holds after one frame, one row a track, by rising track_id.
+
+    rates: centre x, centre y, width, height in px/s. states: TENTATIVE, CONFIRMED, LOST, REMOVED.
+    ages_s: media time since the first detection. unseen_s: media time since the last one.
+    detection_rows: the row of this frame's detections that was matched, or -1.
+    """
+
+    track_ids: NDArray[np.int64] = column("<i8", "M")
+    boxes: NDArray[np.float32] = column("<f4", "M", 4)
+    rates: NDArray[np.float32] = column("<f4", "M", 4)
+    class_ids: NDArray[np.int32] = column("<i4", "M")
+    scores: NDArray[np.float32] = column("<f4", "M")
+    states: NDArray[np.uint8] = column("|u1", "M")
+    ages_s: NDArray[np.float32] = column("<f4", "M")
+    unseen_s: NDArray[np.float32] = column("<f4", "M")
+    detection_rows: NDArray[np.int32] = column("<i4", "M")
+
+    def __len__(self) -> int:
+        return len(self.track_ids)
+
+    @classmethod
+    def none(cls) -> Self:
+        """Return zero tracks."""
+        return cls(*(np.zeros((0, *spec[1:]), dtype) for _, dtype, spec in _table_columns(cls)))
+
+    def rows(self, names: Mapping[int, str] | None = None) -> Iterator[Track]:
+        """Yield one Track a row; `names` gives class names by class id."""
+        names = names or {}
+        for i in range(len(self.track_ids)):
+            class_id = int(self.class_ids[i])
+            x1, y1, x2, y2 = self.boxes[i].tolist()
+            vx, vy, dw, dh = self.rates[i].tolist()
+            yield Track(
+                track_id=int(self.track_ids[i]),
+                box=(x1, y1, x2, y2),
+                velocity_px_s=(vx, vy),
+                growth_px_s=(dw, dh),
+                class_id=class_id,
+                class_name=names.get(class_id, str(class_id)),
+                score=float(self.scores[i]),
+                state=STATE_NAMES[int(self.states[i])],
+                age_s=float(self.ages_s[i]),
+                unseen_s=float(self.unseen_s[i]),
+            )
+
+
+AlertState = Literal["raised", "updated", "cleared"]
+
+
+class Alert(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Something a rule holds to be true, with a life: raised, updated, cleared.
+
+    key: hash of camera, rule, track_id and start t_media: the idempotency key of every delivery.
+    kind: what happened (zone, dwell, line, ...). box: xyxy px at the last update.
+    details: what the rule says of it (zone, direction, seconds, count, ...), JSON values only.
+    """
+
+    key: Name
+    camera: Name
+    rule: Name
+    kind: Name
+    state: AlertState
+    track_id: int
+    class_name: str
+    score: float
+    box: tuple[float, float, float, float]
+    frame_id: int
+    start_t_media_ns: int
+    t_media_ns: int
+    start_t_wall_ns: int
+    t_wall_ns: int
+    details: dict[str, str | int | float | bool | None] = {}
+    snapshot: str | None = None
+    picture_offset_ms: float | None = None
+
+
+@dataclass(slots=True, eq=False, kw_only=True)
+class FrameMessage:
+    """A frame stands in shared memory: `ring` file, slot and the slot's generation."""
+
+    stamp: Stamp
+    ring: Name
+    slot: Natural
+    generation: Natural
+    width: Side
+    height: Side
+
+
+@dataclass(slots=True, eq=False, kw_only=True)
+class DetectionMessage:
+    """Detections of one frame, sent also when there are none: trackers must age.
+
+    names: class names by id, for the classes in this message. dropped: frames not detected since
+    the last message, by cause. grey: uint8 (H, W), long side GREY_LONG_SIDE, of the whole frame.
+    """
+
+    stamp: Stamp
+    width: Side
+    height: Side
+    names: Names
+    dropped: Small
+    t_taken_ns: Natural
+    t_detected_ns: Natural
+    inference_ns: Natural
+    detections: Detections
+    grey: NDArray[np.uint8] = column("|u1", "H", "W")
+
+
+@dataclass(slots=True, eq=False, kw_only=True)
+class TrackMessage:
+    """Tracks after one frame. warp: camera motion since the last frame, affine px (identity: still).
+
+    dropped: frames without detections since the last message, by cause.
+    """
+
+    stamp: Stamp
+    width: Side
+    height: Side
+    names: Names
+    dropped: Small
+    t_detected_ns: Natural
+    t_tracked_ns: Natural
+    tracks: Tracks
+    warp: NDArray[np.float32] = column("<f4", 2, 3)
+
+    @property
+    def age_ms(self) -> float:
+        """Milliseconds since the frame came out of the decoder."""
+        return self.stamp.age_ms
+
+    def __iter__(self) -> Iterator[Track]:
+        return self.tracks.rows(self.names)
+
+
+@dataclass(slots=True, eq=False, kw_only=True)
+class AlertMessage:
+    """An alert changed its state while the frame of `stamp` was dealt with."""
+
+    stamp: Stamp
+    t_alerted_ns: Natural
+    alert: Alert
+
+
+@dataclass(slots=True, eq=False, kw_only=True)
+class HealthMessage:
+    """What a process says of itself. turns: turns of its work loop, which the supervisor watches.
+
+    counters only rise within one epoch. latencies: sparse histograms of metrics.Histogram.
+    """
+
+    process: Name
+    pid: Natural
+    epoch: Natural
+    state: Literal["starting", "ready", "stopping"]
+    turns: Natural
+    t_monotonic_ns: Natural
+    note: Annotated[str, msgspec.Meta(max_length=500)]
+    cpu_s: float
+    rss_bytes: Natural
+    counters: Annotated[dict[Name, Natural], msgspec.Meta(max_length=1000)]
+    gauges: Annotated[dict[Name, float], msgspec.Meta(max_length=1000)]
+    latencies: Annotated[dict[Name, dict[int, Natural]], msgspec.Meta(max_length=200)]
+
+
+@dataclass(slots=True, eq=False, kw_only=True)
+class CatchUpRequest:
+    """Ask tracking for the messages of a camera after a frame, which it keeps for 30 s."""
+
+    camera: Name
+    after_frame_id: Annotated[int, msgspec.Meta(ge=-1, le=(1 << 63) - 1)]
+
+
+@dataclass(slots=True, eq=False, kw_only=True)
+class CatchUpEnd:
+    """Ends the track messages that answer a CatchUpRequest."""
+
+    camera: Name
+    sent: Natural
+
+
+Message = (
+    FrameMessage
+    | DetectionMessage
+    | TrackMessage
+    | AlertMessage
+    | HealthMessage
+    | CatchUpRequest
+    | CatchUpEnd
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """How one kind of message travels: newest only or a bounded queue; and is it recorded."""
+
+    name: str
+    message: type[Any]
+    delivery: Literal["newest", "queue"]
+    bound: int
+    recorded: bool
+
+
+TOPICS = {
+    topic.name: topic
+    for topic in (
+        Topic("frames", FrameMessage, "newest", 1, False),
+        Topic("detections", DetectionMessage, "queue", 256, True),
+        Topic("tracks", TrackMessage, "queue", 1024, True),
+        Topic("alerts", AlertMessage, "queue", 1024, True),
+        Topic("health", HealthMessage, "queue", 64, True),
+        Topic("catchup", CatchUpRequest, "queue", 64, False),
+        Topic("caughtup", CatchUpEnd, "queue", 64, False),
+    )
+}
+_TOPIC_OF = {topic.message: topic.name for topic in TOPICS.values()}
+
+
+def _own(values: ArrayLike, dtype: Any) -> NDArray[Any]:
+    return np.require(np.asarray(values, dtype), requirements=["C", "W", "O"])
+
+
+def _table_columns(cls: Any) -> list[tuple[str, np.dtype[Any], tuple[str | int, ...]]]:
+    return [(f.name, *f.metadata["column"]) for f in fields(cls) if "column" in f.metadata]
+
+
+class _Codec:
+    """Encoder and decoder of one message class, derived from its fields once at import."""
+
+    def __init__(self, topic: Topic) -> None:
+        self.cls: Any = topic.message
+        hints = get_type_hints(self.cls, include_extras=True)
+        self.header_names: list[str] = []
+        self.tables: dict[str, Any] = {}
+        self.columns: list[tuple[str | None, str, np.dtype[Any], tuple[str | int, ...]]] = []
+        for f in fields(self.cls):
+            if "column" in f.metadata:
+                self.columns.append((None, f.name, *f.metadata["column"]))
+            elif is_dataclass(hints[f.name]):
+                self.tables[f.name] = hints[f.name]
+                self.columns += [(f.name, *c) for c in _table_columns(hints[f.name])]
+            else:
+                self.header_names.append(f.name)
+        self.header: Any = msgspec.defstruct(
+            f"{self.cls.__name__}Header",
+            [(n, hints[n]) for n in self.header_names] + [("shapes", list[list[Natural]])],
+            tag_field="topic",
+            tag=topic.name,
+            frozen=True,
+            kw_only=True,
+            forbid_unknown_fields=True,
+        )
+
+    def encode(self, message: Any) -> bytes:
+        blobs: list[bytes] = []
+        shapes: list[list[int]] = []
+        for table, name, dtype, spec in self.columns:
+            array = getattr(getattr(message, table) if table else message, name)
+            array = np.ascontiguousarray(array, dtype)
+            if array.ndim != len(spec):
+                raise MessageError("shape", f"{name} has shape {array.shape}, expected {spec}")
+            blobs.append(array.tobytes())
+            shapes.append(list(array.shape))
+        header = _encoder.encode(
+            self.header(**{n: getattr(message, n) for n in self.header_names}, shapes=shapes)
+        )
+        return b"".join((_PREFIX.pack(_MAGIC, len(header)), header, *blobs))
+
+    def decode(self, header: Any, blob: memoryview) -> Any:
+        if len(header.shapes) != len(self.columns):
+            raise MessageError("shape", f"{len(header.shapes)} columns of {len(self.columns)}")
+        arrays: dict[str | None, dict[str, NDArray[Any]]] = {}
+        rows: dict[str, int] = {}
+        offset = 0
+        for (table, name, dtype, spec), shape in zip(self.columns, header.shapes, strict=True):
+            _check_shape(name, spec, shape, rows)
+            size = math.prod(shape) * dtype.itemsize
+            if offset + size > len(blob):
+                raise MessageError("size", f"{name} needs {size} bytes, {len(blob) - offset} left")
+            part = np.frombuffer(blob[offset : offset + size], dtype).reshape(shape).copy()
+            if dtype.kind == "f" and not np.isfinite(part).all():
+                raise MessageError("not_finite", f"{name} has NaN or infinity")
+            arrays.setdefault(table, {})[name] = part
+            offset += size
+        if offset != len(blob):
+            raise MessageError("size", f"{len(blob) - offset} bytes too many")
+        values: dict[str, Any] = {n: getattr(header, n) for n in self.header_names}
+        for table, cls in self.tables.items():
+            values[table] = cls(**arrays.get(table, {}))
+        return self.cls(**values, **arrays.get(None, {}))
+
+
+def _check_shape(
+    name: str, spec: tuple[str | int, ...], shape: list[int], rows: dict[str, int]
+) -> None:
+    if len(shape) != len(spec):
+        raise MessageError("shape", f"{name} has {len(shape)} dimensions, expected {len(spec)}")
+    for letter, size in zip(spec, shape, strict=True):
+        expected = rows.setdefault(letter, size) if isinstance(letter, str) else letter
+        if size != expected or size > MAX_ROWS:
+            raise MessageError("shape", f"{name} has shape {shape}, expected {spec}, {rows}")
+
+
+_encoder = msgspec.msgpack.Encoder()
+_CODECS = {name: _Codec(topic) for name, topic in TOPICS.items()}
+_HEADER_UNION: Any = None
+for _codec in _CODECS.values():
+    _HEADER_UNION = _codec.header if _HEADER_UNION is None else _HEADER_UNION | _codec.header
+_decoder = msgspec.msgpack.Decoder(_HEADER_UNION)
+
+
+def encode(message: Message) -> bytes:
+    """Return the bytes of a message: one ZeroMQ part.
+
+    Raises MessageError("shape") where an array has the wrong number of dimensions.
+    """
+    return _CODECS[_TOPIC_OF[type(message)]].encode(message)
+
+
+def decode(data: bytes | memoryview, topic: str | None = None) -> Any:
+    """Return the message in `data`, its arrays C-contiguous, writable and finite.
+
+    topic: what the socket carries; another one is refused. Raises MessageError whose `reason` is
+    size, magic, header, topic, shape or not_finite; never anything else, whatever the bytes.
+    """
+    view = memoryview(data)
+    if not _PREFIX.size <= len(view) <= MAX_MESSAGE_BYTES:
+        raise MessageError("size", f"{len(view)} bytes")
+    magic, length = _PREFIX.unpack_from(view)
+    if magic != _MAGIC:
+        raise MessageError("magic", f"starts with {bytes(magic)!r}, expected {_MAGIC!r}")
+    if length > min(MAX_HEADER_BYTES, len(view) - _PREFIX.size):
+        raise MessageError("size", f"header of {length} bytes in {len(view)}")
+    try:
+        header = _decoder.decode(view[_PREFIX.size : _PREFIX.size + length])
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
+        raise MessageError("header", str(error)) from None
+    name = type(header).__struct_config__.tag
+    if topic is not None and name != topic:
+        raise MessageError("topic", f"{name} on a socket for {topic}")
+    return _CODECS[name].decode(header, view[_PREFIX.size + length :])

@@ -1,0 +1,81 @@
+"""Where frames come from. A source is a plain object: no socket of the line, no process.
+
+To add one: a file with a class that fits Source, one row in SOURCES. Imports transport and below.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel
+
+from perception.extensions import load
+
+Image = NDArray[np.uint8]
+Allocate = Callable[[int, int], Image]
+"""Given height and width, return a C-contiguous writable uint8 (H, W, 3) to write the frame into."""
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """image: uint8 (H, W, 3) BGR. t_media_ns: the source's timeline. t_arrival_ns: monotonic."""
+
+    image: Image
+    t_media_ns: int
+    t_arrival_ns: int
+
+
+class Source(Protocol):
+    """A camera, file or stream.
+
+    live: frames come when they come (a camera); otherwise as fast as they are read (a file).
+    fps: frames a second as far as is known, else None. counters: repaired or refused things by
+    name, rising only.
+    """
+
+    Options: type[BaseModel]
+    live: bool
+    fps: float | None
+    counters: dict[str, int]
+
+    def __init__(self, options: Any, *, camera: str, run_dir: Path | None = None) -> None: ...
+
+    def open(self) -> None:
+        """Open it; returns within its own deadline. Raises SourceError, or SourceLost to retry."""
+        ...
+
+    def read(self, allocate: Allocate) -> Frame | None:
+        """Return the next frame, or None where none came within 0.5 s (call again).
+
+        The frame's image is the array that `allocate` returned for its size. Raises SourceEnded
+        when no more will come, SourceLost when the connection is gone (close, back off, open).
+        """
+        ...
+
+    def close(self) -> None:
+        """Give everything back; safe to call twice and on a source never opened."""
+        ...
+
+
+SOURCES = {
+    "video": "perception.sources.video:VideoSource",
+    "rtsp": "perception.sources.stream:RtspSource",
+    "mpegts": "perception.sources.stream:MpegTsSource",
+    "webcam": "perception.sources.webcam:WebcamSource",
+    "images": "perception.sources.images:ImagesSource",
+    "push": "perception.sources.push:PushSource",
+    "synthetic": "perception.sources.synthetic:SyntheticSource",
+}
+
+
+def source_class(name: str) -> Any:
+    """Return the class of a source type; ConfigError with the nearest name where there is none."""
+    return load(SOURCES, "perception.sources", name)
+
+
+def allocate_new(height: int, width: int) -> Image:
+    """Return a new image: the Allocate for readers without a ring."""
+    return np.empty((height, width, 3), np.uint8)
