@@ -7,7 +7,9 @@ May be imported by every room but kernels, clock and errors; imports only those.
 Shape letters: N detections, M tracks, H, W pixels. Boxes are xyxy float32 pixels.
 """
 
+import functools
 import math
+import operator
 import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
@@ -137,7 +139,11 @@ class Tracks:
     @classmethod
     def none(cls) -> Self:
         """Return zero tracks."""
-        return cls(*(np.zeros((0, *spec[1:]), dtype) for _, dtype, spec in _table_columns(cls)))
+        empty: list[Any] = [
+            np.zeros([0 if isinstance(side, str) else side for side in spec], dtype)
+            for _, dtype, spec in _table_columns(cls)
+        ]
+        return cls(*empty)
 
     def rows(self, names: Mapping[int, str] | None = None) -> Iterator[Track]:
         """Yield one Track a row; `names` gives class names by class id."""
@@ -418,10 +424,9 @@ def _check_shape(
 
 _encoder = msgspec.msgpack.Encoder()
 _CODECS = {name: _Codec(topic) for name, topic in TOPICS.items()}
-_HEADER_UNION: Any = None
-for _codec in _CODECS.values():
-    _HEADER_UNION = _codec.header if _HEADER_UNION is None else _HEADER_UNION | _codec.header
-_decoder = msgspec.msgpack.Decoder(_HEADER_UNION)
+_decoder: Any = msgspec.msgpack.Decoder(
+    functools.reduce(operator.or_, (codec.header for codec in _CODECS.values()))
+)
 
 
 def encode(message: Message) -> bytes:

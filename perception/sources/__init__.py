@@ -16,7 +16,7 @@ from perception.extensions import load
 
 Image = NDArray[np.uint8]
 Allocate = Callable[[int, int], Image]
-"""Given height and width, return a C-contiguous writable uint8 (H, W, 3) to write the frame into."""
+"""Given height and width, return a C-contiguous writable uint8 (H, W, 3) to write into."""
 
 
 @dataclass(frozen=True, slots=True)
