@@ -1,0 +1,227 @@
+"""Frames in shared memory: one writer, any number of late or lost readers, never a mixed picture.
+
+A ring is a file of its own in /dev/shm (0600, prefix `perception-`), locked by its writer for as
+long as it lives; `sweep` removes those whose writer is gone. `multiprocessing.shared_memory` is not
+used: before Python 3.13 it deletes a segment when any program that attached to it exits.
+Each slot has a generation, odd while it is written; a reader checks it before and after use.
+Verified for the memory order of x86-64 only. May be imported by stages and processes.
+"""
+
+import contextlib
+import fcntl
+import mmap
+import os
+import re
+import struct
+import time
+from collections import OrderedDict
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from perception.errors import RingError, SlotOverwritten
+
+SHM_DIR = Path("/dev/shm")
+PREFIX = "perception-"
+MAX_SIDE = 16384
+MAX_SLOTS = 4096
+_NAME = re.compile(r"perception-[A-Za-z0-9_-]{1,150}\.[0-9]{1,9}")
+_HEADER = struct.Struct("<8sIIQ")
+_MAGIC = b"prcring1"
+_LINE = 64
+_PAGE = 4096
+_OPEN_MAPS = 4
+_UNLOCKED_GRACE_S = 10.0
+
+
+def _pages(size: int) -> int:
+    return -(-size // _PAGE) * _PAGE
+
+
+def _layout(slots: int, slot_bytes: int) -> tuple[int, int]:
+    """Return where pixels start and the size of the whole file, bytes."""
+    start = _pages(_LINE * (1 + slots))
+    return start, start + slots * slot_bytes
+
+
+def bytes_needed(slots: int, height: int, width: int) -> int:
+    """Return bytes of shared memory that a ring of `slots` BGR frames takes."""
+    return _layout(slots, _pages(height * width * 3))[1]
+
+
+def free_bytes() -> int:
+    """Return bytes of shared memory that are free on this host."""
+    status = os.statvfs(SHM_DIR)
+    return status.f_bavail * status.f_frsize
+
+
+class _Map:
+    """A mapped ring: one generation a slot, and the slots' pixels."""
+
+    def __init__(self, fd: int, slots: int, slot_bytes: int, *, write: bool) -> None:
+        self.slots, self.slot_bytes = slots, slot_bytes
+        self.start, size = _layout(slots, slot_bytes)
+        prot = mmap.PROT_READ | (mmap.PROT_WRITE if write else 0)
+        self.memory = mmap.mmap(fd, size, mmap.MAP_SHARED | mmap.MAP_POPULATE, prot)
+        words = np.frombuffer(self.memory, np.uint64, slots * _LINE // 8, _LINE)
+        self.generations: NDArray[np.uint64] = words[:: _LINE // 8]
+
+    def image(self, slot: int, height: int, width: int) -> NDArray[np.uint8]:
+        at = self.start + slot * self.slot_bytes
+        return np.frombuffer(self.memory, np.uint8, height * width * 3, at).reshape(
+            height, width, 3
+        )
+
+
+class RingWriter:
+    """Writes frames into slots in turn. One per camera process.
+
+    name: what the files are called after the prefix (run and camera). slots: depth. The file is
+    made at the first frame and made anew, under another number, when a larger frame comes.
+    Raises RingError where shared memory is too small, with the number needed.
+    """
+
+    def __init__(self, name: str, slots: int) -> None:
+        if not 2 <= slots <= MAX_SLOTS:
+            raise RingError(f"a ring of {slots} slots: expected 2 to {MAX_SLOTS}")
+        self._base, self._slots = f"{PREFIX}{name}", slots
+        self._number = 0
+        self._map: _Map | None = None
+        self._fd = -1
+        self._slot = -1
+        self.name = ""
+
+    def begin(self, height: int, width: int) -> NDArray[np.uint8]:
+        """Return the next slot as uint8 (H, W, 3) to write a frame into, then `commit`."""
+        if not (0 < height <= MAX_SIDE and 0 < width <= MAX_SIDE):
+            raise RingError(f"a frame of {width}x{height}: expected sides of 1 to {MAX_SIDE} px")
+        if self._map is None or height * width * 3 > self._map.slot_bytes:
+            self._create(_pages(height * width * 3))
+        assert self._map is not None
+        if self._slot < 0 or not int(self._map.generations[self._slot]) & 1:
+            self._slot = (self._slot + 1) % self._slots
+            self._map.generations[self._slot] += np.uint64(1)
+        return self._map.image(self._slot, height, width)
+
+    def commit(self) -> tuple[str, int, int]:
+        """Publish the slot of the last `begin`; return ring name, slot and generation."""
+        assert self._map is not None, "commit without begin"
+        self._map.generations[self._slot] += np.uint64(1)
+        return self.name, self._slot, int(self._map.generations[self._slot])
+
+    def close(self) -> None:
+        """Remove the ring; readers that still map it keep what they see."""
+        if self._fd >= 0:
+            with contextlib.suppress(FileNotFoundError):
+                (SHM_DIR / self.name).unlink()
+            os.close(self._fd)
+        self._map, self._fd, self._slot = None, -1, -1
+
+    def _create(self, slot_bytes: int) -> None:
+        self.close()
+        self._number += 1
+        size = _layout(self._slots, slot_bytes)[1]
+        name = f"{self._base}.{self._number}"
+        path = SHM_DIR / name
+        try:
+            fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+        except OSError as error:
+            raise RingError(f"cannot make {path}: {error.strerror}") from None
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            os.posix_fallocate(fd, 0, size)
+            os.pwrite(fd, _HEADER.pack(_MAGIC, self._slots, 0, slot_bytes), 0)
+            self._map = _Map(fd, self._slots, slot_bytes, write=True)
+        except OSError as error:
+            free = free_bytes()
+            path.unlink()
+            os.close(fd)
+            raise RingError(
+                f"{self._slots} frames need {size / 1e6:.0f} MB of {SHM_DIR}, {free / 1e6:.0f} MB "
+                f"are free ({error.strerror}): enlarge it (docker: --shm-size) or lower `keep_s`"
+            ) from None
+        self._fd, self.name = fd, name
+
+
+class RingReader:
+    """Reads frames that descriptors point to; keeps the last few rings mapped."""
+
+    def __init__(self) -> None:
+        self._maps: OrderedDict[str, _Map] = OrderedDict()
+
+    def image(
+        self, name: str, slot: int, generation: int, height: int, width: int
+    ) -> NDArray[np.uint8]:
+        """Return the frame in place: uint8 (H, W, 3), read-only, yours until overwritten.
+
+        Call `check` after the last use and throw away what was made of it where that raises.
+        Raises SlotOverwritten where it is gone already, RingError where the descriptor lies.
+        """
+        ring = self._mapped(name)
+        if slot >= ring.slots or not 0 < height * width * 3 <= ring.slot_bytes:
+            raise RingError(f"{name} has no slot {slot} for a frame of {width}x{height}")
+        if generation & 1 or int(ring.generations[slot]) != generation:
+            raise SlotOverwritten(f"slot {slot} of {name} was overwritten")
+        return ring.image(slot, height, width)
+
+    def check(self, name: str, slot: int, generation: int) -> None:
+        """Raise SlotOverwritten where the slot was written since `image`."""
+        if int(self._mapped(name).generations[slot]) != generation:
+            raise SlotOverwritten(f"slot {slot} of {name} was overwritten while it was read")
+
+    def _mapped(self, name: str) -> _Map:
+        ring = self._maps.get(name)
+        if ring is None:
+            ring = self._maps[name] = _open(name)
+            if len(self._maps) > _OPEN_MAPS:
+                self._maps.popitem(last=False)
+        else:
+            self._maps.move_to_end(name)
+        return ring
+
+
+def _open(name: str) -> _Map:
+    if not _NAME.fullmatch(name):
+        raise RingError(f"{name!r} is not the name of a ring")
+    try:
+        fd = os.open(SHM_DIR / name, os.O_RDONLY | os.O_NOFOLLOW)
+    except FileNotFoundError:
+        raise SlotOverwritten(f"ring {name} is gone") from None
+    except OSError as error:
+        raise RingError(f"cannot open ring {name}: {error.strerror}") from None
+    try:
+        head = os.pread(fd, _HEADER.size, 0)
+        size = os.fstat(fd).st_size
+        if len(head) != _HEADER.size:
+            raise RingError(f"{name} is too short for a ring")
+        magic, slots, _, slot_bytes = _HEADER.unpack(head)
+        if magic != _MAGIC or not 2 <= slots <= MAX_SLOTS or _layout(slots, slot_bytes)[1] != size:
+            raise RingError(f"{name} is not a ring of this version")
+        return _Map(fd, slots, slot_bytes, write=False)
+    finally:
+        os.close(fd)
+
+
+def sweep() -> list[str]:
+    """Remove rings of this user whose writer is gone; return their names.
+
+    A writer holds a lock on its ring, in whatever container it runs, so what cannot be locked
+    lives. A file younger than 10 s may be one that its writer is about to lock.
+    """
+    removed: list[str] = []
+    for path in SHM_DIR.glob(f"{PREFIX}*"):
+        with contextlib.suppress(OSError):
+            fd = os.open(path, os.O_RDWR | os.O_NOFOLLOW)
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                status = os.fstat(fd)
+                if status.st_uid != os.getuid():
+                    continue
+                if status.st_size == 0 and time.time() - status.st_mtime < _UNLOCKED_GRACE_S:
+                    continue
+                path.unlink()
+                removed.append(path.name)
+            finally:
+                os.close(fd)
+    return removed

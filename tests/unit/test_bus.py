@@ -1,0 +1,160 @@
+import os
+import threading
+
+import pytest
+import zmq
+
+from perception import messages as m
+from perception.errors import ConfigError
+from perception.transport import bus
+
+
+def stamp(n, camera="front"):
+    return m.Stamp(camera=camera, frame_id=n, t_media_ns=n, t_arrival_ns=n, t_wall_ns=n)
+
+
+def frame(n, camera="front"):
+    return m.FrameMessage(
+        stamp=stamp(n, camera), ring="perception-x.1", slot=0, generation=2, width=4, height=4
+    )
+
+
+def alert_free_tracks(n):
+    import numpy as np
+
+    return m.TrackMessage(
+        stamp=stamp(n), width=4, height=4, names={}, dropped={}, t_detected_ns=0, t_tracked_ns=0,
+        tracks=m.Tracks.none(), warp=np.eye(2, 3, dtype=np.float32),
+    )  # fmt: skip
+
+
+def wait_for(inbox, publisher, message):
+    """Send until the connection stands, so that nothing after is lost; drain the rest."""
+    for _ in range(200):
+        publisher.send(message)
+        if list(inbox.poll(20)):
+            break
+    else:
+        pytest.fail("never connected")
+    while list(inbox.poll(50)):
+        pass
+
+
+def test_frames_are_newest_only(tmp_path):
+    publisher, inbox = bus.Publisher(tmp_path, "frames", "a"), bus.Inbox(tmp_path, "frames", ["a"])
+    wait_for(inbox, publisher, frame(0))
+    for n in range(1, 101):
+        publisher.send(frame(n))
+    received = []
+    while got := list(inbox.poll(100)):
+        received += [message.stamp.frame_id for message in got]
+    assert received[-1] == 100
+    assert len(received) < 20
+    publisher.close()
+    inbox.close()
+
+
+def test_tracks_are_a_queue(tmp_path):
+    publisher, inbox = bus.Publisher(tmp_path, "tracks", "a"), bus.Inbox(tmp_path, "tracks", ["a"])
+    wait_for(inbox, publisher, alert_free_tracks(0))
+    for n in range(1, 101):
+        publisher.send(alert_free_tracks(n))
+    received = []
+    while got := list(inbox.poll(200)):
+        received += [message.stamp.frame_id for message in got]
+    assert received == list(range(1, 101))
+    publisher.close()
+    inbox.close()
+
+
+def test_no_camera_starves(tmp_path):
+    names = ["a", "b", "c"]
+    publishers = {n: bus.Publisher(tmp_path, "frames", n) for n in names}
+    inbox = bus.Inbox(tmp_path, "frames", names)
+    for name in names:
+        wait_for(inbox, publishers[name], frame(0, name))
+    seen = {name: 0 for name in names}
+    for n in range(1, 20):
+        for name in names:
+            publishers[name].send(frame(n, name))
+        for message in inbox.poll(200):
+            seen[message.stamp.camera] += 1
+    assert min(seen.values()) > 0
+    for publisher in publishers.values():
+        publisher.close()
+    inbox.close()
+
+
+def test_what_is_no_message_is_dropped_and_counted(tmp_path):
+    context = zmq.Context()
+    raw = context.socket(zmq.PUB)
+    raw.linger = 0
+    raw.bind(bus.endpoint(tmp_path, "tracks", "a"))
+    inbox = bus.Inbox(tmp_path, "tracks", ["a"])
+    good = m.encode(alert_free_tracks(5))
+    hostile = [
+        [b""], [b"x"], [os.urandom(4000)], [good[:-1]], [good + b"z"],
+        [m.encode(frame(1))], [good, good], [good] + [b""] * 50, [b"prc1" + b"\xff" * 60],
+    ]  # fmt: skip
+    try:
+        for _ in range(200):
+            raw.send(good)
+            if list(inbox.poll(20)):
+                break
+        for parts in hostile:
+            raw.send_multipart(parts)
+        raw.send(good)
+        received = []
+        for _ in range(100):
+            received += list(inbox.poll(50))
+            if sum(inbox.rejected.values()) == len(hostile) and received:
+                break
+        assert sum(inbox.rejected.values()) == len(hostile)
+        assert inbox.rejected["parts"] == 2
+        assert all(message.stamp.frame_id == 5 for message in received)
+    finally:
+        raw.close()
+        context.term()
+        inbox.close()
+
+
+def test_catch_up_returns_what_was_kept(tmp_path):
+    server = bus.CatchUpServer(tmp_path)
+    kept = [alert_free_tracks(n) for n in range(10)]
+    stop = threading.Event()
+
+    def serve():
+        while not stop.wait(0.01):
+            for who, request in server.requests():
+                newer = [t for t in kept if t.stamp.frame_id > request.after_frame_id]
+                server.answer(who, request.camera, newer)
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    try:
+        got = [t.stamp.frame_id for t in bus.catch_up(tmp_path, "front", 6)]
+        assert got == [7, 8, 9]
+    finally:
+        stop.set()
+        thread.join()
+        server.close()
+
+
+def test_catch_up_without_a_tracker_ends_by_itself(tmp_path):
+    assert list(bus.catch_up(tmp_path, "front", 0, timeout_s=0.2)) == []
+
+
+def test_a_path_too_long_for_a_socket_is_refused(tmp_path):
+    with pytest.raises(ConfigError, match="107 bytes"):
+        bus.endpoint(tmp_path / ("x" * 120), "tracks", "a")
+
+
+def test_push_reaches_the_puller_and_says_when_nobody_takes(tmp_path):
+    pusher = bus.Pusher(tmp_path, "a")
+    assert not pusher.send(frame(1), timeout_s=0.1)
+    puller = bus.Puller(tmp_path, "a")
+    assert pusher.send(frame(2), timeout_s=5)
+    assert puller.receive(2000).stamp.frame_id == 2
+    assert puller.receive(10) is None
+    pusher.close()
+    puller.close()

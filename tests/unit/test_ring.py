@@ -1,0 +1,161 @@
+import os
+import signal
+import subprocess
+import sys
+import uuid
+
+import numpy as np
+import pytest
+
+from perception.errors import RingError, SlotOverwritten
+from perception.transport import ring
+
+
+@pytest.fixture
+def writer():
+    made = ring.RingWriter(f"test-{uuid.uuid4().hex[:8]}", 3)
+    yield made
+    made.close()
+
+
+def write(writer, value, height=4, width=6):
+    writer.begin(height, width)[:] = value
+    return writer.commit()
+
+
+def test_reader_sees_what_was_written(writer):
+    reader = ring.RingReader()
+    for value in range(10):
+        name, slot, generation = write(writer, value)
+        image = reader.image(name, slot, generation, 4, 6)
+        reader.check(name, slot, generation)
+        assert image.shape == (4, 6, 3)
+        assert (image == value).all()
+        assert not image.flags.writeable
+
+
+def test_overwritten_slot_is_noticed_before_and_after_use(writer):
+    reader = ring.RingReader()
+    first = write(writer, 1)
+    reader.image(*first, 4, 6)
+    for value in (2, 3, 4):
+        write(writer, value)
+    with pytest.raises(SlotOverwritten):
+        reader.check(*first)
+    with pytest.raises(SlotOverwritten):
+        reader.image(*first, 4, 6)
+
+
+def test_slot_that_is_being_written_is_refused(writer):
+    reader = ring.RingReader()
+    first = write(writer, 1)
+    write(writer, 2)
+    write(writer, 3)
+    writer.begin(4, 6)[:] = 9
+    with pytest.raises(SlotOverwritten):
+        reader.check(*first)
+
+
+def test_begin_twice_writes_the_same_slot(writer):
+    writer.begin(4, 6)[:] = 1
+    writer.begin(4, 6)[:] = 2
+    name, slot, generation = writer.commit()
+    assert (ring.RingReader().image(name, slot, generation, 4, 6) == 2).all()
+
+
+def test_larger_frame_makes_a_new_ring_and_old_views_stay(writer):
+    reader = ring.RingReader()
+    first = write(writer, 7)
+    old = reader.image(*first, 4, 6)
+    second = write(writer, 8, 100, 100)
+    assert second[0] != first[0]
+    assert (reader.image(*second, 100, 100) == 8).all()
+    assert (old == 7).all()
+    assert not (ring.SHM_DIR / first[0]).exists()
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["../etc/passwd", "perception-a/../b.1", "perception-x", "other-x.1", "", "perception-.1"],
+)
+def test_lying_names_are_refused(name):
+    with pytest.raises(RingError):
+        ring.RingReader().image(name, 0, 2, 4, 6)
+
+
+def test_lying_descriptors_are_refused(writer):
+    reader = ring.RingReader()
+    name, slot, generation = write(writer, 1)
+    for bad in ((3, 4, 6), (slot, 5000, 5000), (slot, 0, 6)):
+        with pytest.raises(RingError):
+            reader.image(name, bad[0], generation, bad[1], bad[2])
+
+
+def test_a_file_that_is_no_ring_is_refused():
+    path = ring.SHM_DIR / f"perception-test-{uuid.uuid4().hex[:8]}.1"
+    path.write_bytes(os.urandom(9000))
+    try:
+        with pytest.raises(RingError, match="not a ring"):
+            ring.RingReader().image(path.name, 0, 2, 4, 6)
+    finally:
+        path.unlink()
+
+
+def test_too_little_shared_memory_is_refused_with_the_number():
+    many = ring.RingWriter(f"test-{uuid.uuid4().hex[:8]}", 4096)
+    with pytest.raises(RingError, match=r"need \d+ MB .* MB are free"):
+        many.begin(16384, 16384)
+    assert not list(ring.SHM_DIR.glob(f"{many._base}*"))
+
+
+def test_sweep_takes_rings_of_the_dead_and_leaves_the_living(writer):
+    name = write(writer, 1)[0]
+    code = (
+        "import sys, time; from perception.transport.ring import RingWriter\n"
+        "w = RingWriter(sys.argv[1], 2); w.begin(4, 4)[:] = 1; print(w.commit()[0], flush=True)\n"
+        "time.sleep(60)"
+    )
+    dead = subprocess.Popen(
+        [sys.executable, "-c", code, f"test-{uuid.uuid4().hex[:8]}"], stdout=subprocess.PIPE
+    )
+    with dead:
+        orphan = dead.stdout.readline().decode().strip()
+        assert orphan not in ring.sweep()
+        dead.send_signal(signal.SIGKILL)
+        dead.wait()
+    assert orphan in ring.sweep()
+    assert (ring.SHM_DIR / name).exists()
+
+
+def test_bytes_needed_is_the_size_of_the_file(writer):
+    name = write(writer, 1, 480, 640)[0]
+    assert (ring.SHM_DIR / name).stat().st_size == ring.bytes_needed(3, 480, 640)
+
+
+def test_reader_in_another_process_never_sees_a_mixed_picture(writer):
+    """A writer laps a slow reader; whatever passes `check` is of one frame."""
+    code = (
+        "import sys, time; from perception.transport.ring import RingWriter\n"
+        "w = RingWriter(sys.argv[1], 2); t = time.monotonic() + 1.5; n = 0\n"
+        "while time.monotonic() < t:\n"
+        "    n += 1; w.begin(200, 300)[:] = n % 251; print(*w.commit(), n % 251, flush=True)\n"
+        "w.close()"
+    )
+    reader, good, lost = ring.RingReader(), 0, 0
+    with subprocess.Popen(
+        [sys.executable, "-c", code, f"test-{uuid.uuid4().hex[:8]}"],
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        for line in process.stdout:
+            name, slot, generation, value = line.split()
+            try:
+                copy = reader.image(name, int(slot), int(generation), 200, 300).copy()
+                reader.check(name, int(slot), int(generation))
+            except SlotOverwritten:
+                lost += 1
+                continue
+            assert np.unique(copy).tolist() == [int(value)]
+            good += 1
+    assert good + lost > 50
+    assert lost > 0
