@@ -1,0 +1,279 @@
+"""A launch file: YAML text -> checked models, every complaint with file, line and key.
+
+Stages own their options (a class's `Options`), so a stage's part of the file is kept here as a
+plain mapping and validated by plan.py with `Document.validate`. Imports errors, extensions.
+"""
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from perception.errors import ConfigError
+from perception.extensions import unknown
+
+MAX_FILE_BYTES = 1 << 20
+MAX_DEPTH = 32
+NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,39}$"
+_ENV = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+
+Path_ = tuple[str | int, ...]
+Model = TypeVar("Model", bound=BaseModel)
+Name = Annotated[str, Field(pattern=NAME_PATTERN)]
+Options = dict[str, Any]
+
+
+class _Base(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Detect(_Base):
+    """What is detected in a camera's frames, by which detector and how often."""
+
+    detector: Name = "default"
+    rate_hz: Annotated[float, Field(gt=0, le=1000)] | None = Field(
+        default=None,
+        description="at most so many frames a second are detected; the tracker bridges",
+    )
+
+
+class Camera(_Base):
+    """One camera: where its frames come from and what is to be noticed in them."""
+
+    source: str | int | Options = Field(
+        description="path, asset:NAME, rtsp://, tcp://, http://, index, folder, push, or a mapping"
+    )
+    detect: Detect = Detect()
+    objects: list[str] | None = Field(
+        default=None, description="classes to keep; all where not given"
+    )
+    zones: dict[Name, Any] = Field(
+        default={}, description="name -> polygon, points as fractions of 0..1"
+    )
+    lines: dict[Name, Any] = Field(
+        default={}, description="name -> line, points as fractions of 0..1"
+    )
+    rules: dict[Name, Options] = Field(
+        default={}, description="name -> rule with its type and options"
+    )
+    keep_s: Annotated[float, Field(ge=0.1, le=30)] = Field(
+        default=0.7, description="seconds that frames stay in shared memory for late readers"
+    )
+
+
+class Alerts(_Base):
+    """Where alerts are kept and sent."""
+
+    store: Path | None = Field(
+        default=None, description="SQLite file; <output.folder>/alerts.sqlite"
+    )
+    sinks: dict[Name, Options] = Field(
+        default_factory=lambda: {"jsonl": {}, "snapshot": {}},
+        description="name -> sink with its type (its name, where not given) and options",
+    )
+
+
+class Output(_Base):
+    """What a run leaves behind."""
+
+    folder: Path | None = Field(default=None, description="recordings/<name>, where not given")
+    video: bool = Field(default=False, description="write annotated-<camera>.mp4")
+    tracks: bool = Field(
+        default=False, description="write tracks-<camera>.jsonl and mot-<camera>.txt"
+    )
+
+
+class Metrics(_Base):
+    """Prometheus text for whoever asks on this host."""
+
+    port: Annotated[int, Field(ge=1, le=65535)] | None = None
+
+
+class Threads(_Base):
+    """Threads of each detection process; None: shared out among cores by the plan."""
+
+    detection: Annotated[int, Field(ge=1, le=256)] | None = None
+
+
+class Launch(_Base):
+    """A whole launch file."""
+
+    name: Name = "line"
+    cameras: Annotated[dict[Name, Camera], Field(min_length=1)]
+    detectors: dict[Name, Options] = Field(default_factory=lambda: {"default": {}})
+    track: Options = Field(default={}, description="tracker type and options")
+    alerts: Alerts = Field(default_factory=Alerts)
+    output: Output = Output()
+    metrics: Metrics = Metrics()
+    threads: Threads = Threads()
+
+
+class Document:
+    """A parsed launch file that knows on which line each key stands."""
+
+    def __init__(self, file: str, data: Any, lines: Mapping[Path_, int]) -> None:
+        self.file, self.data, self._lines = file, data, lines
+
+    def error(self, path: Path_, text: str) -> ConfigError:
+        """Return a ConfigError that names the line of `path`, or of its nearest parent."""
+        for end in range(len(path), -1, -1):
+            if path[:end] in self._lines:
+                return ConfigError(text, self.file, self._lines[path[:end]], _dotted(path))
+        return ConfigError(text, self.file, None, _dotted(path))
+
+    def validate(self, model: type[Model], data: Any, path: Path_ = ()) -> Model:
+        """Return `data`, the part of the file at `path`, as `model`; ConfigError otherwise."""
+        try:
+            return model.model_validate(data)
+        except ValidationError as error:
+            raise self._translate(model, error, path) from None
+
+    def _translate(
+        self, model: type[BaseModel], error: ValidationError, path: Path_
+    ) -> ConfigError:
+        errors = error.errors(include_url=False)
+        first = min(errors, key=lambda e: e["type"] != "extra_forbidden")
+        place = (*path, *(part for part in first["loc"] if part != "[key]"))
+        known = [p for p in (place[:end] for end in range(len(place), len(path), -1))]
+        place = next((p for p in known if p in self._lines), place)
+        if first["type"] == "extra_forbidden":
+            key = str(place[-1])
+            allowed = _fields_at(model, place[len(path) : -1])
+            return self.error(place, unknown(key, allowed, "keys allowed here"))
+        more = len(errors) - 1
+        rest = f" (and {more} more)" if more else ""
+        given = first.get("input")
+        shown = f", not {given!r}" if isinstance(given, str | int | float | bool) else ""
+        text = first["msg"].removeprefix("Value error, ")
+        return self.error(place, f"{text}{shown}{rest}")
+
+
+def load(path: str | Path) -> tuple[Launch, Document]:
+    """Read and check a launch file; its name is the file's stem where it gives none.
+
+    Raises ConfigError with file, line and key: unreadable, too large or too deep, not YAML, twice
+    the same key, an unknown key (with the nearest known), a wrong value, a secret not set.
+    """
+    document = parse(_read(Path(path)), str(path))
+    launch = document.validate(Launch, document.data)
+    if "name" not in launch.model_fields_set:
+        stem = re.sub(r"[^A-Za-z0-9_-]", "-", Path(path).stem)[:40].lstrip("-_")
+        launch = launch.model_copy(update={"name": stem or "line"})
+    return launch, document
+
+
+def parse(text: str, file: str = "launch file") -> Document:
+    """Parse launch-file text; see `load` for what is refused."""
+    try:
+        _check_size(text, file)
+        loader = yaml.SafeLoader(text)
+        try:
+            node = loader.get_single_node()
+            lines: dict[Path_, int] = {(): 1}
+            if node is not None:
+                _walk(node, (), lines, file)
+            data = {} if node is None else loader.construct_document(node)
+        finally:
+            loader.dispose()
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        problem = getattr(error, "problem", None) or str(error)
+        raise ConfigError(f"not YAML: {problem}", file, mark and mark.line + 1) from None
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(f"not YAML: {error}", file) from None
+    if not isinstance(data, dict):
+        raise ConfigError(f"expected a mapping with `cameras:`, not {type(data).__name__}", file)
+    document = Document(file, data, lines)
+    document.data = _with_env(data, (), document)
+    return document
+
+
+def _read(path: Path) -> str:
+    try:
+        if path.stat().st_size > MAX_FILE_BYTES:
+            raise ConfigError(f"larger than {MAX_FILE_BYTES} bytes", str(path))
+        return path.read_text("utf-8-sig")
+    except OSError as error:
+        raise ConfigError(f"cannot be read: {error.strerror}", str(path)) from None
+    except UnicodeDecodeError:
+        raise ConfigError("is not UTF-8 text", str(path)) from None
+
+
+def _check_size(text: str, file: str) -> None:
+    """Refuse what would cost more than it says: depth, and aliases (each use copies)."""
+    depth = 0
+    for event in yaml.parse(text, Loader=yaml.SafeLoader):
+        line = event.start_mark.line + 1
+        if isinstance(event, yaml.AliasEvent):
+            raise ConfigError("aliases (*name) are not supported: write it out", file, line)
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+            if depth > MAX_DEPTH:
+                raise ConfigError(f"nested deeper than {MAX_DEPTH} levels", file, line)
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+
+
+def _walk(node: yaml.Node, path: Path_, lines: dict[Path_, int], file: str) -> None:
+    if isinstance(node, yaml.MappingNode):
+        for key_node, value_node in node.value:
+            line = key_node.start_mark.line + 1
+            if not isinstance(key_node, yaml.ScalarNode):
+                raise ConfigError("a key has to be a word", file, line)
+            place = (*path, key_node.value)
+            if place in lines:
+                text = f"stands here twice (first on line {lines[place]})"
+                raise ConfigError(text, file, line, _dotted(place))
+            lines[place] = line
+            _walk(value_node, place, lines, file)
+    elif isinstance(node, yaml.SequenceNode):
+        for i, item in enumerate(node.value):
+            lines[(*path, i)] = item.start_mark.line + 1
+            _walk(item, (*path, i), lines, file)
+
+
+def _with_env(value: Any, path: Path_, document: Document) -> Any:
+    """Replace ${NAME} in every string by the environment's value."""
+    if isinstance(value, dict):
+        items: dict[Any, Any] = value
+        return {str(k): _with_env(v, (*path, str(k)), document) for k, v in items.items()}
+    if isinstance(value, list):
+        parts: list[Any] = value
+        return [_with_env(v, (*path, i), document) for i, v in enumerate(parts)]
+    if not isinstance(value, str):
+        return value
+
+    def replace(match: re.Match[str]) -> str:
+        name = match.group(1)
+        if name not in os.environ:
+            raise document.error(path, f"${{{name}}}: the environment has no {name}")
+        return os.environ[name]
+
+    return _ENV.sub(replace, value)
+
+
+def _dotted(path: Path_) -> str | None:
+    return ".".join(str(part) for part in path) or None
+
+
+def _fields_at(model: Any, path: Path_) -> list[str]:
+    """Return the field names of the model nested at `path` (through dict and list values)."""
+    for part in path:
+        fields: dict[str, Any] = getattr(model, "model_fields", {})
+        if part in fields:
+            model = _nested(fields[str(part)].annotation)
+    return list(getattr(model, "model_fields", {}))
+
+
+def _nested(annotation: Any) -> Any:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    for argument in getattr(annotation, "__args__", ()):
+        found = _nested(argument)
+        if found is not None:
+            return found
+    return None

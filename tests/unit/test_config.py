@@ -1,0 +1,94 @@
+import time
+
+import pytest
+
+from perception import config
+from perception.errors import ConfigError
+
+GOOD = """\
+name: demo
+cameras:
+  front:
+    source: video.mp4
+    detect: {rate_hz: 5}
+    zones: {path: [[0, 0], [1, 0], [1, 1]]}
+"""
+
+
+def parse(text):
+    document = config.parse(text, "a.yaml")
+    return document.validate(config.Launch, document.data)
+
+
+def test_a_small_file_is_enough():
+    launch = parse("cameras: {front: {source: 0}}")
+    assert launch.cameras["front"].source == 0
+    assert launch.cameras["front"].keep_s == 0.7
+    assert launch.detectors == {"default": {}}
+
+
+def test_name_is_the_stem(tmp_path):
+    file = tmp_path / "my door.yaml"
+    file.write_text("cameras: {front: {source: 0}}")
+    assert config.load(file)[0].name == "my-door"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line", "words"),
+    [
+        ("source:", "sorce:", 4, ["sorce", "did you mean 'source'"]),
+        ("rate_hz: 5", "rate_hz: -5", 5, ["cameras.front.detect.rate_hz", "greater than 0", "-5"]),
+        ("rate_hz: 5", "rate: 5", 5, ["rate", "did you mean 'rate_hz'", "detector"]),
+        ("  front:", "  front door:", 3, ["front door"]),
+        ("cameras:", "camera:", 2, ["did you mean 'cameras'"]),
+        ("name: demo", "name: [1, 2]", 1, ["name"]),
+        ("name: demo", "name: ${NOT_SET_ANYWHERE}", 1, ["NOT_SET_ANYWHERE"]),
+        ("name: demo", "name: &a demo\nmetrics: *a", 2, ["aliases"]),
+        ("name: demo", "name: !!python/object:os.system demo", 1, ["not YAML"]),
+        ("name: demo", "name: 'demo", None, ["not YAML"]),
+        ("name: demo", "x: " + "[" * 50_000, 1, ["deeper"]),
+    ],
+)
+def test_mistakes_are_named_with_file_line_and_key(old, new, line, words):
+    start = time.monotonic()
+    with pytest.raises(ConfigError) as caught:
+        parse(GOOD.replace(old, new, 1))
+    text = str(caught.value)
+    assert text.startswith("a.yaml")
+    for word in words:
+        assert word in text
+    if line is not None:
+        assert caught.value.line == line
+    assert time.monotonic() - start < 1
+
+
+def test_two_cameras_with_one_name():
+    with pytest.raises(ConfigError, match="twice") as caught:
+        parse(GOOD + "  front:\n    source: 1\n")
+    assert caught.value.line == 7
+    assert caught.value.key == "cameras.front"
+
+
+@pytest.mark.parametrize("text", ["", "[]", "3", "cameras: {}", "cameras:", "\x00"])
+def test_nothing_useful_is_refused(text):
+    with pytest.raises(ConfigError):
+        parse(text)
+
+
+def test_secrets_come_from_the_environment(monkeypatch):
+    monkeypatch.setenv("DOOR_PASSWORD", "p@ss")
+    launch = parse("cameras: {front: {source: 'rtsp://me:${DOOR_PASSWORD}@host/1'}}")
+    assert launch.cameras["front"].source == "rtsp://me:p@ss@host/1"
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe\x00", b"a: " + b"x" * (2 << 20)])
+def test_files_that_are_no_text_or_too_large(tmp_path, content):
+    file = tmp_path / "bad.yaml"
+    file.write_bytes(content)
+    with pytest.raises(ConfigError, match=r"bad\.yaml"):
+        config.load(file)
+
+
+def test_missing_file(tmp_path):
+    with pytest.raises(ConfigError, match="No such file"):
+        config.load(tmp_path / "none.yaml")
