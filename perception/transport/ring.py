@@ -15,6 +15,7 @@ import re
 import struct
 import time
 from collections import OrderedDict
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -64,8 +65,11 @@ class _Map:
         self.start, size = _layout(slots, slot_bytes)
         prot = mmap.PROT_READ | (mmap.PROT_WRITE if write else 0)
         self.memory = mmap.mmap(fd, size, mmap.MAP_SHARED | mmap.MAP_POPULATE, prot)
-        words = np.frombuffer(self.memory, np.uint64, slots * _LINE // 8, _LINE)
-        self.generations: NDArray[np.uint64] = words[:: _LINE // 8]
+        # One cache line a slot: generation, frame_id, t_media_ns, height, width.
+        self.lines = np.frombuffer(self.memory, np.int64, slots * _LINE // 8, _LINE).reshape(
+            slots, _LINE // 8
+        )
+        self.generations = self.lines[:, 0]
 
     def image(self, slot: int, height: int, width: int) -> NDArray[np.uint8]:
         at = self.start + slot * self.slot_bytes
@@ -101,13 +105,15 @@ class RingWriter:
         assert self._map is not None
         if self._slot < 0 or not int(self._map.generations[self._slot]) & 1:
             self._slot = (self._slot + 1) % self._slots
-            self._map.generations[self._slot] += np.uint64(1)
+            self._map.generations[self._slot] += 1
+        self._map.lines[self._slot, 3:5] = height, width
         return self._map.image(self._slot, height, width)
 
-    def commit(self) -> tuple[str, int, int]:
+    def commit(self, frame_id: int = 0, t_media_ns: int = 0) -> tuple[str, int, int]:
         """Publish the slot of the last `begin`; return ring name, slot and generation."""
         assert self._map is not None, "commit without begin"
-        self._map.generations[self._slot] += np.uint64(1)
+        self._map.lines[self._slot, 1:3] = frame_id, t_media_ns
+        self._map.generations[self._slot] += 1
         return self.name, self._slot, int(self._map.generations[self._slot])
 
     def close(self) -> None:
@@ -144,6 +150,15 @@ class RingWriter:
         self._fd, self.name = fd, name
 
 
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A copy of a frame: uint8 (H, W, 3) BGR, whose it is and when it was taken."""
+
+    image: NDArray[np.uint8]
+    frame_id: int
+    t_media_ns: int
+
+
 class RingReader:
     """Reads frames that descriptors point to; keeps the last few rings mapped."""
 
@@ -170,6 +185,28 @@ class RingReader:
         if int(self._mapped(name).generations[slot]) != generation:
             raise SlotOverwritten(f"slot {slot} of {name} was overwritten while it was read")
 
+    def picture(self, base: str, frame_id: int) -> Picture | None:
+        """Return a copy of a frame, or of the nearest later one that still lives, or None.
+
+        base: name of the camera's ring without prefix and number, as given to its RingWriter.
+        """
+        for _ in range(3):
+            name = _newest(base)
+            if name is None:
+                return None
+            with contextlib.suppress(SlotOverwritten):
+                ring = self._mapped(name)
+                lines = ring.lines.copy()
+                whole = (lines[:, 0] > 0) & (lines[:, 0] % 2 == 0) & (lines[:, 1] >= frame_id)
+                if not whole.any():
+                    return None
+                slot = int(np.argmin(np.where(whole, lines[:, 1], np.iinfo(np.int64).max)))
+                generation, found, t_media_ns, height, width = lines[slot, :5].tolist()
+                copy = self.image(name, slot, generation, height, width).copy()
+                self.check(name, slot, generation)
+                return Picture(copy, found, t_media_ns)
+        return None
+
     def _mapped(self, name: str) -> _Map:
         ring = self._maps.get(name)
         if ring is None:
@@ -179,6 +216,12 @@ class RingReader:
         else:
             self._maps.move_to_end(name)
         return ring
+
+
+def _newest(base: str) -> str | None:
+    """Return the ring with the highest number, of those of a base name that stand now."""
+    found = [path.name for path in SHM_DIR.glob(f"{PREFIX}{base}.*") if _NAME.fullmatch(path.name)]
+    return max(found, key=lambda name: int(name.rpartition(".")[2]), default=None)
 
 
 def _open(name: str) -> _Map:

@@ -127,6 +127,25 @@ def test_sweep_takes_rings_of_the_dead_and_leaves_the_living(writer):
     assert (ring.SHM_DIR / name).exists()
 
 
+def test_late_readers_find_the_frame_or_the_nearest_later_one():
+    base = f"test-{uuid.uuid4().hex[:8]}"
+    made, reader = ring.RingWriter(base, 3), ring.RingReader()
+    assert reader.picture(base, 1) is None
+    for n in range(1, 6):
+        made.begin(4, 6)[:] = n
+        made.commit(n, n * 100)
+    assert reader.picture(base, 4).frame_id == 4
+    assert (reader.picture(base, 4).image == 4).all()
+    assert reader.picture(base, 1).frame_id == 3
+    assert reader.picture(base, 1).t_media_ns == 300
+    assert reader.picture(base, 6) is None
+    made.begin(80, 80)[:] = 6
+    made.commit(6, 600)
+    assert reader.picture(base, 4).image.shape == (80, 80, 3)
+    made.close()
+    assert reader.picture(base, 1) is None
+
+
 def test_bytes_needed_is_the_size_of_the_file(writer):
     name = write(writer, 1, 480, 640)[0]
     assert (ring.SHM_DIR / name).stat().st_size == ring.bytes_needed(3, 480, 640)
