@@ -36,12 +36,11 @@ class Source(Protocol):
     name, rising only.
     """
 
-    Options: type[BaseModel]
     live: bool
-    fps: float | None
     counters: dict[str, int]
 
-    def __init__(self, options: Any, *, camera: str, run_dir: Path | None = None) -> None: ...
+    @property
+    def fps(self) -> float | None: ...
 
     def open(self) -> None:
         """Open it; returns within its own deadline. Raises SourceError, or SourceLost to retry."""
@@ -50,7 +49,8 @@ class Source(Protocol):
     def read(self, allocate: Allocate) -> Frame | None:
         """Return the next frame, or None where none came within 0.5 s (call again).
 
-        The frame's image is the array that `allocate` returned for its size. Raises SourceEnded
+        The frame's image is the array that `allocate` last returned, maybe in an earlier call that
+        gave None: keep that array until a frame or an error comes. Raises SourceEnded
         when no more will come, SourceLost when the connection is gone (close, back off, open).
         """
         ...
@@ -58,6 +58,17 @@ class Source(Protocol):
     def close(self) -> None:
         """Give everything back; safe to call twice and on a source never opened."""
         ...
+
+
+class SourceType(Protocol):
+    """The class of a source: `Options` validates its part of a launch file, calling it makes one.
+
+    run_dir: the run's directory of sockets, for sources that other processes feed.
+    """
+
+    Options: type[BaseModel]
+
+    def __call__(self, options: Any, *, camera: str, run_dir: Path | None = None) -> Source: ...
 
 
 SOURCES = {
@@ -71,7 +82,7 @@ SOURCES = {
 }
 
 
-def source_class(name: str) -> Any:
+def source_class(name: str) -> SourceType:
     """Return the class of a source type; ConfigError with the nearest name where there is none."""
     return load(SOURCES, "perception.sources", name)
 

@@ -1,0 +1,87 @@
+"""From a decoded FFmpeg frame to BGR pixels in the slot that `allocate` gave (video, stream).
+
+Measured (1080p, one thread): swscale on one thread and one copy from its own buffer 1.07 ms;
+to_ndarray + copy 1.23, with its default of automatic threads 3.97; cv2.cvtColor from packed I420
+1.25, and that knows BT.601 limited range only. swscale knows every matrix, range and format.
+"""
+
+from fractions import Fraction
+
+import av
+import cv2
+import numpy as np
+from av.error import FFmpegError
+from av.video.reformatter import VideoReformatter
+
+from perception.clock import NS_PER_S
+from perception.errors import SourceError
+from perception.sources import Allocate, Image
+
+MAX_PIXELS = 1 << 26
+"""The largest picture a decoder may make (8K is half of it): a lying header asks for 768 MB."""
+
+_TURNS = {
+    90: cv2.ROTATE_90_CLOCKWISE,
+    180: cv2.ROTATE_180,
+    270: cv2.ROTATE_90_COUNTERCLOCKWISE,
+}
+
+
+class Painter:
+    """Converts decoded frames of any pixel format to BGR and turns them upright.
+
+    rotate: degrees clockwise (0, 90, 180, 270) in place of what the file's metadata asks for.
+    Untagged YUV is taken as BT.601, as OpenCV and FFmpeg do, so models see what they learnt from.
+    """
+
+    def __init__(self, rotate: int | None = None) -> None:
+        self._rotate = rotate
+        self._reformatter = VideoReformatter()
+
+    def paint(self, frame: av.VideoFrame, allocate: Allocate) -> Image:
+        """Return the image that `allocate` gave, filled with the frame.
+
+        Raises SourceError that names a pixel format which cannot be converted.
+        """
+        pixels = self._pixels(frame)
+        height, width = pixels.shape[:2]
+        turn = self._turn(frame)
+        if turn == 0:
+            image = allocate(height, width)
+            np.copyto(image, pixels)
+            return image
+        image = allocate(width, height) if turn != 180 else allocate(height, width)
+        cv2.rotate(pixels, _TURNS[turn], dst=image)
+        return image
+
+    def _pixels(self, frame: av.VideoFrame) -> Image:
+        try:
+            bgr = self._reformatter.reformat(frame, format="bgr24", threads=1)
+            if bgr.planes[0].line_size < 0:
+                # Bottom-up BGR (raw AVI) comes through untouched; PyAV cannot show its memory.
+                bgr = self._reformatter.reformat(bgr, format="gbrp", threads=1)
+                bgr = self._reformatter.reformat(bgr, format="bgr24", threads=1)
+        except (FFmpegError, ValueError) as error:
+            name = frame.format.name
+            raise SourceError(f"pixel format {name!r} cannot be converted to BGR") from error
+        plane = bgr.planes[0]
+        rows = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)
+        return rows[: bgr.height, : bgr.width * 3].reshape(bgr.height, bgr.width, 3)
+
+    def _turn(self, frame: av.VideoFrame) -> int:
+        if self._rotate is not None:
+            return self._rotate
+        return round(-frame.rotation / 90) * 90 % 360
+
+
+def pts_ns(frame: av.VideoFrame, origin: int = 0) -> int | None:
+    """Return the frame's stamp in ns after stamp `origin` of its stream, None where it has none."""
+    pts, base = frame.pts, frame.time_base
+    if pts is None or not base:
+        return None
+    return (pts - origin) * base.numerator * NS_PER_S // base.denominator
+
+
+def sane_fps(rate: Fraction | float | None) -> float | None:
+    """Return a header's frame rate where it can be true (0.1 to 1000 Hz), else None."""
+    return float(rate) if rate and 0.1 <= rate <= 1000 else None

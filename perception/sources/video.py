@@ -1,0 +1,241 @@
+"""A video file as a source: every frame, in order, at its own media time.
+
+One decoder thread: frame threads hold frames back (research/performance section 4). The file is
+opened as a file and only by demuxers that read one file: a playlist in disguise opens nothing.
+"""
+
+import stat
+from collections.abc import Generator, Iterator
+from pathlib import Path
+from typing import Literal
+
+import av
+from av.container import InputContainer
+from av.error import EOFError as EndOfFile
+from av.error import FFmpegError
+from av.video.stream import VideoStream
+from pydantic import BaseModel, ConfigDict, Field
+
+from perception.clock import monotonic_ns, to_ns
+from perception.errors import SourceEnded, SourceError
+from perception.sources import Allocate, Frame
+from perception.sources.decoding import MAX_PIXELS, Painter, pts_ns, sane_fps
+from perception.sources.timeline import Timeline
+
+_DEMUXERS = (
+    "mov,mp4,matroska,webm,avi,mpegts,mpeg,mpegvideo,h264,hevc,obu,ivf,flv,live_flv,asf,ogg,mjpeg,"
+    "mxf,nut,m4v,dv,gif,apng,yuv4mpegpipe,wtv,rm,vc1,rawvideo"
+)
+_OPTIONS = {"protocol_whitelist": "file", "format_whitelist": _DEMUXERS}
+_READ_NS = 400_000_000
+_OPEN_NS = 5_000_000_000
+_MAX_READ_ERRORS = 20
+
+
+class VideoSource:
+    """A video file, decoded frame by frame as fast as it is read (see pacing.Paced for real time).
+
+    Options: path; fps: the true rate where the header lies, frame n is then at n / fps; rotate:
+    degrees clockwise in place of the file's own; loop: start over at the end, media time rises on;
+    realtime: None lets the run decide; start_s, duration_s: the part of the file to play.
+    """
+
+    class Options(BaseModel):
+        model_config = ConfigDict(extra="forbid", frozen=True)
+
+        path: Path
+        fps: float | None = Field(default=None, gt=0, le=1000)
+        rotate: Literal[0, 90, 180, 270] | None = None
+        loop: bool = False
+        realtime: bool | None = None
+        start_s: float = Field(default=0.0, ge=0, le=1e6)
+        duration_s: float | None = Field(default=None, gt=0, le=1e6)
+
+    live = False
+
+    def __init__(self, options: Options, *, camera: str, run_dir: Path | None = None) -> None:
+        self._options = options
+        self.fps = options.fps
+        self.counters = {"packets_corrupt": 0, "frames_corrupt": 0, "read_errors": 0}
+        self._painter = Painter(options.rotate)
+        self._start_ns = to_ns(options.start_s)
+        self._end_ns = None
+        if options.duration_s is not None:
+            self._end_ns = self._start_ns + to_ns(options.duration_s)
+        self._reel: _Reel | None = None
+        self._held: tuple[av.VideoFrame, int] | None = None
+        self._shift_ns = 0
+        self._last_ns: int | None = None
+
+    def open(self) -> None:
+        """Open the file and decode its first frame. Raises SourceError with the path."""
+        self.close()
+        self._shift_ns, self._last_ns = 0, None
+        self._reel = self._begin()
+        deadline = monotonic_ns() + _OPEN_NS
+        while self._held is None and monotonic_ns() < deadline:
+            self._held = self._advance()
+
+    def read(self, allocate: Allocate) -> Frame | None:
+        """Return the next frame, None where none was decoded in 0.4 s. Raises as Source does."""
+        held, self._held = self._held, None
+        deadline = monotonic_ns() + _READ_NS
+        while held is None and monotonic_ns() < deadline:
+            held = self._advance()
+        if held is None:
+            return None
+        picture, t_media_ns = held
+        arrival = monotonic_ns()
+        try:
+            image = self._painter.paint(picture, allocate)
+        except SourceError as error:
+            raise SourceError(f"{self._options.path}: {error}") from error
+        return Frame(image, t_media_ns, arrival)
+
+    def close(self) -> None:
+        """Close the file; safe to call twice."""
+        if self._reel is not None:
+            self._reel.close()
+        self._reel = self._held = None
+
+    def _begin(self) -> "_Reel":
+        options = self._options
+        if self._start_ns and options.fps is None:
+            reel = _Reel(options.path, None, self.counters, seek_ns=self._start_ns)
+            if reel.landed_before(self._start_ns):
+                self.fps = reel.fps
+                return reel
+            reel.close()
+        reel = _Reel(options.path, options.fps, self.counters)
+        self.fps = options.fps or reel.fps
+        return reel
+
+    def _advance(self) -> tuple[av.VideoFrame, int] | None:
+        """Take one step: return a frame that is to be shown, None where the step gave none."""
+        if self._reel is None:
+            raise SourceError(f"{self._options.path}: not open")
+        item = next(self._reel, None)
+        if item is None or (self._end_ns is not None and item[1] >= self._end_ns):
+            self._next_pass()
+            return None
+        picture, t_ns = item
+        if picture is None or t_ns < self._start_ns:
+            return None
+        if self._reel.shown == 0 and self._last_ns is not None:
+            self._shift_ns = self._last_ns + self._reel.period_ns - t_ns
+        self._reel.shown += 1
+        self._last_ns = t_ns + self._shift_ns
+        return picture, self._last_ns
+
+    def _next_pass(self) -> None:
+        assert self._reel is not None
+        path = self._options.path
+        if self._reel.shown == 0:
+            where = f" at {self._options.start_s:g} s or later" if self._start_ns else ""
+            raise SourceError(f"{path}: no frame can be decoded{where}")
+        if not self._options.loop:
+            raise SourceEnded(f"{path}: end of file")
+        self._reel.close()
+        self._reel = self._begin()
+
+
+class _Reel:
+    """One pass over a file: yields (frame, t_ns), (None, 0) for a step without a frame."""
+
+    def __init__(
+        self, path: Path, fps: float | None, counters: dict[str, int], seek_ns: int = 0
+    ) -> None:
+        self._path, self._counters = path, counters
+        self._container, self._stream = _open(path)
+        self.shown = 0
+        self.fps = sane_fps(self._stream.average_rate) or sane_fps(self._stream.guessed_rate)
+        self._origin = self._stream.start_time or 0
+        self._timeline = Timeline(counters, fps=fps, header_fps=self.fps)
+        if seek_ns:
+            self._seek(seek_ns)
+        self._steps = self._walk()
+        self._first: tuple[av.VideoFrame | None, int] | None = None
+
+    @property
+    def period_ns(self) -> int:
+        return self._timeline.period_ns
+
+    def __iter__(self) -> "_Reel":
+        return self
+
+    def __next__(self) -> tuple[av.VideoFrame | None, int]:
+        first, self._first = self._first, None
+        return first or next(self._steps)
+
+    def close(self) -> None:
+        self._steps.close()
+        self._container.close()
+
+    def landed_before(self, t_ns: int) -> bool:
+        """Return whether the first frame after a seek is stamped, and not after t_ns."""
+        for picture, at_ns in self._steps:
+            if picture is not None:
+                self._first = picture, at_ns
+                return picture.pts is not None and at_ns <= t_ns
+        return False
+
+    def _seek(self, t_ns: int) -> None:
+        base = self._stream.time_base
+        if base is None:
+            return
+        try:
+            self._container.seek(self._origin + int(t_ns / 1e9 / base), stream=self._stream)
+        except FFmpegError:
+            self._counters["read_errors"] += 1
+
+    def _walk(self) -> Generator[tuple[av.VideoFrame | None, int]]:
+        failed = 0
+        while True:
+            try:
+                for packet in self._container.demux(self._stream):
+                    failed = 0
+                    yield from self._decode(packet)
+                return
+            except EndOfFile:
+                return
+            except FFmpegError:
+                self._counters["read_errors"] += 1
+                failed += 1
+                if failed >= _MAX_READ_ERRORS:
+                    return
+                yield None, 0
+
+    def _decode(
+        self, packet: "av.Packet[VideoStream]"
+    ) -> Iterator[tuple[av.VideoFrame | None, int]]:
+        try:
+            pictures = packet.decode()
+        except FFmpegError:
+            self._counters["packets_corrupt"] += 1
+            pictures = []
+        for picture in pictures:
+            self._counters["frames_corrupt"] += picture.is_corrupt
+            yield picture, self._timeline.stamp(pts_ns(picture, self._origin))
+        if not pictures:
+            yield None, 0
+
+
+def _open(path: Path) -> tuple[InputContainer, VideoStream]:
+    try:
+        mode = path.stat().st_mode
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise SourceError(f"{path}: cannot be opened: {reason}") from error
+    if not stat.S_ISREG(mode):
+        raise SourceError(f"{path}: not a regular file")
+    try:
+        container = av.open(f"file:{path.absolute()}", options=_OPTIONS)
+    except FFmpegError as error:
+        raise SourceError(f"{path}: not a video that can be read: {error.strerror}") from error
+    if not container.streams.video:
+        container.close()
+        raise SourceError(f"{path}: has no video")
+    stream = container.streams.video[0]
+    stream.codec_context.thread_count = 1
+    stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
+    return container, stream
