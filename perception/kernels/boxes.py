@@ -1,0 +1,89 @@
+"""Boxes: overlap of two sets, and the way from a network's canvas to image pixels.
+
+Boxes are xyxy. Imports numpy and numba only.
+"""
+
+from typing import Any
+
+import numba as nb
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from perception.kernels import door
+
+
+@nb.njit("void(float32[:, ::1], float32[:, ::1], float32[:, ::1])", cache=True, error_model="numpy")
+def _iou_matrix(a: Any, b: Any, out: Any) -> None:
+    for i in range(len(a)):
+        area = max(a[i, 2] - a[i, 0], np.float32(0)) * max(a[i, 3] - a[i, 1], np.float32(0))
+        for j in range(len(b)):
+            w = min(a[i, 2], b[j, 2]) - max(a[i, 0], b[j, 0])
+            h = min(a[i, 3], b[j, 3]) - max(a[i, 1], b[j, 1])
+            # `not >` and not `<=`: NaN has to end here too.
+            if not (w > 0 and h > 0):
+                out[i, j] = 0
+                continue
+            other = max(b[j, 2] - b[j, 0], np.float32(0)) * max(b[j, 3] - b[j, 1], np.float32(0))
+            iou = w * h / (area + other - w * h)
+            # Rounding may pass 1; areas that overflow give NaN.
+            out[i, j] = min(iou, np.float32(1)) if iou >= 0 else np.float32(0)
+
+
+def iou_matrix(a: ArrayLike, b: ArrayLike) -> NDArray[np.float32]:
+    """Return the intersection over union of every box of `a` with every box of `b`.
+
+    a: float32 (N, 4), b: float32 (M, 4), xyxy, any unit. Result float32 (N, M), 0..1. A box that is
+    inverted, empty or not finite overlaps nothing.
+    """
+    a, b = door(a, np.float32, -1, 4), door(b, np.float32, -1, 4)
+    out = np.empty((len(a), len(b)), np.float32)
+    _iou_matrix(a, b, out)
+    return out
+
+
+@nb.njit(
+    "int64(float32[:, ::1], float32[::1], float32[:, ::1], int64[::1], int64[::1])",
+    cache=True,
+    error_model="numpy",
+)
+def _to_image(boxes: Any, geometry: Any, out: Any, rows: Any, rejected: Any) -> int:
+    scale_x, scale_y, left, top, width, height = geometry
+    n = 0
+    for i in range(len(boxes)):
+        x1, y1 = (boxes[i, 0] - left) / scale_x, (boxes[i, 1] - top) / scale_y
+        x2, y2 = (boxes[i, 2] - left) / scale_x, (boxes[i, 3] - top) / scale_y
+        if not (np.isfinite(x1) and np.isfinite(y1) and np.isfinite(x2) and np.isfinite(y2)):
+            rejected[0] += 1
+            continue
+        x1, x2 = max(x1, np.float32(0)), min(x2, width)
+        y1, y2 = max(y1, np.float32(0)), min(y2, height)
+        if not (x2 > x1 and y2 > y1):
+            rejected[1] += 1
+            continue
+        out[n, 0], out[n, 1], out[n, 2], out[n, 3] = x1, y1, x2, y2
+        rows[n] = i
+        n += 1
+    return n
+
+
+def to_image(
+    boxes: ArrayLike,
+    width: float,
+    height: float,
+    *,
+    scale: tuple[float, float] = (1.0, 1.0),
+    offset: tuple[float, float] = (0.0, 0.0),
+) -> tuple[NDArray[np.float32], NDArray[np.int64], tuple[int, int]]:
+    """Map boxes from a canvas to an image, clip them to it, and reject what is left of nothing.
+
+    boxes: float32 (N, 4) xyxy canvas px. width, height: of the image, px. scale: canvas px per
+    image px in x and y. offset: left and top margin, canvas px.
+    Returns boxes float32 (n, 4) image px, their rows int64 (n,), and how many were rejected:
+    (not finite, inverted or empty or outside the image).
+    """
+    boxes = door(boxes, np.float32, -1, 4)
+    out = np.empty((len(boxes), 4), np.float32)
+    rows, rejected = np.empty(len(boxes), np.int64), np.zeros(2, np.int64)
+    geometry = np.array((*scale, *offset, width, height), np.float32)
+    n = _to_image(boxes, geometry, out, rows, rejected)
+    return out[:n], rows[:n], (int(rejected[0]), int(rejected[1]))
