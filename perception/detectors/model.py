@@ -1,0 +1,212 @@
+"""The detector over model files: letterbox, network, head, suppression, boxes.
+
+Used through detectors.DETECTORS; imports assets, messages and kernels.
+"""
+
+from collections import OrderedDict
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+
+from perception import assets
+from perception.detectors.heads import PAD, Canvas, Head, class_names, recognise
+from perception.detectors.sessions import Device, Precision, Run, open_network
+from perception.errors import ConfigError, ModelError
+from perception.extensions import unknown
+from perception.kernels.boxes import to_image
+from perception.kernels.nms import nms
+from perception.messages import Detections
+
+STRIDE = 32
+DEFAULT_SIZE = 640
+_WARM_CANVAS_ASPECT = (720, 1280)  # the commonest camera
+_MAX_CANVASES = 4  # one compiled network each
+
+Multiple = Annotated[int, Field(ge=STRIDE, le=4096, multiple_of=STRIDE)]
+
+
+class OnnxOptions(BaseModel):
+    """What a launch file may say of the `onnx` detector."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    model: str = Field("yolo11n", description="asset name or path of an ONNX file")
+    runtime: Literal["auto", "openvino", "onnxruntime"] = "auto"
+    precision: Precision = "f32"
+    device: Device = "cpu"
+    size: Multiple | tuple[Multiple, Multiple] | None = Field(
+        None, description="long side, or [height, width], px; default 640, or what the model fixes"
+    )
+    head: Literal["auto", "yolo", "yolo26", "yolox"] = "auto"
+    score: float = Field(0.1, ge=0.01, lt=1, description="lowest score; trackers use low ones too")
+    iou: float = Field(0.7, gt=0, le=1, description="overlap above it is the same object")
+    agnostic_nms: bool = Field(False, description="suppress across classes")
+    max_detections: int = Field(300, ge=1, le=10_000)
+    classes: list[str] | None = Field(None, min_length=1, description="classes to keep")
+    names: list[str] | str | None = Field(
+        None, description="class names in the model's order, or a text file with one a line"
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A letterboxed picture: uint8 (H, W, 3) BGR canvas, and how to get back to the image's px."""
+
+    canvas: NDArray[np.uint8]
+    scale: tuple[float, float]
+    offset: tuple[float, float]
+    width: int
+    height: int
+
+
+class OnnxDetector:
+    """Any ONNX model with a head of heads.HEADS in any runtime of sessions.RUNTIMES."""
+
+    Options = OnnxOptions
+
+    def __init__(self, options: OnnxOptions, *, threads: int = 1) -> None:
+        """Load and warm the model.
+
+        threads: for the network. Raises ModelError where the file cannot be had, read, or does not
+        fit; ConfigError where a class is asked for that it does not know.
+        """
+        path = assets.resolve(options.model, "model")
+        self._options = options
+        self._network = open_network(
+            path,
+            options.runtime,
+            threads=threads,
+            precision=options.precision,
+            device=options.device,
+        )
+        facts = self._network.facts
+        if facts.task not in ("", "detect"):
+            raise ModelError(f"{path}: a model for {facts.task!r}, expected one for 'detect'")
+        if isinstance(options.size, tuple) and facts.canvas not in (None, options.size):
+            raise ModelError(f"{path}: input fixed at {facts.canvas}, but size {options.size}")
+        if isinstance(options.size, int) and options.size != max(facts.canvas or (options.size,)):
+            raise ModelError(f"{path}: input fixed at {facts.canvas}, but size {options.size}")
+        self._fixed = facts.canvas or (options.size if isinstance(options.size, tuple) else None)
+        self._long_side = options.size if isinstance(options.size, int) else DEFAULT_SIZE
+        self._runs: OrderedDict[Canvas, Run] = OrderedDict()
+        canvas = self._canvas_for(*_WARM_CANVAS_ASPECT)
+        try:
+            self._head, classes = recognise(self._network.shapes(canvas), canvas, options.head)
+            self.names = class_names(classes, _given_names(options) or facts.names)
+        except ModelError as error:
+            raise ModelError(f"{path}: {error}") from None
+        self._allowed = allowed_classes(self.names, options.classes)
+        self.counters = {"boxes_not_finite": 0, "boxes_empty": 0}
+        self.detect(np.zeros((*_WARM_CANVAS_ASPECT, 3), np.uint8))
+
+    def prepare(self, image: NDArray[np.uint8]) -> Prepared:
+        """Return `image`, uint8 (H, W, 3) BGR, letterboxed into a canvas of its own.
+
+        Raises ValueError where the image has another form or no pixels.
+        """
+        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
+            raise ValueError(f"image {image.dtype} {image.shape}, expected uint8 (H, W, 3)")
+        height, width = image.shape[:2]
+        return letterbox(image, self._canvas_for(height, width), self._head)
+
+    def infer(self, prepared: Prepared) -> Detections:
+        """Return detections in pixels of the prepared image, best score first."""
+        canvas: Canvas = prepared.canvas.shape[:2]
+        output = self._run_for(canvas)(prepared.canvas)[0][0]
+        options = self._options
+        found = self._head.decode(output, canvas, len(self.names), options.score, self._allowed)
+        boxes, scores, class_ids, rejected = found
+        keep = nms(
+            boxes,
+            scores,
+            None if options.agnostic_nms and not self._head.suppressed else class_ids,
+            1.0 if self._head.suppressed else options.iou,
+            options.max_detections,
+        )
+        on_image, rows, outside = to_image(
+            boxes[keep],
+            prepared.width,
+            prepared.height,
+            scale=prepared.scale,
+            offset=prepared.offset,
+        )
+        self.counters["boxes_not_finite"] += rejected[0] + outside[0]
+        self.counters["boxes_empty"] += rejected[1] + outside[1]
+        keep = keep[rows]
+        return Detections(on_image, scores[keep], class_ids[keep])
+
+    def detect(self, image: NDArray[np.uint8]) -> Detections:
+        """Return detections of a uint8 (H, W, 3) BGR image."""
+        return self.infer(self.prepare(image))
+
+    def _canvas_for(self, height: int, width: int) -> Canvas:
+        return self._fixed or rectangle(height, width, self._long_side)
+
+    def _run_for(self, canvas: Canvas) -> Run:
+        run = self._runs.get(canvas)
+        if run is None:
+            if len(self._runs) == _MAX_CANVASES:
+                self._runs.popitem(last=False)
+            run = self._network.compile(canvas, rgb=self._head.rgb, divisor=self._head.divisor)
+            self._runs[canvas] = run
+        self._runs.move_to_end(canvas)
+        return run
+
+
+def rectangle(height: int, width: int, long_side: int) -> Canvas:
+    """Return the smallest canvas in multiples of STRIDE for a picture at `long_side` px."""
+    scale = long_side / max(height, width)
+    return _round_up(height * scale), _round_up(width * scale)
+
+
+def _round_up(side: float) -> int:
+    return max(1, -(-round(side) // STRIDE)) * STRIDE
+
+
+def letterbox(image: NDArray[np.uint8], canvas: Canvas, head: Head) -> Prepared:
+    """Scale a uint8 (H, W, 3) image into a canvas, its aspect kept, grey around it."""
+    height, width = image.shape[:2]
+    scale = min(canvas[0] / height, canvas[1] / width)
+    new_h = min(canvas[0], max(1, round(height * scale)))
+    new_w = min(canvas[1], max(1, round(width * scale)))
+    top = (canvas[0] - new_h) // 2 if head.centred else 0
+    left = (canvas[1] - new_w) // 2 if head.centred else 0
+    out = np.empty((*canvas, 3), np.uint8)
+    out[:top], out[top + new_h :] = PAD, PAD
+    out[:, :left], out[:, left + new_w :] = PAD, PAD
+    cv2.resize(
+        image,
+        (new_w, new_h),
+        dst=out[top : top + new_h, left : left + new_w],
+        interpolation=cv2.INTER_LINEAR,
+    )
+    return Prepared(out, (new_w / width, new_h / height), (left, top), width, height)
+
+
+def allowed_classes(names: dict[int, str], wanted: list[str] | None) -> NDArray[np.uint8]:
+    """Return uint8 (K,), 1 where a class is wanted (None: all).
+
+    Raises ConfigError with the nearest name where the model does not know one.
+    """
+    allowed = np.full(len(names), wanted is None, np.uint8)
+    ids = {name: k for k, name in names.items()}
+    for name in wanted or []:
+        if name not in ids:
+            raise ConfigError(unknown(name, ids, "classes of the model"), key="classes")
+        allowed[ids[name]] = 1
+    return allowed
+
+
+def _given_names(options: OnnxOptions) -> list[str] | None:
+    if not isinstance(options.names, str):
+        return options.names
+    try:
+        text = Path(options.names).expanduser().read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ModelError(f"class names {options.names}: {error}") from None
+    return [line.strip() for line in text.splitlines() if line.strip()]
