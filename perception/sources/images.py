@@ -1,0 +1,187 @@
+"""A folder or glob of stills as a source, in natural order (img2 before img10).
+
+8-bit grey, BGR and with alpha (dropped), 16-bit scaled to 8 by fixed levels, EXIF orientation
+applied. Sizes are read from headers first: an image bomb is skipped before it is decoded.
+"""
+
+import glob
+import re
+from pathlib import Path
+from typing import Any, Literal
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from perception.clock import NS_PER_S, monotonic_ns, to_ns
+from perception.errors import SourceEnded, SourceError
+from perception.sources import Allocate, Frame, Image
+from perception.sources.image_header import image_size
+from perception.sources.spec import IMAGE_SUFFIXES
+
+MAX_PIXELS = 1 << 25
+MAX_FILE_BYTES = 256 << 20
+_READ_NS = NS_PER_S * 4 // 10
+_FLAGS = cv2.IMREAD_ANYDEPTH | cv2.IMREAD_ANYCOLOR
+_DIGITS = re.compile(r"(\d+)")
+
+Pixels = NDArray[np.uint8] | NDArray[np.uint16]
+
+
+class ImagesSource:
+    """Stills as frames: image n of those that match is at media time n / fps.
+
+    Options: path: a folder, a glob or one file; fps: images a second (10, as most recordings of
+    stills); levels_16bit: the 16-bit values that become 0 and 255, by default the 0.5 and 99.5
+    percent points of the first 16-bit image, then fixed; loop; realtime: None lets the run decide.
+    Images that cannot be read or are larger than 2**25 px are skipped and counted.
+    """
+
+    class Options(BaseModel):
+        model_config = ConfigDict(extra="forbid", frozen=True)
+
+        path: Path
+        fps: float = Field(default=10.0, gt=0, le=1000)
+        levels_16bit: tuple[int, int] | None = None
+        loop: bool = False
+        realtime: bool | None = None
+
+        @field_validator("levels_16bit")
+        @classmethod
+        def _rising(cls, levels: tuple[int, int] | None) -> tuple[int, int] | None:
+            if levels is not None and not 0 <= levels[0] < levels[1] <= 65535:
+                raise ValueError("expected [low, high] with 0 <= low < high <= 65535")
+            return levels
+
+    live = False
+
+    def __init__(self, options: Options, *, camera: str, run_dir: Path | None = None) -> None:
+        self._options = options
+        self.fps: float | None = options.fps
+        self.counters = {"images_unreadable": 0, "images_too_large": 0}
+        self._levels = options.levels_16bit
+        self._paths: list[Path] = []
+        self._next = 0
+        self._shown = 0
+        self._turn = 0
+
+    def open(self) -> None:
+        """List the images. Raises SourceError where there is none."""
+        self._paths = find_images(self._options.path)
+        self._next = self._shown = self._turn = 0
+
+    def read(self, allocate: Allocate) -> Frame | None:
+        """Return the next image that can be read; None after 0.4 s of ones that cannot."""
+        deadline = monotonic_ns() + _READ_NS
+        while monotonic_ns() < deadline:
+            if self._next == len(self._paths):
+                self._start_over()
+            path, n = self._paths[self._next], self._next
+            self._next += 1
+            pixels = self._load(path)
+            if pixels is not None:
+                self._shown += 1
+                arrival = monotonic_ns()
+                image = self._paint(pixels, allocate)
+                at = self._turn * len(self._paths) + n
+                return Frame(image, to_ns(at / self._options.fps), arrival)
+        return None
+
+    def close(self) -> None:
+        """Forget the list of images."""
+        self._paths = []
+        self._next = 0
+
+    def _start_over(self) -> None:
+        path = self._options.path
+        if not self._paths:
+            raise SourceError(f"{path}: not open")
+        if self._shown == 0:
+            raise SourceError(f"{path}: none of {len(self._paths)} images can be read")
+        if not self._options.loop:
+            raise SourceEnded(f"{path}: last image")
+        self._next = self._shown = 0
+        self._turn += 1
+
+    def _load(self, path: Path) -> Pixels | None:
+        pixels = decode_image(read_file(path))
+        if isinstance(pixels, str):
+            self.counters[f"images_{pixels}"] += 1
+            return None
+        return pixels
+
+    def _paint(self, pixels: Pixels, allocate: Allocate) -> Image:
+        image = allocate(*pixels.shape[:2])
+        levelled = self._level(pixels)
+        if levelled.ndim == 2:
+            cv2.cvtColor(levelled, cv2.COLOR_GRAY2BGR, dst=image)
+        else:
+            np.copyto(image, levelled)
+        return image
+
+    def _level(self, pixels: Pixels) -> Image:
+        if pixels.dtype == np.uint8:
+            return pixels.astype(np.uint8, copy=False)
+        if self._levels is None:
+            low, high = np.percentile(pixels, (0.5, 99.5))
+            self._levels = int(low), max(int(low) + 1, int(high))
+        low, high = self._levels
+        return cv2.convertScaleAbs(
+            np.clip(pixels, low, high).astype(np.float32) - low, alpha=255 / (high - low)
+        ).astype(np.uint8, copy=False)
+
+
+def read_file(path: Path) -> bytes:
+    """Return a file's bytes, at most MAX_FILE_BYTES + 1; none where it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return file.read(MAX_FILE_BYTES + 1)
+    except OSError:
+        return b""
+
+
+def decode_image(data: bytes, flags: int = _FLAGS) -> Pixels | Literal["unreadable", "too_large"]:
+    """Return pixels of an encoded image, uint8 or uint16 (H, W) or (H, W, C), or why not.
+
+    Its header is read first: more than MAX_PIXELS is refused before anything is decoded.
+    """
+    size = image_size(data)
+    if size is None or not size[0] * size[1]:
+        return "unreadable"
+    if size[0] * size[1] > MAX_PIXELS or len(data) > MAX_FILE_BYTES:
+        return "too_large"
+    try:
+        pixels: Any = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+    except cv2.error:
+        return "unreadable"
+    if pixels is None or pixels.dtype not in (np.uint8, np.uint16):
+        return "unreadable"
+    return pixels
+
+
+def find_images(path: Path) -> list[Path]:
+    """Return the image files of a folder, a glob or one path in natural order.
+
+    Raises SourceError where there is none.
+    """
+    text = str(path)
+    try:
+        if path.is_dir():
+            found = list(path.iterdir())
+        elif path.exists() or not glob.has_magic(text):
+            found = [path]
+        else:
+            found = [Path(name) for name in glob.iglob(text)]
+        images = [p for p in found if p.suffix.lower() in IMAGE_SUFFIXES and p.is_file()]
+    except (OSError, ValueError) as error:
+        raise SourceError(f"{path}: cannot be read: {error}") from error
+    if not images:
+        kinds = ", ".join(sorted(IMAGE_SUFFIXES))
+        raise SourceError(f"{path}: no images here ({kinds})")
+    return sorted(images, key=_natural)
+
+
+def _natural(path: Path) -> list[tuple[int, int, str]]:
+    parts = _DIGITS.split(str(path))
+    return [(0, int(part), "") if part.isdigit() else (1, 0, part) for part in parts]

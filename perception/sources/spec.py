@@ -1,0 +1,87 @@
+"""A camera's `source:` in a launch file, in short or long form -> type name and options.
+
+    rtsp://host/path   tcp://host:port   http://host/x.ts   0 or /dev/video0   clip.mp4
+    folder/   stills/*.png   push   synthetic   {type: ..., options}   {url: ...}   {path: ...}
+
+Imports errors and the table of sources; touches no file but to ask whether a path is a folder.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from perception.errors import ConfigError
+from perception.extensions import names, unknown
+from perception.sources import SOURCES
+from perception.sources.urls import redact, scheme
+
+IMAGE_SUFFIXES = frozenset(
+    {".bmp", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".pnm", ".ppm", ".tif", ".tiff", ".webp"}
+)
+URL_TYPES = {
+    "rtsp": "rtsp",
+    "rtsps": "rtsp",
+    "tcp": "mpegts",
+    "http": "mpegts",
+    "https": "mpegts",
+}
+
+
+def parse(spec: object) -> tuple[str, dict[str, Any]]:
+    """Return the type name and the options of a source.
+
+    spec: str, int (webcam index) or mapping with `type`, or with `url`, `path` or `device`, from
+    which the type is inferred. Options are not validated here: the type's class does that.
+    Raises ConfigError where nothing fits; passwords of URLs are hidden in its text.
+    """
+    if isinstance(spec, Mapping):
+        return _long({str(key): value for key, value in spec.items()})
+    if isinstance(spec, int) and not isinstance(spec, bool):
+        return "webcam", {"device": spec}
+    if isinstance(spec, Path):
+        spec = str(spec)
+    if not isinstance(spec, str) or not spec.strip():
+        raise ConfigError(f"{spec!r} is no source: expected an URL, a path, a webcam number, ...")
+    if spec in ("push", "synthetic"):
+        return spec, {}
+    if scheme(spec) is not None:
+        return _url_type(spec), {"url": spec}
+    if spec.isascii() and spec.isdigit():
+        return "webcam", {"device": int(spec)}
+    kind = _path_type(spec)
+    return kind, {"device" if kind == "webcam" else "path": spec}
+
+
+def _long(options: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    kind = options.pop("type", None)
+    if kind is not None:
+        allowed = names(SOURCES, "perception.sources")
+        if kind not in allowed:
+            raise ConfigError(unknown(str(kind), allowed, "sources"), key="type")
+        return str(kind), options
+    given = [key for key in ("url", "path", "device") if key in options]
+    if len(given) != 1:
+        raise ConfigError("a source needs one of: type, url, path, device", key="source")
+    value = options[given[0]]
+    if given[0] == "device":
+        return "webcam", options
+    if not isinstance(value, str | Path):
+        raise ConfigError(f"expected text, found {type(value).__name__}", key=given[0])
+    return (_url_type if given[0] == "url" else _path_type)(str(value)), options
+
+
+def _url_type(url: str) -> str:
+    kind = URL_TYPES.get(scheme(url) or "")
+    if kind is None:
+        hint = "; send MPEG-TS over tcp:// or http://" if scheme(url) in ("udp", "srt") else ""
+        raise ConfigError(f"{redact(url)}: expected one of {', '.join(URL_TYPES)}://{hint}")
+    return kind
+
+
+def _path_type(path: str) -> str:
+    if path.startswith("/dev/"):
+        if path.startswith("/dev/video"):
+            return "webcam"
+        raise ConfigError(f"{path} is no source; a webcam is /dev/video0 or 0")
+    stills = any(mark in path for mark in "*?[") or Path(path).suffix.lower() in IMAGE_SUFFIXES
+    return "images" if stills or path.endswith("/") or Path(path).is_dir() else "video"
