@@ -40,7 +40,8 @@ class Head:
     stands in the middle of the canvas, else at the top left. suppressed: boxes need no NMS.
     form: its output shape in words. classes: number of classes of an output shape on a canvas,
     0 where the shape does not tell, None where it does not fit. decode: of the (first and only)
-    output without its batch axis, canvas, class count, score, allowed classes.
+    output without its batch axis, canvas, class count, score, allowed classes. parts: views of the
+    boxes (x, y first) and of the scores in that output. in_px: boxes are canvas px, else cells.
     """
 
     name: str
@@ -51,6 +52,8 @@ class Head:
     form: str
     classes: Callable[[Shape, Canvas], int | None]
     decode: Callable[[NDArray[Any], Canvas, int, float, NDArray[Any]], decode.Candidates]
+    parts: Callable[[NDArray[Any]], tuple[NDArray[Any], NDArray[Any]]]
+    in_px: bool
 
 
 def _cells(canvas: Canvas, *strides: int) -> int:
@@ -85,6 +88,8 @@ HEADS = {
             form="(1, 4 + classes, cells)",
             classes=_yolo_classes,
             decode=lambda out, canvas, k, score, allowed: decode.decode_yolo(out, score, allowed),
+            parts=lambda out: (out[:2], out[4:]),
+            in_px=True,
         ),
         Head(
             name="yolox",
@@ -97,6 +102,8 @@ HEADS = {
             decode=lambda out, canvas, k, score, allowed: decode.decode_yolox(
                 out, canvas, score, allowed
             ),
+            parts=lambda out: (out[:, :2], out[:, 4:]),
+            in_px=False,
         ),
         Head(
             name="yolo26",
@@ -109,6 +116,8 @@ HEADS = {
             decode=lambda out, canvas, k, score, allowed: decode.decode_end_to_end(
                 out, k, score, allowed
             ),
+            parts=lambda out: (out[:, :4], out[:, 4]),
+            in_px=True,
         ),
     )
 }
@@ -130,6 +139,25 @@ def recognise(shapes: Sequence[Shape], canvas: Canvas, wanted: str = "auto") -> 
         f"outputs {list(shapes)} at input {canvas} fit no detection head ({forms}; "
         f"{_cells(canvas, *decode.STRIDES)} cells)"
     )
+
+
+def check_values(head: Head, output: NDArray[Any], canvas: Canvas) -> None:
+    """Refuse a network whose shape fits a head but whose numbers mean something else.
+
+    output: what it says of a grey picture, without its batch axis. Raises ModelError for scores
+    outside 0..1 (logits), boxes as fractions, or YOLOX boxes that are decoded already.
+    """
+    boxes, scores = head.parts(output)
+    low, high, reach = float(scores.min()), float(scores.max()), float(abs(boxes).max())
+    if not (low >= -0.01 and high <= 1.01):
+        raise ModelError(f"head {head.name}: scores from {low:.3g} to {high:.3g}, expected 0 to 1")
+    if head.in_px and not reach > 2:
+        raise ModelError(f"head {head.name}: boxes reach {reach:.3g}, expected px of {canvas}")
+    if not head.in_px and not reach < max(canvas) / 4:
+        raise ModelError(
+            f"head {head.name}: boxes reach {reach:.3g}, expected offsets in cells; export the "
+            "model without --decode_in_inference"
+        )
 
 
 def class_names(classes: int, given: Sequence[str] | None) -> dict[int, str]:

@@ -6,7 +6,7 @@ Used through detectors.DETECTORS; imports assets, messages and kernels.
 from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import cv2
 import numpy as np
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from perception import assets
-from perception.detectors.heads import PAD, Canvas, Head, class_names, recognise
+from perception.detectors.heads import PAD, Canvas, Head, check_values, class_names, recognise
 from perception.detectors.sessions import Device, Precision, Run, open_network
 from perception.errors import ConfigError, ModelError
 from perception.extensions import unknown
@@ -24,30 +24,35 @@ from perception.messages import Detections
 
 STRIDE = 32
 DEFAULT_SIZE = 640
-_WARM_CANVAS_ASPECT = (720, 1280)  # the commonest camera
+_COMMON_CAMERA = (720, 1280)  # height, width: its canvas is compiled ahead
 _MAX_CANVASES = 4  # one compiled network each
 
 Multiple = Annotated[int, Field(ge=STRIDE, le=4096, multiple_of=STRIDE)]
 
 
-class OnnxOptions(BaseModel):
-    """What a launch file may say of the `onnx` detector."""
+class DetectorOptions(BaseModel):
+    """What a launch file may say of any detector."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    model: str = Field("yolo11n", description="asset name or path of an ONNX file")
-    runtime: Literal["auto", "openvino", "onnxruntime"] = "auto"
-    precision: Precision = "f32"
     device: Device = "cpu"
-    size: Multiple | tuple[Multiple, Multiple] | None = Field(
-        None, description="long side, or [height, width], px; default 640, or what the model fixes"
-    )
-    head: Literal["auto", "yolo", "yolo26", "yolox"] = "auto"
     score: float = Field(0.1, ge=0.01, lt=1, description="lowest score; trackers use low ones too")
     iou: float = Field(0.7, gt=0, le=1, description="overlap above it is the same object")
     agnostic_nms: bool = Field(False, description="suppress across classes")
     max_detections: int = Field(300, ge=1, le=10_000)
-    classes: list[str] | None = Field(None, min_length=1, description="classes to keep")
+    classes: list[str] | None = Field(None, min_length=1, description="classes to keep; all")
+
+
+class OnnxOptions(DetectorOptions):
+    """What a launch file may say of the `onnx` detector."""
+
+    model: str = Field("yolo11n", description="asset name or path of an ONNX file")
+    runtime: Literal["auto", "openvino", "onnxruntime"] = "auto"
+    precision: Precision = "f32"
+    size: Multiple | tuple[Multiple, Multiple] | None = Field(
+        None, description="long side, or [height, width], px; default 640, or what the model fixes"
+    )
+    head: Literal["auto", "yolo", "yolo26", "yolox"] = "auto"
     names: list[str] | str | None = Field(
         None, description="class names in the model's order, or a text file with one a line"
     )
@@ -94,25 +99,23 @@ class OnnxDetector:
         self._fixed = facts.canvas or (options.size if isinstance(options.size, tuple) else None)
         self._long_side = options.size if isinstance(options.size, int) else DEFAULT_SIZE
         self._runs: OrderedDict[Canvas, Run] = OrderedDict()
-        canvas = self._canvas_for(*_WARM_CANVAS_ASPECT)
+        canvas = self._canvas_for(*_COMMON_CAMERA)
         try:
             self._head, classes = recognise(self._network.shapes(canvas), canvas, options.head)
             self.names = class_names(classes, _given_names(options) or facts.names)
+            grey = np.full((*canvas, 3), PAD, np.uint8)
+            check_values(self._head, self._run_for(canvas)(grey)[0][0], canvas)
         except ModelError as error:
             raise ModelError(f"{path}: {error}") from None
         self._allowed = allowed_classes(self.names, options.classes)
         self.counters = {"boxes_not_finite": 0, "boxes_empty": 0}
-        self.detect(np.zeros((*_WARM_CANVAS_ASPECT, 3), np.uint8))
 
     def prepare(self, image: NDArray[np.uint8]) -> Prepared:
         """Return `image`, uint8 (H, W, 3) BGR, letterboxed into a canvas of its own.
 
         Raises ValueError where the image has another form or no pixels.
         """
-        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
-            raise ValueError(f"image {image.dtype} {image.shape}, expected uint8 (H, W, 3)")
-        height, width = image.shape[:2]
-        return letterbox(image, self._canvas_for(height, width), self._head)
+        return letterbox(image, self._canvas_for(*picture_size(image)), self._head)
 
     def infer(self, prepared: Prepared) -> Detections:
         """Return detections in pixels of the prepared image, best score first."""
@@ -156,6 +159,13 @@ class OnnxDetector:
             self._runs[canvas] = run
         self._runs.move_to_end(canvas)
         return run
+
+
+def picture_size(image: NDArray[Any]) -> tuple[int, int]:
+    """Return height and width of a picture; ValueError where it is not uint8 (H, W, 3)."""
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
+        raise ValueError(f"image {image.dtype} {image.shape}, expected uint8 (H, W, 3)")
+    return image.shape[0], image.shape[1]
 
 
 def rectangle(height: int, width: int, long_side: int) -> Canvas:

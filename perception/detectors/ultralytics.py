@@ -1,0 +1,144 @@
+"""Any Ultralytics detection model file behind the same Detector, and its export to ONNX.
+
+Needs the extra `ultralytics`, imported only when asked for. The picture is letterboxed by
+model.letterbox, so both detectors see the same pixels. Loading a .pt file can run code that is in
+it: load only files you trust. Used through detectors.DETECTORS and by `perception models export`.
+"""
+
+import importlib
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from perception import assets
+from perception.detectors.heads import HEADS, PAD
+from perception.detectors.model import (
+    DEFAULT_SIZE,
+    DetectorOptions,
+    Multiple,
+    Prepared,
+    allowed_classes,
+    letterbox,
+    picture_size,
+    rectangle,
+)
+from perception.errors import ModelError
+from perception.kernels.boxes import to_image
+from perception.messages import Detections
+
+
+class UltralyticsOptions(DetectorOptions):
+    """What a launch file may say of the `ultralytics` detector."""
+
+    model: str = Field("yolo11n.pt", description="asset name or path of an Ultralytics model file")
+    size: Multiple = Field(DEFAULT_SIZE, description="long side, px")
+
+
+class UltralyticsDetector:
+    """Any detection model that Ultralytics loads (.pt, .onnx, ...)."""
+
+    Options = UltralyticsOptions
+
+    def __init__(self, options: UltralyticsOptions, *, threads: int = 1) -> None:
+        """Load and warm the model.
+
+        threads: for PyTorch. Raises ModelError where the extra is missing or the file cannot be had
+        or is no detection model; ConfigError where a class is asked for that it does not know.
+        """
+        path = assets.resolve(options.model, "weights", "model")
+        self._options = options
+        self._model = _load(path)
+        self.names = {int(k): str(name) for k, name in self._model.names.items()}
+        allowed = allowed_classes(self.names, options.classes)
+        self._classes = None if options.classes is None else np.flatnonzero(allowed).tolist()
+        self.counters = {"boxes_not_finite": 0, "boxes_empty": 0}
+        self.detect(np.full((720, 1280, 3), PAD, np.uint8))
+        # Ultralytics sets it to cores - 1 when it first predicts; busy cores then wait for another.
+        importlib.import_module("torch").set_num_threads(threads)
+
+    def prepare(self, image: NDArray[np.uint8]) -> Prepared:
+        """Return `image`, uint8 (H, W, 3) BGR, letterboxed into a canvas of its own.
+
+        Raises ValueError where the image has another form or no pixels.
+        """
+        height, width = picture_size(image)
+        return letterbox(image, rectangle(height, width, self._options.size), HEADS["yolo"])
+
+    def infer(self, prepared: Prepared) -> Detections:
+        """Return detections in pixels of the prepared image, best score first."""
+        options = self._options
+        result = self._model.predict(
+            prepared.canvas,
+            imgsz=list(prepared.canvas.shape[:2]),
+            conf=options.score,
+            iou=options.iou,
+            agnostic_nms=options.agnostic_nms,
+            max_det=options.max_detections,
+            classes=self._classes,
+            device=options.device,
+            verbose=False,
+            save=False,
+        )[0].boxes
+        boxes, rows, rejected = to_image(
+            result.xyxy.cpu().numpy(),
+            prepared.width,
+            prepared.height,
+            scale=prepared.scale,
+            offset=prepared.offset,
+        )
+        self.counters["boxes_not_finite"] += rejected[0]
+        self.counters["boxes_empty"] += rejected[1]
+        scores, class_ids = result.conf.cpu().numpy()[rows], result.cls.cpu().numpy()[rows]
+        order = np.argsort(-scores, kind="stable")
+        return Detections.of(boxes[order], scores[order], class_ids[order])
+
+    def detect(self, image: NDArray[np.uint8]) -> Detections:
+        """Return detections of a uint8 (H, W, 3) BGR image."""
+        return self.infer(self.prepare(image))
+
+
+def export_onnx(model: str | Path, out: str | Path) -> Path:
+    """Write an Ultralytics detection model as ONNX of any input size; return `out`.
+
+    model: asset name (yolo11n.pt, yolo26n.pt) or path. Raises ModelError where the extra is missing
+    or the file cannot be read or exported.
+    """
+    path, out = assets.resolve(model, "weights"), Path(out)
+    with tempfile.TemporaryDirectory(prefix="perception-export-") as folder:
+        # It writes beside its input, which may be the cache.
+        copy = shutil.copyfile(path, Path(folder) / path.name)
+        try:
+            made = _load(copy).export(format="onnx", dynamic=True, imgsz=DEFAULT_SIZE, device="cpu")
+        except (RuntimeError, ValueError, ImportError, OSError) as error:
+            raise ModelError(f"{path}: Ultralytics cannot export it: {error}") from error
+        shutil.move(made, out)
+    return out
+
+
+def _load(path: Path) -> Any:
+    # It must neither install packages nor fetch weights on its own while a line runs.
+    os.environ.setdefault("YOLO_AUTOINSTALL", "false")
+    os.environ.setdefault("YOLO_OFFLINE", "true")
+    os.environ.setdefault("YOLO_VERBOSE", "false")
+    try:
+        ultralytics = importlib.import_module("ultralytics")
+    except ImportError as error:
+        raise ModelError(
+            f"the detector `ultralytics` needs its extra ({error}): "
+            "pip install 'perception[ultralytics]'"
+        ) from None
+    try:
+        model = ultralytics.YOLO(str(path), verbose=False)
+        task = model.task
+        model.names  # noqa: B018  an exported file is opened only now
+    except (RuntimeError, ValueError, TypeError, KeyError, OSError, EOFError) as error:
+        raise ModelError(f"{path}: not a model that Ultralytics reads: {error}") from error
+    if task != "detect":
+        raise ModelError(f"{path}: a model for {task!r}, expected one for 'detect'")
+    return model
