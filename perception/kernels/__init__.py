@@ -15,6 +15,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 MODULES: tuple[str, ...] = (
+    "perception.kernels.kalman",
+    "perception.kernels.assignment",
+    "perception.kernels.association",
+    "perception.kernels.tracking",
     "perception.kernels.boxes",
     "perception.kernels.decode",
     "perception.kernels.nms",

@@ -1,0 +1,19 @@
+"""What every test may ask for. Tests import their slow twins as `from tests import reference`."""
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+sys.path.insert(0, str(ROOT))
+
+
+@pytest.fixture(scope="session")
+def footage() -> Path:
+    """Labelled footage: PERCEPTION_TEST_DATA, else ../shared/data beside the repository."""
+    place = Path(os.environ.get("PERCEPTION_TEST_DATA", ROOT.parent / "shared" / "data"))
+    if not place.is_dir():
+        pytest.skip(f"no footage at {place}: set PERCEPTION_TEST_DATA")
+    return place

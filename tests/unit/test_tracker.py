@@ -1,0 +1,233 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from perception.kernels import tracking as kernel
+from perception.messages import CONFIRMED, LOST, REMOVED, Detections, Tracks, short_id
+from perception.trackers import tracker_class
+from perception.trackers.two_stage import MAX_DETECTIONS, TwoStageOptions, TwoStageTracker
+
+MS = 1_000_000
+
+
+def seen(*rows):
+    """Detections of rows x1, y1, x2, y2 and, if given, score and class."""
+    full = [(*r, *(0.9, 0)[len(r) - 4 :]) for r in rows]
+    return Detections.of([r[:4] for r in full], [r[4] for r in full], [r[5] for r in full])
+
+
+def check_sane(tracks: Tracks):
+    m = len(tracks)
+    for name in Tracks.__slots__:
+        column = getattr(tracks, name)
+        assert len(column) == m
+        assert np.isfinite(column).all()
+        assert column.flags.c_contiguous
+        assert column.flags.writeable
+    assert (np.diff(tracks.track_ids) > 0).all()
+    assert (tracks.boxes[:, 2:] > tracks.boxes[:, :2]).all()
+    assert (tracks.ages_s >= 0).all()
+    assert (tracks.unseen_s >= 0).all()
+    rows = tracks.detection_rows[tracks.detection_rows >= 0]
+    assert len(set(rows.tolist())) == len(rows)
+
+
+def walk(tracker, frames, step_ms=33, start=0):
+    out = []
+    for i, detections in enumerate(frames):
+        out.append(tracker.update(detections, (start + i * step_ms) * MS))
+        check_sane(out[-1])
+    return out
+
+
+def test_one_walker_is_one_track_with_its_speed():
+    tracker = TwoStageTracker(epoch=7)
+    frames = [seen((10 + 3 * i, 20, 60 + 3 * i, 140)) for i in range(40)]
+    last = walk(tracker, frames, step_ms=100)[-1]
+    assert last.track_ids.tolist() == [7 << 32 | 1]
+    assert last.states.tolist() == [CONFIRMED]
+    np.testing.assert_allclose(last.rates[0], [30, 0, 0, 0], atol=1)
+    np.testing.assert_allclose(last.boxes[0], [127, 20, 177, 140], atol=1)
+    assert last.ages_s[0] == pytest.approx(3.9)
+    assert last.unseen_s[0] == 0
+    assert last.detection_rows.tolist() == [0]
+
+
+def test_seconds_not_frames():
+    """The same movement at 30 Hz, at 10 Hz and with gaps gives the same speed and one id."""
+    for times in (range(0, 3000, 33), range(0, 3000, 100), [0, 33, 100, 400, 450, 900, 933, 1400]):
+        tracker = TwoStageTracker()
+        for t in times:
+            x = 0.06 * t
+            tracks = tracker.update(seen((x, 0, x + 50, 120)), t * MS)
+        assert tracks.track_ids.tolist() == [1]
+        assert tracks.rates[0, 0] == pytest.approx(60, abs=6)
+
+
+def test_lost_then_found_then_removed_once():
+    options = TwoStageOptions()
+    tracker = TwoStageTracker(options)
+    walk(tracker, [seen((10, 10, 60, 130))] * 30)
+    gone = walk(tracker, [Detections.none()] * 10, start=30 * 33)
+    assert gone[-1].states.tolist() == [LOST]
+    assert gone[-1].unseen_s[0] == pytest.approx(0.33)
+    assert gone[-1].detection_rows.tolist() == [-1]
+    back = walk(tracker, [seen((10, 10, 60, 130))], start=40 * 33)[-1]
+    assert (back.states[0], short_id(int(back.track_ids[0]))) == (CONFIRMED, 1)
+    empty = walk(tracker, [Detections.none()] * 200, start=41 * 33)
+    states = [t.states.tolist() for t in empty]
+    removed = states.index([REMOVED])
+    assert removed * 0.033 == pytest.approx(options.lost_s, abs=0.07)
+    assert all(s == [LOST] for s in states[:removed])
+    assert all(s == [] for s in states[removed + 1 :])
+
+
+def test_low_scores_keep_a_track_but_start_none():
+    tracker = TwoStageTracker()
+    walk(tracker, [seen((10, 10, 60, 130))] * 10)
+    faint = walk(
+        tracker, [seen((10, 10, 60, 130, 0.3, 0), (300, 10, 360, 130, 0.3, 0))] * 5, 33, 330
+    )
+    assert all(t.states.tolist() == [CONFIRMED] for t in faint)
+    assert faint[-1].scores[0] == pytest.approx(0.3)
+
+
+def test_classes_do_not_mix_unless_asked():
+    for mix, ids in ((False, 2), (True, 1)):
+        tracker = TwoStageTracker(TwoStageOptions(mix_classes=mix))
+        walk(tracker, [seen((10, 10, 110, 80, 0.9, 2))] * 10)
+        tracks = walk(tracker, [seen((10, 10, 110, 80, 0.9, 7))] * 3, start=330)[-1]
+        assert len(tracks) == ids
+        if mix:
+            assert tracks.class_ids.tolist() == [2]
+            tracks = walk(tracker, [seen((10, 10, 110, 80, 0.9, 7))] * 20, start=430)[-1]
+            assert tracks.class_ids.tolist() == [7]
+
+
+def test_warp_carries_tracks_along():
+    tracker = TwoStageTracker()
+    walk(tracker, [seen((100, 100, 150, 220))] * 10)
+    shift = np.array([[1, 0, 200], [0, 1, -40]], np.float32)
+    tracks = tracker.update(seen((300, 60, 350, 180)), 330 * MS, shift)
+    assert tracks.track_ids.tolist() == [1]
+    np.testing.assert_allclose(tracks.rates[0], 0, atol=1)
+    for bad in (np.full((2, 3), np.nan), np.zeros((2, 3)), np.eye(2, 3) * 50):
+        check_sane(tracker.update(seen((300, 60, 350, 180)), 363 * MS, bad))
+    assert tracker.counters["bad_warp"] == 3
+
+
+def test_bad_boxes_are_counted():
+    tracker = TwoStageTracker()
+    tracks = tracker.update(
+        seen(
+            (np.nan, 0, 10, 10),
+            (0, 0, np.inf, 10),
+            (10, 10, 5, 20),
+            (10, 10, 10, 20),
+            (30, 30, 60, 90),
+            (30, 30, 60, 90),
+            (-1e9, 0, 50, 1e30),
+            (0, 0, 10, 10, np.nan, 0),
+        ),
+        0,
+    )
+    check_sane(tracks)
+    assert len(tracks) == 2
+    counts = tracker.counters
+    assert counts["not_finite"] == 3
+    assert counts["degenerate"] == 2
+    assert counts["duplicate"] == 1
+    assert counts["clipped"] == 2
+
+
+@pytest.mark.parametrize("n", [5_000, 100_000])
+def test_thousands_of_boxes(n):
+    rng = np.random.default_rng(0)
+    corners = rng.random((n, 2)) * 4000
+    tracker = TwoStageTracker()
+    for i in range(3):
+        boxes = np.hstack((corners, corners + 20)) + i
+        tracks = tracker.update(Detections.of(boxes, rng.random(n), np.zeros(n)), i * 33 * MS)
+        check_sane(tracks)
+    assert len(tracks) <= 10_000
+    assert tracker.counters["over_limit"] == 3 * (n - MAX_DETECTIONS)
+
+
+def test_time_that_stands_still_goes_back_or_jumps():
+    tracker = TwoStageTracker()
+    box = seen((10, 10, 60, 130))
+    walk(tracker, [box] * 5)
+    for t_ms, counter in ((132, "time_still"), (50, "time_back")):
+        tracks = tracker.update(box, t_ms * MS)
+        check_sane(tracks)
+        assert tracks.states.tolist() == [CONFIRMED]
+        assert tracker.counters[counter] == 1
+    tracks = tracker.update(box, 3_600_000 * MS)
+    check_sane(tracks)
+    assert tracker.counters["time_gap"] == 1
+    assert REMOVED in tracks.states.tolist()
+
+
+@pytest.mark.parametrize("form", ["read-only", "strided", "float64", "list"])
+def test_every_form_of_input(form):
+    boxes = np.array([[10, 10, 60, 130], [200, 10, 260, 130]], np.float32)
+    scores, classes = np.array([0.9, 0.8], np.float32), np.zeros(2, np.int32)
+    want = walk(TwoStageTracker(), [Detections(boxes, scores, classes)] * 3)[-1]
+    if form == "read-only":
+        for a in (boxes, scores, classes):
+            a.flags.writeable = False
+    elif form == "strided":
+        boxes, scores, classes = (np.repeat(a, 2, axis=0)[::2] for a in (boxes, scores, classes))
+    elif form == "float64":
+        boxes, scores, classes = boxes.astype(float), scores.astype(float), classes.astype(float)
+    else:
+        boxes, scores, classes = boxes.tolist(), scores.tolist(), classes.tolist()
+    got = walk(TwoStageTracker(), [Detections(boxes, scores, classes)] * 3)[-1]
+    for name in Tracks.__slots__:
+        np.testing.assert_allclose(getattr(got, name), getattr(want, name), rtol=1e-6)
+    assert len(kernel.step.signatures) == 1
+
+
+wild = st.one_of(
+    st.floats(-50, 300, width=32),
+    st.floats(width=32),
+    st.sampled_from([0.0, 100.0, np.nan, np.inf, -np.inf, 3e38]),
+)
+wild_row = st.tuples(wild, wild, wild, wild, st.floats(-1, 2, width=32), st.integers(-5, 90))
+tame_row = st.tuples(
+    *[st.floats(0, 100)] * 2, *[st.floats(101, 200)] * 2, st.floats(0, 1), st.integers(0, 2)
+)
+times = st.one_of(
+    st.integers(0, 200 * MS), st.sampled_from([0, -1, -(10**9), 3600 * 10**9, -3600 * 10**9])
+)
+affine = st.one_of(
+    st.none(),
+    st.lists(wild, min_size=6, max_size=6).map(lambda v: np.reshape(v, (2, 3))),
+    st.just(np.array([[1, 0.01, 5], [-0.01, 1, -3]], np.float32)),
+)
+history = st.lists(
+    st.tuples(st.lists(st.one_of(wild_row, tame_row), max_size=8), times, affine), max_size=15
+)
+
+
+@settings(deadline=None)
+@given(history, st.booleans())
+def test_any_history_is_survived_and_repeated_exactly(frames, mix):
+    def play():
+        tracker, t, out = TwoStageTracker(TwoStageOptions(mix_classes=mix), epoch=1), 0, []
+        for rows, gone, warp in frames:
+            t += gone
+            with np.errstate(all="ignore"):
+                tracks = tracker.update(seen(*rows), t, warp, dropped=1)
+            check_sane(tracks)
+            assert len(tracks) <= 10_000
+            out.append(b"".join(getattr(tracks, n).tobytes() for n in Tracks.__slots__))
+        assert all(v >= 0 for v in tracker.counters.values())
+        return out
+
+    assert play() == play()
+
+
+def test_the_table_names_it():
+    assert tracker_class("two_stage") is TwoStageTracker
