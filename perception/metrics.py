@@ -149,10 +149,12 @@ class Metrics:
 
 
 def split(name: str) -> tuple[str, str, str]:
-    """Return (what, camera, cause) of a dotted name of three parts at most."""
+    """Return (what, camera, cause) of a dotted name; `dropped.x` and `rejected.x` name a cause."""
     what, _, rest = name.partition(".")
     camera, _, cause = rest.rpartition(".")
-    return (what, camera, cause) if camera else (what, cause, "")
+    if not camera and what not in ("dropped", "rejected"):
+        camera, cause = cause, ""
+    return what, camera, cause
 
 
 def exposition(

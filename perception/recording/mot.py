@@ -22,6 +22,7 @@ class MotWriter:
 
     def __init__(self, path: str | Path) -> None:
         """path: made with its first message."""
+        self.path = Path(path)
         self._file = TextFile(path)
         self._frames, self._ids = _Rising(), _Rising()
 

@@ -78,6 +78,7 @@ class TracksWriter:
 
     def __init__(self, path: str | Path, *, deterministic: bool = False) -> None:
         """path: made with its first line. deterministic: leave `run` out."""
+        self.path = Path(path)
         self._file = TextFile(path)
         self._deterministic = deterministic
         self._encoder = msgspec.json.Encoder()

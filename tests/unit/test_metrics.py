@@ -62,6 +62,7 @@ def test_gauges_leave_out_what_no_message_may_carry():
     [
         ("turns", ("turns", "", "")),
         ("detected.front", ("detected", "front", "")),
+        ("rejected.size", ("rejected", "", "size")),
         ("dropped.front.slot_overwritten", ("dropped", "front", "slot_overwritten")),
     ],
 )

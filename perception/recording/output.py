@@ -1,0 +1,124 @@
+"""What one camera of a run leaves behind, live and in analysis from the same code.
+
+annotated-<camera>.mp4, tracks-<camera>.jsonl and mot-<camera>.txt in one folder. Imports draw,
+messages, errors and the rest of this room.
+"""
+
+import contextlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from perception import clock
+from perception.draw import Painter, Point
+from perception.errors import SinkError
+from perception.messages import Alert, TrackMessage
+from perception.recording.mot import MotWriter
+from perception.recording.tracks import TracksWriter
+from perception.recording.video import VideoWriter
+
+_Step = tuple[TracksWriter | MotWriter | VideoWriter, Callable[[], None]]
+
+
+class CameraOutput:
+    """Writes the annotated video and the tracks of one camera, frame by frame.
+
+    Each file stands alone: one that cannot be written is given up, named in `failed`, and the
+    others go on.
+    """
+
+    def __init__(
+        self,
+        folder: str | Path,
+        camera: str,
+        zones: Mapping[str, Sequence[Point]] | None = None,
+        lines: Mapping[str, tuple[Point, Point]] | None = None,
+        *,
+        video: bool = True,
+        tracks: bool = True,
+        deterministic: bool = False,
+    ) -> None:
+        """folder: made with the first frame. zones, lines: by name, fractions of the image.
+
+        video, tracks: which files are written. deterministic: equal runs give equal files; ages,
+        arrival and wall times are left out of the text and the picture.
+        """
+        folder = Path(folder)
+        self.failed: dict[str, str] = {}
+        """Why a file was given up, by its name."""
+        self._painter = Painter(zones, lines)
+        self._deterministic = deterministic
+        self._canvas = np.empty((0, 0, 3), np.uint8)
+        self._video = VideoWriter(folder / f"annotated-{camera}.mp4") if video else None
+        self._texts = (
+            [
+                TracksWriter(folder / f"tracks-{camera}.jsonl", deterministic=deterministic),
+                MotWriter(folder / f"mot-{camera}.txt"),
+            ]
+            if tracks
+            else []
+        )
+
+    @property
+    def frames(self) -> int:
+        """Frames in the video so far."""
+        return self._video.frames if self._video else 0
+
+    def add(
+        self,
+        message: TrackMessage,
+        image: NDArray[np.uint8] | None,
+        alerts: Iterable[Alert] = (),
+        counts: Mapping[str, int] | None = None,
+    ) -> None:
+        """Write one frame: its tracks, and where there is an image, the picture with all drawn.
+
+        image: uint8 (H, W, 3) BGR, left as it is; None: no frame in the video. alerts: those that
+        hold now. counts: line crossings by direction, written on the picture. Raises SinkError
+        once for each file that is given up, after the others have been written.
+        """
+        steps: list[_Step] = [(text, lambda text=text: text.add(message)) for text in self._texts]
+        video = self._video
+        if video is not None and image is not None and video.path.name not in self.failed:
+            picture = self._painted(message, image, alerts, counts)
+            steps.append((video, lambda: video.add(picture, message.stamp.t_media_ns)))
+        self._try(steps)
+
+    def close(self) -> None:
+        """End all files. Raises SinkError once, after all are closed, where one cannot be ended."""
+        writers = [*self._texts, *([self._video] if self._video else [])]
+        self._try([(writer, writer.close) for writer in writers])
+
+    def _painted(
+        self,
+        message: TrackMessage,
+        image: NDArray[np.uint8],
+        alerts: Iterable[Alert],
+        counts: Mapping[str, int] | None,
+    ) -> NDArray[np.uint8]:
+        if self._canvas.shape != image.shape:
+            self._canvas = np.empty(image.shape, np.uint8)
+        np.copyto(self._canvas, image)
+        age_ns = message.t_tracked_ns - message.stamp.t_arrival_ns
+        age_ms = None if self._deterministic else age_ns / clock.NS_PER_MS
+        self._painter.paint(self._canvas, message, alerts, counts, age_ms)
+        return self._canvas
+
+    def _try(self, steps: list[_Step]) -> None:
+        """Take each step whose file was not given up; give up those that fail, then raise."""
+        first: SinkError | None = None
+        for writer, step in steps:
+            name = writer.path.name
+            if name in self.failed:
+                continue
+            try:
+                step()
+            except SinkError as error:
+                self.failed[name] = str(error)
+                first = first or error
+                with contextlib.suppress(SinkError):
+                    writer.close()
+        if first is not None:
+            raise first

@@ -1,0 +1,118 @@
+"""One camera's files from one object: all there, each failing alone, equal runs equal."""
+
+import av
+import numpy as np
+import pytest
+
+from perception import messages as m
+from perception.errors import SinkError
+from perception.recording.mot import read_mot
+from perception.recording.output import CameraOutput
+from perception.recording.tracks import read_tracks
+
+ZONES = {"path": [(0.2, 0.4), (0.8, 0.4), (0.8, 0.9)]}
+LINES = {"gate": ((0.1, 0.5), (0.9, 0.5))}
+
+
+def message(n, run=1):
+    return m.TrackMessage(
+        stamp=m.Stamp(
+            camera="front",
+            frame_id=m.make_id(run, n),
+            t_media_ns=n * 40_000_000,
+            t_arrival_ns=run * 1_000_000,
+            t_wall_ns=run,
+        ),
+        width=320,
+        height=240,
+        names={0: "person"},
+        dropped={},
+        t_detected_ns=run * 5_000_000,
+        t_tracked_ns=run * 9_000_000,
+        tracks=m.Tracks(
+            track_ids=np.array([m.make_id(run, 1)]),
+            boxes=np.array([[20 + n, 30, 90 + n, 200]], np.float32),
+            rates=np.zeros((1, 4), np.float32),
+            class_ids=np.zeros(1, np.int32),
+            scores=np.array([0.8], np.float32),
+            states=np.array([m.CONFIRMED], np.uint8),
+            ages_s=np.ones(1, np.float32),
+            unseen_s=np.zeros(1, np.float32),
+            detection_rows=np.zeros(1, np.int32),
+        ),
+        warp=np.eye(2, 3, dtype=np.float32),
+    )
+
+
+IMAGE = np.full((240, 320, 3), 90, np.uint8)
+
+
+def run_once(folder, run=1, **options):
+    output = CameraOutput(folder, "front", ZONES, LINES, **options)
+    for n in range(30):
+        output.add(message(n, run), IMAGE if n % 3 else None, counts={"gate in": n})
+    output.close()
+    return output
+
+
+def test_three_files_come_out_and_the_image_stays_as_it_was(tmp_path):
+    output = run_once(tmp_path / "run")
+    assert sorted(path.name for path in (tmp_path / "run").iterdir()) == [
+        "annotated-front.mp4",
+        "mot-front.txt",
+        "tracks-front.jsonl",
+    ]
+    assert len(list(read_tracks(tmp_path / "run" / "tracks-front.jsonl"))) == 30
+    assert len(read_mot(tmp_path / "run" / "mot-front.txt")) == 30
+    with av.open(str(tmp_path / "run" / "annotated-front.mp4")) as video:
+        frames = [frame.to_ndarray(format="bgr24") for frame in video.decode(video=0)]
+    assert len(frames) == output.frames == 20
+    assert np.abs(frames[0].astype(int) - IMAGE).max() > 60
+    assert (IMAGE == 90).all()
+
+
+def test_files_that_are_not_wanted_are_not_made(tmp_path):
+    run_once(tmp_path / "text", video=False)
+    run_once(tmp_path / "video", tracks=False)
+    assert not list((tmp_path / "text").glob("*.mp4"))
+    assert [path.name for path in (tmp_path / "video").iterdir()] == ["annotated-front.mp4"]
+
+
+def test_deterministic_runs_are_byte_equal(tmp_path):
+    for name, run in (("a", 1), ("b", 2)):
+        run_once(tmp_path / name, run, deterministic=True)
+    for path in (tmp_path / "a").iterdir():
+        assert path.read_bytes() == (tmp_path / "b" / path.name).read_bytes()
+
+
+def test_a_video_that_cannot_be_written_is_named_once_and_tracks_go_on(tmp_path):
+    (tmp_path / "annotated-front.mp4").mkdir()
+    output = CameraOutput(tmp_path, "front")
+    with pytest.raises(SinkError, match=r"annotated-front\.mp4"):
+        output.add(message(0), IMAGE)
+    output.add(message(1), IMAGE)
+    output.close()
+    assert list(output.failed) == ["annotated-front.mp4"]
+    assert len(list(read_tracks(tmp_path / "tracks-front.jsonl"))) == 2
+
+
+def test_text_that_cannot_be_written_leaves_the_video(tmp_path):
+    (tmp_path / "mot-front.txt").symlink_to("/dev/full")
+    output = CameraOutput(tmp_path, "front")
+    for n in range(10):
+        output.add(message(n), IMAGE)
+    with pytest.raises(SinkError, match=r"mot-front\.txt"):
+        output.close()
+    output.close()
+    assert output.frames == 10
+    assert len(list(read_tracks(tmp_path / "tracks-front.jsonl"))) == 10
+
+
+def test_a_folder_that_cannot_be_made_fails_each_file(tmp_path):
+    (tmp_path / "file").write_text("")
+    output = CameraOutput(tmp_path / "file", "front")
+    with pytest.raises(SinkError, match="tracks-front"):
+        output.add(message(0), IMAGE)
+    assert len(output.failed) == 3
+    output.add(message(1), IMAGE)
+    output.close()
