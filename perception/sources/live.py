@@ -1,0 +1,238 @@
+"""A network stream read in a thread of its own, newest frame only; what RTSP and MPEG-TS share.
+
+FFmpeg may hang in places no time-out reaches (name resolution, TEARDOWN to a frozen server), so
+nothing here waits for it: a thread that is late is abandoned and counted, and closes its connection
+itself when it wakes. Pixels are converted by the reader, only for frames that it takes.
+"""
+
+import contextlib
+import threading
+from dataclasses import dataclass, field
+
+import av
+from av.container import InputContainer
+from av.error import EOFError as EndOfStream
+from av.error import (
+    FFmpegError,
+    HTTPForbiddenError,
+    HTTPNotFoundError,
+    HTTPUnauthorizedError,
+)
+from av.video.stream import VideoStream
+
+from perception.clock import NS_PER_S, monotonic_ns, to_ns
+from perception.errors import SourceError, SourceLost
+from perception.sources import Allocate, Frame
+from perception.sources.decoding import MAX_PIXELS, Painter, pts_ns, sane_fps
+from perception.sources.timeline import LiveTimeline
+from perception.sources.urls import redact
+
+MAX_ABANDONED = 8
+_WAIT_S = 0.5
+_NO_PICTURE_NS = 15 * NS_PER_S
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where a stream is and how FFmpeg is to open it. url may hold a password: never shown."""
+
+    url: str = field(repr=False)
+    demuxer: str
+    options: dict[str, str]
+    open_timeout_s: float
+    read_timeout_s: float
+
+
+class LiveStream:
+    """Opens, reads and closes one stream, again and again.
+
+    counters: stale (frames replaced by a newer one before they were read), packets_corrupt,
+    frames_corrupt, threads_abandoned (hung in FFmpeg), and those of LiveTimeline.
+    """
+
+    def __init__(self, address: Address, rotate: int | None, counters: dict[str, int]) -> None:
+        self._address = address
+        self._counters = counters
+        for name in ("stale", "packets_corrupt", "frames_corrupt", "threads_abandoned"):
+            counters.setdefault(name, 0)
+        self._timeline = LiveTimeline(counters)
+        self._painter = Painter(rotate)
+        self._feed: _Feed | None = None
+        self._abandoned: list[_Feed] = []
+        self._shown = redact(address.url)
+        self.fps: float | None = None
+
+    def open(self) -> None:
+        """Start to connect, wait 0.5 s for it; read() gives None until it is done.
+
+        Raises SourceLost where the connection fails within that time.
+        """
+        self.close()
+        self._abandoned = [feed for feed in self._abandoned if feed.is_alive()]
+        if len(self._abandoned) >= MAX_ABANDONED:
+            raise SourceLost(f"{self._shown}: {MAX_ABANDONED} earlier attempts still hang", 30.0)
+        self._timeline.reconnected()
+        self._feed = _Feed(self._address, self._shown)
+        self._feed.start()
+        self._feed.wait_opened(_WAIT_S)
+
+    def read(self, allocate: Allocate) -> Frame | None:
+        """Return the newest frame not yet read, None where none came within 0.5 s.
+
+        Raises SourceLost where the stream ended, failed or said nothing for its time-out.
+        """
+        if self._feed is None:
+            raise SourceLost(f"{self._shown}: not open")
+        newest = self._feed.take(_WAIT_S, self._counters)
+        if newest is None:
+            return None
+        self.fps = self._feed.fps
+        picture, arrival = newest
+        t_media_ns = self._timeline.stamp(pts_ns(picture), arrival)
+        try:
+            image = self._painter.paint(picture, allocate)
+        except SourceError as error:
+            raise SourceError(f"{self._shown}: {error}") from error
+        return Frame(image, t_media_ns, arrival)
+
+    def close(self) -> None:
+        """Tell the thread to end and wait 0.5 s for it; safe to call twice."""
+        feed, self._feed = self._feed, None
+        if feed is None:
+            return
+        feed.cancel()
+        feed.join(_WAIT_S)
+        if feed.is_alive():
+            self._counters["threads_abandoned"] += 1
+            self._abandoned.append(feed)
+
+
+class _Feed(threading.Thread):
+    """One connection. Everything behind `_changed` is shared with the reader."""
+
+    def __init__(self, address: Address, shown: str) -> None:
+        super().__init__(name="live-stream", daemon=True)
+        self._address, self._shown = address, shown
+        self._changed = threading.Condition()
+        self._newest: tuple[av.VideoFrame, int] | None = None
+        self._ended: SourceLost | None = None
+        self._opened = self._cancelled = False
+        self._counts: dict[str, int] = {}
+        self._started_ns = self._packet_ns = self._picture_ns = monotonic_ns()
+        self.fps: float | None = None
+
+    def wait_opened(self, timeout_s: float) -> None:
+        with self._changed:
+            self._changed.wait_for(lambda: self._opened or self._ended, timeout_s)
+            if self._ended is not None:
+                raise self._ended
+
+    def take(self, timeout_s: float, counters: dict[str, int]) -> tuple[av.VideoFrame, int] | None:
+        with self._changed:
+            self._changed.wait_for(lambda: self._newest or self._ended, timeout_s)
+            for name, count in self._counts.items():
+                counters[name] += count
+            self._counts.clear()
+            newest, self._newest = self._newest, None
+            if newest is not None:
+                return newest
+            if self._ended is None:
+                self._ended = self._late(monotonic_ns())
+            if self._ended is not None:
+                raise self._ended
+            return None
+
+    def cancel(self) -> None:
+        with self._changed:
+            self._cancelled = True
+            self._newest = None
+
+    def run(self) -> None:
+        reason = SourceLost(f"{self._shown}: its thread failed")
+        try:
+            self._receive()
+            reason = SourceLost(f"{self._shown}: the stream ended")
+        except FFmpegError as error:
+            reason = _lost(self._shown, error)
+        except SourceLost as error:
+            reason = error
+        finally:
+            with self._changed:
+                self._ended = self._ended or reason
+                self._changed.notify_all()
+
+    def _late(self, now: int) -> SourceLost | None:
+        address = self._address
+        if not self._opened:
+            if now - self._started_ns > to_ns(address.open_timeout_s):
+                return SourceLost(f"{self._shown}: no answer for {address.open_timeout_s:g} s")
+        elif now - self._packet_ns > to_ns(address.read_timeout_s):
+            return SourceLost(f"{self._shown}: silent for {address.read_timeout_s:g} s")
+        elif now - self._picture_ns > _NO_PICTURE_NS:
+            return SourceLost(f"{self._shown}: sends, but no picture can be decoded")
+        return None
+
+    def _receive(self) -> None:
+        address = self._address
+        container = av.open(
+            address.url,
+            format=address.demuxer,
+            options=address.options,
+            timeout=(address.open_timeout_s, address.read_timeout_s),
+        )
+        try:
+            self._decode(container)
+        finally:
+            with contextlib.suppress(FFmpegError):
+                container.close()
+
+    def _decode(self, container: InputContainer) -> None:
+        if not container.streams.video:
+            raise SourceLost(f"{self._shown}: has no video", 10.0)
+        stream = container.streams.video[0]
+        stream.codec_context.thread_count = 1
+        stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
+        with self._changed:
+            self.fps = sane_fps(stream.average_rate) or sane_fps(stream.guessed_rate)
+            self._opened = True
+            self._packet_ns = self._picture_ns = monotonic_ns()
+            self._changed.notify_all()
+        with contextlib.suppress(EndOfStream):
+            for packet in container.demux(stream):
+                if not self._hand_over(packet):
+                    return
+
+    def _hand_over(self, packet: "av.Packet[VideoStream]") -> bool:
+        """Decode one packet and keep its last picture; return False where no one wants more."""
+        corrupt = False
+        try:
+            pictures = packet.decode()
+        except FFmpegError:
+            pictures, corrupt = [], True
+        now = monotonic_ns()
+        with self._changed:
+            if self._cancelled or self._ended is not None:
+                return False
+            self._packet_ns = now
+            self._count("packets_corrupt", int(corrupt))
+            for picture in pictures:
+                self._picture_ns = now
+                self._count("frames_corrupt", int(picture.is_corrupt))
+                self._count("stale", int(self._newest is not None))
+                self._newest = picture, now
+            if pictures:
+                self._changed.notify_all()
+        return True
+
+    def _count(self, name: str, count: int) -> None:
+        if count:
+            self._counts[name] = self._counts.get(name, 0) + count
+
+
+def _lost(shown: str, error: FFmpegError) -> SourceLost:
+    """Return what went wrong without FFmpeg's own text, which repeats the URL and its password."""
+    if isinstance(error, HTTPUnauthorizedError | HTTPForbiddenError):
+        return SourceLost(f"{shown}: user or password refused", 30.0)
+    if isinstance(error, HTTPNotFoundError):
+        return SourceLost(f"{shown}: no such stream on the server", 5.0)
+    return SourceLost(f"{shown}: {redact(error.strerror or type(error).__name__)}")

@@ -1,0 +1,146 @@
+"""Streams from the network: RTSP cameras, and MPEG-TS over tcp or http. See live.py for how."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from perception.sources import Allocate, Frame
+from perception.sources.live import Address, LiveStream
+from perception.sources.urls import redact, scheme
+
+_FAST_START = {"analyzeduration": "1000000", "fpsprobesize": "0", "fflags": "nobuffer"}
+_RTSP_PROTOCOLS = {"rtsp": "rtsp,rtp,tcp,udp", "rtsps": "rtsp,rtsps,rtp,tcp,udp,tls"}
+_TS_PROTOCOLS = {"tcp": "tcp", "http": "http,tcp", "https": "https,http,tls,tcp"}
+
+Seconds = Annotated[float, Field(gt=0, le=60)]
+
+
+def _check(url: str, schemes: dict[str, str]) -> str:
+    allowed = ", ".join(f"{name}://" for name in schemes)
+    if scheme(url) not in schemes:
+        hint = "; UDP is not supported" if scheme(url) == "udp" else ""
+        raise ValueError(f"{redact(url)}: expected {allowed}{hint}")
+    if any(letter.isspace() or not letter.isprintable() for letter in url):
+        raise ValueError(f"{redact(url)!r}: blanks and control characters are not allowed")
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        raise ValueError(f"{redact(url)}: not an URL") from None
+    if not host or (scheme(url) == "tcp" and (port is None or parts.query)):
+        form = "tcp://host:port" if scheme(url) == "tcp" else "a host"
+        raise ValueError(f"{redact(url)}: expected {form}")
+    return url
+
+
+def _rtsp_url(url: str) -> str:
+    return _check(url, _RTSP_PROTOCOLS)
+
+
+def _ts_url(url: str) -> str:
+    return _check(url, _TS_PROTOCOLS)
+
+
+class RtspSource:
+    """An RTSP camera: newest frame only, lost when it is silent for read_timeout_s.
+
+    Options: url: rtsp:// or rtsps://, with user:password@ where needed; transport: tcp, or udp
+    where the camera knows nothing else; open_timeout_s, read_timeout_s; rotate: degrees clockwise.
+    A wrong password is lost with retry_after_s = 30. Certificates of rtsps are not verified.
+    """
+
+    class Options(BaseModel):
+        model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+        url: Annotated[str, AfterValidator(_rtsp_url)] = Field(repr=False)
+        transport: Literal["tcp", "udp"] = "tcp"
+        open_timeout_s: Seconds = 5.0
+        read_timeout_s: Seconds = 3.0
+        rotate: Literal[0, 90, 180, 270] | None = None
+
+    live = True
+
+    def __init__(self, options: Options, *, camera: str, run_dir: Path | None = None) -> None:
+        self.counters: dict[str, int] = {}
+        whitelist = _RTSP_PROTOCOLS[scheme(options.url) or ""]
+        settings = {"rtsp_transport": options.transport, "protocol_whitelist": whitelist}
+        self._stream = LiveStream(
+            Address(
+                options.url,
+                "rtsp",
+                settings | _FAST_START,
+                options.open_timeout_s,
+                options.read_timeout_s,
+            ),
+            options.rotate,
+            self.counters,
+        )
+
+    @property
+    def fps(self) -> float | None:
+        """Frames a second as the stream says, None before it is open."""
+        return self._stream.fps
+
+    def open(self) -> None:
+        """Start to connect. Raises SourceLost where that fails at once."""
+        self._stream.open()
+
+    def read(self, allocate: Allocate) -> Frame | None:
+        """Return the newest frame; None while connecting. Raises SourceLost."""
+        return self._stream.read(allocate)
+
+    def close(self) -> None:
+        """Disconnect, within 0.5 s."""
+        self._stream.close()
+
+
+class MpegTsSource:
+    """An MPEG transport stream over tcp:// or http(s)://: newest frame only, end means lost.
+
+    Options: url; open_timeout_s, read_timeout_s; rotate: degrees clockwise. Whatever comes is read
+    as MPEG-TS: a playlist or page is refused. Certificates of https are not verified.
+    """
+
+    class Options(BaseModel):
+        model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+        url: Annotated[str, AfterValidator(_ts_url)] = Field(repr=False)
+        open_timeout_s: Seconds = 5.0
+        read_timeout_s: Seconds = 3.0
+        rotate: Literal[0, 90, 180, 270] | None = None
+
+    live = True
+
+    def __init__(self, options: Options, *, camera: str, run_dir: Path | None = None) -> None:
+        self.counters: dict[str, int] = {}
+        settings = {"protocol_whitelist": _TS_PROTOCOLS[scheme(options.url) or ""]}
+        self._stream = LiveStream(
+            Address(
+                options.url,
+                "mpegts",
+                settings | _FAST_START,
+                options.open_timeout_s,
+                options.read_timeout_s,
+            ),
+            options.rotate,
+            self.counters,
+        )
+
+    @property
+    def fps(self) -> float | None:
+        """Frames a second as the stream says, None before it is open."""
+        return self._stream.fps
+
+    def open(self) -> None:
+        """Start to connect. Raises SourceLost where that fails at once."""
+        self._stream.open()
+
+    def read(self, allocate: Allocate) -> Frame | None:
+        """Return the newest frame; None while connecting. Raises SourceLost."""
+        return self._stream.read(allocate)
+
+    def close(self) -> None:
+        """Disconnect, within 0.5 s."""
+        self._stream.close()
