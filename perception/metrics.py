@@ -73,7 +73,7 @@ class Histogram:
 
     def sparse(self) -> dict[int, int]:
         """Return {bin: count} of the bins that are not empty, by rising bin."""
-        return dict(sorted(self.bins.items()))
+        return dict(sorted(self.bins.copy().items()))
 
     def percentile(self, p: float) -> float:
         """Return the duration in ms that p % of the counted ones do not exceed; NaN for none.
@@ -117,7 +117,7 @@ class Snapshot:
 
 @dataclass(slots=True)
 class Metrics:
-    """Counters, gauges and latencies of one process. Not locked: one thread writes."""
+    """Counters, gauges and latencies of one process: one thread writes, any takes snapshots."""
 
     counters: Counters = field(default_factory=Counters)
     gauges: dict[str, float] = field(default_factory=dict[str, float])
@@ -144,7 +144,7 @@ class Metrics:
         return Snapshot(
             dict(self.counters),
             dict(self.gauges),
-            {name: histogram.sparse() for name, histogram in self.latencies.items()},
+            {name: histogram.sparse() for name, histogram in list(self.latencies.items())},
         )
 
 

@@ -1,0 +1,263 @@
+"""summary.json: what a run did, for programs and for the table at its end.
+
+The structs below are the documented schema; `schema()` gives it as JSON Schema. Every duration
+is in s or ms, memory in bytes. Imports metrics, clock and errors.
+"""
+
+import math
+import platform
+from collections.abc import Mapping
+from importlib import metadata
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import msgspec
+from msgspec import Meta
+from rich import box
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+
+from perception.errors import SinkError, SourceError
+from perception.metrics import Histogram
+
+FORMAT = 1
+_PACKAGES = (
+    *("perception", "numpy", "numba", "opencv-python", "av", "pyzmq"),
+    *("openvino", "onnxruntime", "ultralytics"),
+)
+
+Count = Annotated[int, Meta(ge=0)]
+Milliseconds = Annotated[float | None, Meta(description="ms; null where nothing was counted")]
+
+
+class Ages(msgspec.Struct, frozen=True, kw_only=True):
+    """How old frames were at one step: time since they came out of the decoder."""
+
+    count: Count = 0
+    p50_ms: Milliseconds = None
+    p95_ms: Milliseconds = None
+    p99_ms: Milliseconds = None
+
+    @classmethod
+    def of(cls, times: Histogram | Mapping[int, int]) -> Self:
+        """Make the percentiles of a histogram or its sparse form."""
+        histogram = times if isinstance(times, Histogram) else Histogram.from_sparse(times)
+
+        def percentile(p: float) -> float | None:
+            ms = histogram.percentile(p)
+            return None if math.isnan(ms) else round(ms, 2)
+
+        return cls(
+            count=histogram.count,
+            p50_ms=percentile(50),
+            p95_ms=percentile(95),
+            p99_ms=percentile(99),
+        )
+
+
+class CameraSummary(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of one camera's frames."""
+
+    source: Annotated[str, Meta(description="as given, passwords masked")]
+    frames_read: Annotated[int, Meta(ge=0, description="frames that the source gave")]
+    frames_detected: Annotated[int, Meta(ge=0, description="frames the detector has looked at")]
+    frames_tracked: Annotated[int, Meta(ge=0, description="frames the tracker has dealt with")]
+    dropped: Annotated[
+        dict[str, Count], Meta(description="frames read but not detected or tracked, by cause")
+    ] = {}
+    tracks_confirmed: Annotated[int, Meta(ge=0, description="tracks that were ever confirmed")]
+    crossings: Annotated[
+        dict[str, dict[str, Count]], Meta(description="by rule, then by direction")
+    ] = {}
+    alerts: Annotated[dict[str, Count], Meta(description="alerts raised, by rule")] = {}
+    age_at_detection: Ages = Ages()
+    age_at_track: Ages = Ages()
+    age_at_alert: Ages = Ages()
+    problems: Annotated[
+        list[str], Meta(description="what went wrong, one sentence each: repairs, files given up")
+    ] = []
+
+
+class ProcessSummary(msgspec.Struct, frozen=True, kw_only=True):
+    """One process of the run, all its starts together."""
+
+    pids: Annotated[list[int], Meta(description="one a start, in order")]
+    cpu_s: Annotated[float, Meta(ge=0, description="CPU seconds, all starts and threads")]
+    peak_memory_bytes: Annotated[int, Meta(ge=0, description="largest resident set of any start")]
+    exit_code: Annotated[
+        int | None, Meta(description="of the last start; negative: a signal; null: not ended")
+    ]
+    restarts: Annotated[int, Meta(ge=0, description="starts after the first")] = 0
+
+
+class ModelSummary(msgspec.Struct, frozen=True, kw_only=True):
+    """Weights that were used."""
+
+    name: str
+    licence: str
+    runtime: Annotated[str, Meta(description="what ran it, with its precision")]
+
+
+class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
+    """The run itself."""
+
+    name: str
+    mode: Literal["run", "analyze"]
+    started: Annotated[str, Meta(description="UTC, ISO 8601")]
+    duration_s: Annotated[float, Meta(ge=0)]
+    exit_code: Annotated[int, Meta(description="what the program ended with")] = 0
+    versions: dict[str, str] = {}
+    models: dict[str, ModelSummary] = {}
+
+
+class Summary(msgspec.Struct, frozen=True, kw_only=True):
+    """The whole of summary.json."""
+
+    format: Annotated[int, Meta(description="version of this schema")] = FORMAT
+    run: RunSummary
+    cameras: dict[str, CameraSummary] = {}
+    processes: dict[str, ProcessSummary] = {}
+
+    def write(self, path: str | Path) -> None:
+        """Write the summary as JSON, whole or not at all. Raises SinkError where it cannot be."""
+        path = Path(path)
+        part = path.with_name(path.name + ".part")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            part.write_bytes(msgspec.json.format(msgspec.json.encode(self), indent=2) + b"\n")
+            part.replace(path)
+        except OSError as error:
+            raise SinkError(f"cannot write {path}: {error.strerror or error}") from error
+
+    @classmethod
+    def load(cls, path: str | Path) -> Self:
+        """Return what `write` wrote. Raises SourceError where it is not there or not a summary."""
+        try:
+            return msgspec.json.decode(Path(path).read_bytes(), type=cls)
+        except OSError as error:
+            raise SourceError(f"cannot read {path}: {error.strerror or error}") from None
+        except (msgspec.MsgspecError, ValueError) as error:
+            raise SourceError(f"{path} is not a summary: {error}") from None
+
+
+def schema() -> dict[str, Any]:
+    """Return the JSON Schema of summary.json."""
+    return msgspec.json.schema(Summary)
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of Python and of the packages that shape a result, where installed."""
+    found = {"python": platform.python_version()}
+    for package in _PACKAGES:
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def table(summary: Summary) -> Group:
+    """Return what a terminal of 80 columns or more shows at the end of a run (rich)."""
+    parts: list[Table | Text] = [_head(summary.run)]
+    if summary.cameras:
+        parts += [_frames(summary), _seen(summary), _ages(summary)]
+    if summary.processes:
+        parts.append(_processes(summary))
+    problems = [
+        f"{name}: {problem}"
+        for name, camera in summary.cameras.items()
+        for problem in camera.problems
+    ]
+    if problems:
+        parts.append(Text("\n".join(problems), style="yellow"))
+    return Group(*parts)
+
+
+def _head(run: RunSummary) -> Text:
+    models = ", ".join(
+        f"{model.name} ({model.licence}) on {model.runtime}" for model in run.models.values()
+    )
+    good = run.exit_code == 0
+    return Text.assemble(
+        (run.name, "bold"),
+        f"  {run.duration_s:.1f} s  ",
+        ("done" if good else f"exit {run.exit_code}", "green" if good else "bold red"),
+        (f"\n{models}" if models else "", "dim"),
+        "\n",
+    )
+
+
+def _table(title: str, *columns: str, words: tuple[str, ...] = ()) -> Table:
+    """Return an empty sheet: first column and `words` to the left, numbers to the right."""
+    sheet = Table(
+        title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False
+    )
+    for i, column in enumerate(columns):
+        left = i == 0 or column in words
+        sheet.add_column(column, justify="left" if left else "right", no_wrap=column not in words)
+    return sheet
+
+
+def _frames(summary: Summary) -> Table:
+    sheet = _table(
+        "Frames", "camera", "read", "detected", "tracked", "dropped", "why", words=("why",)
+    )
+    for name, camera in summary.cameras.items():
+        dropped = {cause.replace("_", " "): n for cause, n in camera.dropped.items() if n}
+        counts = (camera.frames_read, camera.frames_detected, camera.frames_tracked)
+        sheet.add_row(name, *(f"{n:,}" for n in (*counts, sum(dropped.values()))), _listed(dropped))
+    return sheet
+
+
+def _seen(summary: Summary) -> Table:
+    words = ("alerts", "crossings")
+    sheet = _table("Seen", "camera", "tracks", "alerts", "crossings", words=words)
+    for name, camera in summary.cameras.items():
+        crossings = [f"{rule}: {_listed(counts)}" for rule, counts in camera.crossings.items()]
+        sheet.add_row(
+            name, f"{camera.tracks_confirmed:,}", _listed(camera.alerts), "\n".join(crossings)
+        )
+    return sheet
+
+
+def _listed(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{name} {n:,}" for name, n in counts.items())
+
+
+def _ages(summary: Summary) -> Table:
+    sheet = _table(
+        "Age of a frame in ms, p50 / p95 / p99", "camera", "at detection", "at track", "at alert"
+    )
+    for name, camera in summary.cameras.items():
+        sheet.add_row(
+            name,
+            *map(_age, (camera.age_at_detection, camera.age_at_track, camera.age_at_alert)),
+        )
+    return sheet
+
+
+def _age(ages: Ages) -> str:
+    values = (ages.p50_ms, ages.p95_ms, ages.p99_ms)
+    if any(value is None for value in values):
+        return "none"
+    return " / ".join(
+        f"{value:,.0f}" if value and value >= 10 else f"{value:.1f}" for value in values
+    )
+
+
+def _processes(summary: Summary) -> Table:
+    sheet = _table("Processes", "process", "pid", "CPU s", "peak MB", "restarts", "exit")
+    for name, process in summary.processes.items():
+        sheet.add_row(
+            name,
+            " ".join(map(str, process.pids)),
+            f"{process.cpu_s:,.1f}",
+            f"{process.peak_memory_bytes / 1e6:,.0f}",
+            Text(str(process.restarts), style="yellow" if process.restarts else ""),
+            Text(
+                "running" if process.exit_code is None else str(process.exit_code),
+                style="" if process.exit_code == 0 else "bold red",
+            ),
+        )
+    return sheet
