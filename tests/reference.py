@@ -58,3 +58,128 @@ def overlapping_pairs(a, b):
                 union = (p[2] - p[0]) * (p[3] - p[1]) + (q[2] - q[0]) * (q[3] - q[1]) - x * y
                 found[i, j] = (x * y / union, y / (max(p[3], q[3]) - min(p[1], q[1])))
     return found
+
+
+# ---- Detection: boxes, heads, suppression. float32 step by step, so results are equal to the bit
+
+
+def iou(a, b):
+    a, b = (np.asarray(box, np.float32) for box in (a, b))
+    if not (np.isfinite(a).all() and np.isfinite(b).all()):
+        return np.float32(0)
+    with np.errstate(all="ignore"):
+        w, h = min(a[2], b[2]) - max(a[0], b[0]), min(a[3], b[3]) - max(a[1], b[1])
+        if w <= 0 or h <= 0:
+            return np.float32(0)
+        area = (a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1])
+        value = w * h / (area - w * h)
+    return np.float32(0) if np.isnan(value) else min(value, np.float32(1))
+
+
+def to_image(boxes, width, height, scale=(1, 1), offset=(0, 0)):
+    """Return boxes on the image, their rows, (not finite, empty)."""
+    kept, rows, bad, empty = [], [], 0, 0
+    with np.errstate(all="ignore"):
+        moved = (np.asarray(boxes, np.float32) - np.float32((*offset, *offset))) / np.float32(
+            (*scale, *scale)
+        )
+    for row, box in enumerate(moved):
+        if not np.isfinite(box).all():
+            bad += 1
+            continue
+        x1, y1 = max(box[0], 0), max(box[1], 0)
+        x2, y2 = min(box[2], np.float32(width)), min(box[3], np.float32(height))
+        if x2 <= x1 or y2 <= y1:
+            empty += 1
+            continue
+        kept.append((x1, y1, x2, y2))
+        rows.append(row)
+    return np.array(kept, np.float32).reshape(-1, 4), rows, (bad, empty)
+
+
+def candidates(rows, threshold, allowed=None):
+    """Return (boxes, scores, class ids, (not finite, empty)) of (box, class scores) rows."""
+    kept, bad, empty = [], 0, 0
+    for box, scores in rows:
+        if not np.isfinite(scores).all():
+            bad += 1
+            continue
+        k = int(np.argmax(scores))
+        if scores[k] <= np.float32(threshold) or (allowed is not None and not allowed[k]):
+            continue
+        if not np.isfinite(box).all():
+            bad += 1
+        elif box[2] <= box[0] or box[3] <= box[1]:
+            empty += 1
+        else:
+            kept.append((box, scores[k], k))
+    boxes, best, ids = zip(*kept, strict=True) if kept else ([], [], [])
+    return np.array(boxes, np.float32).reshape(-1, 4), list(best), list(ids), (bad, empty)
+
+
+def corners(x, y, w, h):
+    half_w, half_h = w / np.float32(2), h / np.float32(2)
+    return np.array([x - half_w, y - half_h, x + half_w, y + half_h], np.float32)
+
+
+def decode_yolo(head, threshold, allowed=None):
+    head = np.asarray(head, np.float32)
+    with np.errstate(all="ignore"):
+        return candidates([(corners(*a[:4]), a[4:]) for a in head.T], threshold, allowed)
+
+
+def decode_yolox(head, canvas, threshold, allowed=None):
+    head = np.asarray(head, np.float32)
+    cells = [(x, y, s) for s in (8, 16, 32) for y in range(canvas[0] // s)
+             for x in range(canvas[1] // s)]  # fmt: skip
+    rows = []
+    for a, (x, y, s) in zip(head, cells, strict=True):
+        if a[4] <= np.float32(threshold):
+            continue
+        with np.errstate(all="ignore"):
+            s = np.float32(s)
+            w, h = np.exp(a[2]) * s, np.exp(a[3]) * s
+            rows.append((corners((a[0] + x) * s, (a[1] + y) * s, w, h), a[5:] * a[4]))
+    return candidates(rows, threshold, allowed)
+
+
+def decode_end_to_end(head, classes, threshold, allowed=None):
+    rows, bad = [], 0
+    for *box, score, label in np.asarray(head, np.float32):
+        if score <= np.float32(threshold):
+            continue
+        if not (np.isfinite(score) and 0 <= label < classes):
+            bad += 1
+            continue
+        scores = np.zeros(classes, np.float32)
+        scores[int(label)] = score
+        rows.append((np.array(box), scores))
+    *out, rejected = candidates(rows, threshold, allowed)
+    return (*out, (bad + rejected[0], rejected[1]))
+
+
+def nms(boxes, scores, class_ids, limit_iou, limit):
+    """Return rows kept, best first: strike out what overlaps the best, and again."""
+    boxes, scores = np.asarray(boxes, np.float32), np.asarray(scores, np.float32)
+    rows = [i for i in range(len(scores)) if np.isfinite(boxes[i]).all() and np.isfinite(scores[i])]
+    rows.sort(key=lambda i: -scores[i])
+    kept = []
+    while rows and len(kept) < limit:
+        best, *rest = rows
+        kept.append(best)
+        rows = [
+            i
+            for i in rest
+            if (class_ids is not None and class_ids[i] != class_ids[best])
+            or not _overlap(boxes[best], boxes[i]) > np.float32(limit_iou)
+        ]
+    return kept
+
+
+def _overlap(a, b):
+    """IoU as torchvision has it: areas may be negative, 0 / 0 suppresses nothing."""
+    with np.errstate(all="ignore"):
+        w = max(min(a[2], b[2]) - max(a[0], b[0]), np.float32(0))
+        h = max(min(a[3], b[3]) - max(a[1], b[1]), np.float32(0))
+        areas = (a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1])
+        return w * h / (areas - w * h)
