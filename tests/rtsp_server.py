@@ -23,7 +23,7 @@ def main(port: str, user: str, password: str, sizes: list[str]) -> None:
     width, height = sizes[0].split("x")
     factory = GstRtspServer.RTSPMediaFactory()
     factory.set_launch(
-        "( videotestsrc is-live=true pattern=ball ! videoscale"
+        "( videotestsrc is-live=true pattern=smpte horizontal-speed=2 ! videoscale"
         f" ! capsfilter name=size caps=video/x-raw,format=I420,width={width},height={height},"
         "framerate=30/1"
         " ! x264enc tune=zerolatency speed-preset=ultrafast key-int-max=15 bitrate=500"
