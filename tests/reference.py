@@ -1,5 +1,7 @@
 """Slow, obvious twins of the kernels: what each should do, written to be read, not to be fast."""
 
+from fractions import Fraction
+
 import numpy as np
 
 # ---- Tracking: Kalman filter, assignment, overlapping pairs
@@ -183,3 +185,47 @@ def _overlap(a, b):
         h = max(min(a[3], b[3]) - max(a[1], b[1]), np.float32(0))
         areas = (a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1])
         return w * h / (areas - w * h)
+
+
+# ---- Places: point in polygon, crossings of a line; exact, in fractions
+
+
+def _cross(a, b, p):
+    """Return the exact cross product (b - a) x (p - a)."""
+    (ax, ay), (bx, by), (px, py) = [[Fraction(float(v)) for v in q] for q in (a, b, p)]
+    return (bx - ax) * (py - ay) - (by - ay) * (px - ax)
+
+
+def inside(points, polygon):
+    """Return for each point if it is on the border, or a ray to the right meets an odd number of
+    edges, each without its upper end."""
+    edges = [(polygon[i - 1], polygon[i]) for i in range(len(polygon))]
+    result = []
+    for p in points:
+        if len(polygon) < 3 or not (np.isfinite(p).all() and np.isfinite(polygon).all()):
+            result.append(False)
+            continue
+        border, met = False, 0
+        for a, b in edges:
+            low, high = (a, b) if a[1] < b[1] else (b, a)
+            in_box = all(min(a[k], b[k]) <= p[k] <= max(a[k], b[k]) for k in (0, 1))
+            border = border or (in_box and _cross(a, b, p) == 0)
+            met += low[1] <= p[1] < high[1] and _cross(low, high, p) > 0
+        result.append(border or met % 2 == 1)
+    return result
+
+
+def crossings(starts, ends, line):
+    """Return 1, -1, 0 for each movement: it changes sides (on the line is right), and, looked at
+    from left to right, has the line's two ends on different sides of itself (on it is right)."""
+    a, b = line
+    result = []
+    for p, q in zip(starts, ends, strict=True):
+        if not np.isfinite([p, q, a, b]).all():
+            result.append(0)
+            continue
+        from_right, to_right = _cross(a, b, p) >= 0, _cross(a, b, q) >= 0
+        left, right = (q, p) if from_right else (p, q)
+        ends_differ = (_cross(left, right, a) >= 0) != (_cross(left, right, b) >= 0)
+        result.append((int(to_right) - int(from_right)) * ends_differ)
+    return result
