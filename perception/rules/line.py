@@ -1,0 +1,167 @@
+"""Line: a track crosses a line, and which way.
+
+Imports messages, kernels and the rest of this room.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from perception.kernels import polygons
+from perception.messages import CONFIRMED, LOST, TrackMessage
+from perception.rules import Event
+from perception.rules.observed import Filter, Seconds, Timeline, feet, place, seen, track_at
+from perception.rules.zones import Line, Zone
+
+
+@dataclass(slots=True)
+class _Path:
+    """A track's way: last point px, the side it was last clearly on (-1 left, 0 none yet, 1 right),
+    its net crossings since then, when it was last seen, and if it ever passed the filter."""
+
+    x: float
+    y: float
+    side: int
+    net: int
+    last_ns: int
+    chosen: bool
+
+
+class LineRule:
+    """One event each time a track has gone from clearly on one side to clearly on the other.
+
+    Clearly: its point is further from the line than margin x its box's height. The way between,
+    also over frames in which it was not seen, has to cross the line itself: going round an end is
+    none. counts: crossings so far by direction name.
+    """
+
+    kind = "line"
+
+    class Options(Filter):
+        """line: its name. point: what of the box crosses. margin: fraction of the box's height."""
+
+        line: str
+        point: Literal["bottom", "centre"] = "bottom"
+        margin: Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)] = 0.1
+        forget_s: Seconds = 30.0
+        """How long the way of a track that is no longer in the messages is remembered."""
+
+    def __init__(
+        self, name: str, options: Any, zones: Mapping[str, Zone], lines: Mapping[str, Line]
+    ) -> None:
+        self.name = name
+        self._options: LineRule.Options = options
+        self._line = place(options.line, lines, "line")
+        self.counts = dict.fromkeys(self._line.names, 0)
+        self._paths: dict[int, _Path] = {}
+        self._time = Timeline()
+
+    def update(self, message: TrackMessage) -> list[Event]:
+        t_ns = self._time.advance(message)
+        points = feet(message)
+        if self._options.point == "centre":
+            points[:, 1] = message.tracks.boxes[:, 1::2].mean(axis=1)
+        events: list[Event] = []
+        rows = np.flatnonzero(seen(message) & np.isfinite(points).all(axis=1))
+        if len(rows):
+            line = self._line.pixels(message.width, message.height)
+            chosen = self._options.rows(message)
+            moved, away = self._moves(message, rows, points, line, t_ns)
+            for row, net, distance in zip(rows.tolist(), moved, away, strict=True):
+                path = self._paths[int(message.tracks.track_ids[row])]
+                path.chosen |= bool(chosen[row])
+                crossed = self._step(message, path, row, net, distance)
+                if crossed and path.chosen:
+                    events.append(self._event(message, row, crossed))
+        self._forget(message, t_ns)
+        return events
+
+    def _moves(
+        self,
+        message: TrackMessage,
+        rows: NDArray[np.intp],
+        points: NDArray[np.float64],
+        line: NDArray[np.float64],
+        t_ns: int,
+    ) -> tuple[list[int], list[float]]:
+        """Move each path to its new point; return crossings and signed px from the line."""
+        ends = points[rows]
+        starts = ends.copy()
+        for i, row in enumerate(rows.tolist()):
+            track_id, (x, y) = int(message.tracks.track_ids[row]), ends[i].tolist()
+            path = self._paths.setdefault(track_id, _Path(x, y, 0, 0, t_ns, False))
+            starts[i] = path.x, path.y
+            path.x, path.y, path.last_ns = x, y, t_ns
+        along = line[1] - line[0]
+        offsets = ends - line[0]
+        away = (along[0] * offsets[:, 1] - along[1] * offsets[:, 0]) / np.hypot(*along)
+        return polygons.crossings(starts, ends, line).tolist(), away.tolist()
+
+    def _step(self, message: TrackMessage, path: _Path, row: int, net: int, distance: float) -> int:
+        """Take one movement into account; return 1 or -1 where a crossing is now certain."""
+        path.net += net
+        y1, y2 = message.tracks.boxes[row, 1::2].tolist()
+        if abs(distance) < self._options.margin * (y2 - y1) or distance == 0.0:
+            return 0
+        side = 1 if distance > 0.0 else -1
+        if path.side and side != path.side and path.net:
+            if message.tracks.states[row] != CONFIRMED:
+                return 0
+            crossed = side
+        else:
+            crossed = 0
+        path.side, path.net = side, 0
+        return crossed
+
+    def _event(self, message: TrackMessage, row: int, crossed: int) -> Event:
+        track = track_at(message, row)
+        direction = self._line.names[0 if crossed > 0 else 1]
+        self.counts[direction] += 1
+        return Event(
+            rule=self.name,
+            kind=self.kind,
+            phase="once",
+            track_id=track.track_id,
+            class_name=track.class_name,
+            score=track.score,
+            box=track.box,
+            t_media_ns=message.stamp.t_media_ns,
+            frame_id=message.stamp.frame_id,
+            details={
+                "line": self._options.line,
+                "direction": direction,
+                "count": self.counts[direction],
+            },
+        )
+
+    def _forget(self, message: TrackMessage, t_ns: int) -> None:
+        tracks = message.tracks
+        gone = {int(i) for i in tracks.track_ids[tracks.states > LOST]}
+        limit_ns = t_ns - round(self._options.forget_s * 1e9)
+        for track_id, path in list(self._paths.items()):
+            if track_id in gone or path.last_ns < limit_ns:
+                del self._paths[track_id]
+
+    def state(self) -> dict[str, Any]:
+        return {
+            "time": self._time.state(),
+            "counts": dict(self.counts),
+            "paths": {
+                str(i): [p.x, p.y, p.side, p.net, p.last_ns, p.chosen]
+                for i, p in self._paths.items()
+            },
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        paths: dict[int, _Path] = {}
+        for track_id, (x, y, side, net, last_ns, chosen) in state["paths"].items():
+            paths[int(track_id)] = _Path(
+                float(x), float(y), int(side), int(net), int(last_ns), bool(chosen)
+            )
+        self._paths = paths
+        self.counts = {n: int(state["counts"].get(n, 0)) for n in self._line.names}
+        self._time.restore(state["time"])

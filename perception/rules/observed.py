@@ -1,0 +1,116 @@
+"""What rules share in reading a message: which tracks to look at, where they stand, and the time.
+
+Imports messages, kernels, errors.
+"""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+
+from perception.errors import ConfigError
+from perception.extensions import unknown
+from perception.messages import CONFIRMED, TENTATIVE, Track, TrackMessage
+
+Place = TypeVar("Place")
+Fraction = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)]
+Seconds = Annotated[float, Field(ge=0.0, le=86_400.0, allow_inf_nan=False)]
+
+
+class Filter(BaseModel):
+    """Which tracks a rule looks at; every rule's options begin with these.
+
+    objects: class names, none given: all. min_score: detection score. min_height: box height as a
+    fraction of the picture's. A track that has passed once is followed whatever it scores later.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    objects: tuple[str, ...] = ()
+    min_score: Fraction = 0.0
+    min_height: Fraction = 0.0
+
+    def rows(self, message: TrackMessage) -> NDArray[np.bool_]:
+        """Return which tracks were seen in this very frame and pass: bool (M,)."""
+        tracks = message.tracks
+        seen = (tracks.states <= CONFIRMED) & (tracks.unseen_s <= 0.0)
+        heights = tracks.boxes[:, 3] - tracks.boxes[:, 1]
+        seen &= (tracks.scores >= self.min_score) & (heights >= self.min_height * message.height)
+        if self.objects:
+            names = {i for i, name in message.names.items() if name in self.objects}
+            seen &= np.isin(tracks.class_ids, sorted(names))
+        return seen
+
+
+def seen(message: TrackMessage) -> NDArray[np.bool_]:
+    """Return which tracks were detected in this very frame: bool (M,)."""
+    return (message.tracks.states <= CONFIRMED) & (message.tracks.unseen_s <= 0.0)
+
+
+def feet(message: TrackMessage) -> NDArray[np.float64]:
+    """Return the bottom centre of every box: float64 (M, 2) px."""
+    boxes = message.tracks.boxes.astype(np.float64)
+    return np.stack([(boxes[:, 0] + boxes[:, 2]) / 2, boxes[:, 3]], axis=1)
+
+
+def track_at(message: TrackMessage, row: int) -> Track:
+    """Return one row as a Track."""
+    tracks = message.tracks
+    x1, y1, x2, y2 = tracks.boxes[row].tolist()
+    vx, vy, dw, dh = tracks.rates[row].tolist()
+    class_id = int(tracks.class_ids[row])
+    return Track(
+        track_id=int(tracks.track_ids[row]),
+        box=(x1, y1, x2, y2),
+        velocity_px_s=(vx, vy),
+        growth_px_s=(dw, dh),
+        class_id=class_id,
+        class_name=message.names.get(class_id, str(class_id)),
+        score=float(tracks.scores[row]),
+        state="tentative" if tracks.states[row] == TENTATIVE else "confirmed",
+        age_s=float(tracks.ages_s[row]),
+        unseen_s=float(tracks.unseen_s[row]),
+    )
+
+
+def place(name: str, places: Mapping[str, Place], what: str) -> Place:
+    """Return the zone or line of this name; ConfigError with the nearest where there is none."""
+    if name not in places:
+        raise ConfigError(unknown(name, places, f"{what}s of this camera"), key=what)
+    return places[name]
+
+
+class Timeline:
+    """A media time that never runs backwards, whatever a restarted camera says.
+
+    A new camera epoch (high half of frame_id) may start its media time anywhere: no time passes
+    between its first frame and the last frame before it.
+    """
+
+    def __init__(self) -> None:
+        self._offset_ns = 0
+        self._last: tuple[int, int] | None = None
+
+    def advance(self, message: TrackMessage) -> int:
+        """Return the time of this frame in ns."""
+        t_ns, epoch = message.stamp.t_media_ns, message.stamp.frame_id >> 32
+        if self._last is not None:
+            last_ns, last_epoch = self._last
+            if epoch != last_epoch or t_ns + self._offset_ns < last_ns:
+                self._offset_ns = last_ns - t_ns
+        self._last = t_ns + self._offset_ns, epoch
+        return self._last[0]
+
+    def state(self) -> list[int]:
+        """Return offset, last time and epoch; empty before the first frame."""
+        return [self._offset_ns, *self._last] if self._last is not None else []
+
+    def restore(self, state: Any) -> None:
+        """Take what `state` gave; ValueError where it is no such thing."""
+        if not state:
+            self._offset_ns, self._last = 0, None
+            return
+        offset, t_ns, epoch = (int(part) for part in state)
+        self._offset_ns, self._last = offset, (t_ns, epoch)

@@ -1,0 +1,293 @@
+import json
+
+import numpy as np
+import pytest
+from pydantic import ValidationError
+
+from perception.errors import ConfigError
+from perception.messages import LOST, REMOVED, TENTATIVE, encode
+from perception.rules import RULES, rule_class
+from perception.rules.zones import Line, Zone
+from tests.scenes import message, play, seen, times
+
+ZONES = {"path": Zone.model_validate([[0.4, 0.0], [0.6, 0.0], [0.6, 1.0], [0.4, 1.0]])}
+LINES = {"gate": Line(points=((0.5, 0.0), (0.5, 1.0)), names=("west", "east"))}
+"""The gate runs down the picture: who stands at its top and looks down has the picture's right
+(east) on the left hand, so left to right goes west."""
+OPTIONS = {
+    "zone": {"zone": "path"},
+    "dwell": {"zone": "path", "seconds": 2},
+    "line": {"line": "gate"},
+}
+INSIDE, OUTSIDE = 500, 100
+
+
+def make(kind, name="r", **options):
+    cls = rule_class(kind)
+    return cls(name, cls.Options(**{**OPTIONS[kind], **options}), ZONES, LINES)
+
+
+def phases(events):
+    return [(e.phase, e.track_id) for e in events]
+
+
+@pytest.mark.parametrize("kind", RULES)
+class TestEveryRule:
+    def walk(self):
+        """Two people walk right through everything and back, one is lost in the middle."""
+        for t in times(0, 30):
+            x = 50 + 900 * (1 - abs(1 - t / 15))
+            yield message(t, seen(1, x, 300), *([seen(2, x - 5, 200)] if t < 8 else []))
+
+    def test_options_refuse_what_they_do_not_know(self, kind):
+        with pytest.raises(ValidationError, match="nonsense"):
+            rule_class(kind).Options(**OPTIONS[kind], nonsense=1)
+        with pytest.raises(ValidationError):
+            rule_class(kind).Options(**OPTIONS[kind], min_score=float("nan"))
+
+    def test_a_place_that_is_not_there_is_named_with_the_nearest(self, kind):
+        cls = rule_class(kind)
+        options = {k: "pathgate" if v in ("path", "gate") else v for k, v in OPTIONS[kind].items()}
+        with pytest.raises(ConfigError, match="'pathgate' is not one of the"):
+            cls("r", cls.Options(**options), ZONES, LINES)
+
+    def test_an_empty_scene_has_no_events(self, kind):
+        assert play(make(kind), [message(t) for t in times(0, 3)]) == []
+
+    def test_the_same_messages_give_the_same_events(self, kind):
+        assert play(make(kind), self.walk()) == play(make(kind), self.walk())
+
+    def test_messages_are_not_changed(self, kind):
+        messages = list(self.walk())
+        before = [encode(m) for m in messages]
+        play(make(kind), messages)
+        assert [encode(m) for m in messages] == before
+
+    def test_resumes_from_its_state_at_any_frame(self, kind):
+        messages = list(self.walk())
+        expected = play(make(kind), messages)
+        assert expected
+        for cut in range(0, len(messages), 7):
+            first, second = make(kind), make(kind)
+            events = play(first, messages[:cut])
+            second.restore(json.loads(json.dumps(first.state())))
+            events += play(second, messages[cut:])
+            assert events == expected
+            assert second.counts == make_counts(kind, messages)
+
+    def test_a_camera_that_starts_again_at_time_zero_is_followed(self, kind):
+        rule = make(kind)
+        play(rule, self.walk())
+        again = [message(t, seen(9, x, 300), epoch=2) for t, x in walk_through()]
+        assert [e.track_id for e in play(rule, again)].count(9) >= 1
+
+    def test_details_are_json(self, kind):
+        for event in play(make(kind), self.walk()):
+            assert event.kind == kind
+            assert event.rule == "r"
+            json.dumps(event.details, allow_nan=False)
+
+
+def make_counts(kind, messages):
+    rule = make(kind)
+    play(rule, messages)
+    return rule.counts
+
+
+def walk_through(start_s=0.0, seconds=10.0):
+    for t in times(start_s, start_s + seconds):
+        yield t, 50 + 900 * (t - start_s) / seconds
+
+
+class TestFilter:
+    def test_classes_scores_and_sizes(self):
+        rows = [
+            seen(1, INSIDE, 300),
+            seen(2, INSIDE, 300, class_id=2),
+            seen(3, INSIDE, 300, score=0.4),
+            seen(4, INSIDE, 300, h=20),
+        ]
+        rule = make("zone", objects=["person"], min_score=0.5, min_height=0.1)
+        assert phases(play(rule, [message(t, *rows) for t in times(0, 1)])) == [("begin", 1)]
+
+    @pytest.mark.parametrize("state", [TENTATIVE, LOST, REMOVED])
+    def test_only_confirmed_tracks_begin(self, state):
+        for kind in RULES:
+            scene = [message(t, seen(1, x, 300, state=state)) for t, x in walk_through()]
+            assert play(make(kind, **({"zone": "path"} if kind != "line" else {})), scene) == []
+
+    def test_a_predicted_box_is_no_evidence(self):
+        scene = [message(t, seen(1, INSIDE, 300, unseen_s=0.5)) for t in times(0, 3)]
+        assert play(make("zone"), scene) == []
+
+    def test_a_score_that_falls_while_inside_ends_nothing(self):
+        scene = [message(t, seen(1, INSIDE, 300, score=0.9 if t < 1 else 0.3)) for t in times(0, 5)]
+        assert phases(play(make("zone", min_score=0.5), scene)) == [("begin", 1)]
+
+
+class TestZone:
+    def test_begins_after_enter_s_and_ends_after_leave_s(self):
+        scene = [message(t, seen(1, INSIDE if 1 <= t < 3 else OUTSIDE, 300)) for t in times(0, 6)]
+        begin, end = play(make("zone"), scene)
+        assert (begin.phase, begin.t_media_ns) == ("begin", 1_200_000_000)
+        assert (end.phase, end.t_media_ns) == ("end", 3_900_000_000)
+        assert end.details == {"zone": "path", "inside_s": 1.9, "reason": "left"}
+        assert begin.box == (480.0, 200.0, 520.0, 300.0)
+        assert end.box == begin.box
+
+    def test_enter_s_zero_begins_at_once(self):
+        assert phases(play(make("zone", enter_s=0), [message(0, (1, INSIDE, 300))])) == [
+            ("begin", 1)
+        ]
+
+    def test_jitter_on_the_edge_is_one_stay(self):
+        scene = [
+            message(t, seen(1, 400 + (3 if round(t * 10) % 3 else -3), 300)) for t in times(0, 10)
+        ]
+        assert phases(play(make("zone"), scene)) == []  # never inside for 0.2 s on end
+        scene = [message(t, seen(1, 420, 300)) for t in times(0, 1)] + [
+            message(10 + t, seen(1, 400 + (3 if round(t * 10) % 3 else -3), 300))
+            for t in times(-8.9, 10)
+        ]
+        assert phases(play(make("zone"), scene)) == [("begin", 1)]
+
+    def test_flicker_of_the_detector_is_bridged(self):
+        scene = [
+            message(t, *([(1, INSIDE, 300)] if round(t * 10) % 4 == 0 else [])) for t in times(0, 9)
+        ]
+        assert phases(play(make("zone"), scene)) == [("begin", 1)]
+
+    @pytest.mark.parametrize("gone", [[], [seen(1, INSIDE, 300, state=LOST, unseen_s=1)]])
+    def test_a_track_that_is_lost_or_absent_ends(self, gone):
+        scene = [message(t, (1, INSIDE, 300)) for t in times(0, 1)]
+        scene += [message(t, *gone) for t in times(1.1, 4)]
+        _begin, end = play(make("zone"), scene)
+        assert end.details["reason"] == "lost"
+        assert end.t_media_ns == 2_000_000_000
+
+    def test_feet_count_not_heads(self):
+        zones = {"low": Zone.model_validate([[0, 0.5], [1, 0.5], [1, 1], [0, 1]])}
+        cls = rule_class("zone")
+        rule = cls("r", cls.Options(zone="low"), zones, {})
+        scene = [message(t, seen(1, 500, 240), seen(2, 500, 260)) for t in times(0, 1)]
+        assert phases(play(rule, scene)) == [("begin", 2)]
+
+    def test_holds_at_another_picture_size(self):
+        scene = [message(t, seen(1, 250, 150), size=(500, 250)) for t in times(0, 1)]
+        assert phases(play(make("zone"), scene)) == [("begin", 1)]
+
+    def test_two_tracks_are_two_stays(self):
+        scene = [message(t, (1, 450, 300), (2, 550, 300)) for t in times(0, 1)]
+        assert phases(play(make("zone"), scene)) == [("begin", 1), ("begin", 2)]
+
+
+class TestDwell:
+    def test_begins_after_seconds(self):
+        scene = [message(t, seen(1, INSIDE if t < 4 else OUTSIDE, 300)) for t in times(0, 8)]
+        begin, end = play(make("dwell"), scene)
+        assert begin.t_media_ns == 2_000_000_000
+        assert begin.details["inside_s"] == 2.0
+        assert end.details == {"zone": "path", "inside_s": 3.9, "reason": "left"}
+
+    def test_who_walks_through_does_not_dwell(self):
+        scene = [message(t, (1, x, 300)) for t, x in walk_through(seconds=5)]
+        assert play(make("dwell"), scene) == []
+
+    @pytest.mark.parametrize(("away_s", "begun_s"), [(0.5, 2.0), (1.5, 4.5)])
+    def test_a_short_walk_out_does_not_start_the_wait_again(self, away_s, begun_s):
+        scene = [
+            message(t, seen(1, OUTSIDE if 1 < t < 1 + away_s else INSIDE, 300)) for t in times(0, 6)
+        ]
+        (begin,) = play(make("dwell"), scene)
+        assert begin.t_media_ns == pytest.approx(begun_s * 1e9, abs=2e8)
+
+
+class TestLine:
+    def cross(self, *xs, kind="line", step_s=0.1, **options):
+        rule = make(kind, **options)
+        events = play(rule, [message(i * step_s, (1, x, 300)) for i, x in enumerate(xs)])
+        return [e.details["direction"] for e in events], rule
+
+    def test_direction_and_counts(self):
+        directions, rule = self.cross(300, 400, 480, 520, 600, 520, 480, 400)
+        assert directions == ["east", "west"]
+        assert rule.counts == {"west": 1, "east": 1}
+
+    def test_event(self):
+        rule = make("line")
+        (event,) = play(rule, [message(0, (1, 400, 300)), message(0.1, (1, 600, 300))])
+        assert (event.phase, event.kind, event.track_id) == ("once", "line", 1)
+        assert event.details == {"line": "gate", "direction": "east", "count": 1}
+        assert event.t_media_ns == 100_000_000
+
+    def test_jitter_on_the_line_counts_once(self):
+        jitter = np.random.default_rng(5).uniform(-8, 8, 200)
+        directions, _ = self.cross(400, *(500 + jitter), 600)
+        assert directions == ["east"]
+
+    def test_jitter_and_back_counts_nothing(self):
+        jitter = np.random.default_rng(6).uniform(-8, 8, 200)
+        assert self.cross(400, *(500 + jitter), 400)[0] == []
+
+    def test_a_gap_is_bridged_by_its_segment(self):
+        rule = make("line")
+        scene = [message(0, (1, 400, 300)), *(message(t) for t in times(0.1, 2))]
+        scene += [message(2.1, seen(1, 610, 300))]
+        assert len(play(rule, scene)) == 1
+
+    def test_round_the_end_of_the_line_is_no_crossing(self):
+        lines = {"gate": Line(points=((0.5, 0.5), (0.5, 1.0)))}
+        cls = rule_class("line")
+        rule = cls("r", cls.Options(line="gate"), {}, lines)
+        way = [(400, 400), (400, 200), (600, 200), (600, 400), (600, 450)]
+        scene = [message(i / 10, (1, *point)) for i, point in enumerate(way)]
+        assert play(rule, scene) == []
+        back = [
+            message(1 + i / 10, (1, *point)) for i, point in enumerate([(600, 400), (400, 400)])
+        ]
+        assert [e.details["direction"] for e in play(rule, back)] == ["left_to_right"]
+
+    def test_a_track_born_on_the_line_has_not_crossed(self):
+        assert self.cross(501, 503, 520, 600)[0] == []
+
+    def test_a_track_confirmed_after_the_line_is_counted_when_it_is(self):
+        rule = make("line")
+        scene = [
+            message(i / 10, seen(1, x, 300, state=TENTATIVE if i < 3 else 1))
+            for i, x in enumerate((400, 470, 530, 600))
+        ]
+        assert [e.details["direction"] for e in play(rule, scene)] == ["east"]
+
+    def test_margin_is_of_the_box_height(self):
+        assert self.cross(470, 530, margin=0.5)[0] == []
+        assert self.cross(470, 530, margin=0.2)[0] == ["east"]
+        assert self.cross(470, 500, 501, margin=0.0)[0] == ["east"]
+
+    def test_the_centre_may_be_what_crosses(self):
+        lines = {"gate": Line(points=((0.0, 0.5), (1.0, 0.5)))}
+        cls = rule_class("line")
+        for point, expected in (("bottom", 0), ("centre", 1)):
+            rule = cls("r", cls.Options(line="gate", point=point), {}, lines)
+            scene = [message(i / 10, (1, 500, y)) for i, y in enumerate((280, 340))]
+            assert len(play(rule, scene)) == expected
+
+    def test_a_removed_track_is_forgotten(self):
+        rule = make("line")
+        play(rule, [message(0, (1, 400, 300)), message(0.1, seen(1, 400, 300, state=REMOVED))])
+        assert rule.state()["paths"] == {}
+
+    def test_memory_is_bounded(self):
+        rule = make("line", forget_s=1)
+        for i in range(200):
+            rule.update(message(i / 10, (i, 400, 300)))
+        assert len(rule.state()["paths"]) <= 11
+
+
+def test_an_unknown_rule_is_named_with_the_nearest():
+    with pytest.raises(ConfigError, match="did you mean 'zone'"):
+        rule_class("zones")
+
+
+def test_an_option_of_the_wrong_kind_is_refused():
+    with pytest.raises(ValidationError, match="seconds"):
+        rule_class("dwell").Options(zone="path", seconds=-1)
