@@ -1,0 +1,132 @@
+"""From the outbox to the sinks: at least once, in order, however long a sink is down.
+
+A plain object: a thread of the alert process calls `deliver` again and again; it sends what is
+due and never sleeps. Tries are counted in the store; when to try again is kept in monotonic time,
+so neither a restart nor a clock that jumps holds anything back.
+Imports sinks, messages, clock and errors.
+"""
+
+import random
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from perception.alerts.store import AlertStore, Delivery
+from perception.clock import NS_PER_S
+from perception.errors import SinkError
+from perception.messages import Alert
+from perception.sinks import Sink
+
+FIRST_WAIT_S = 0.25
+LONGEST_WAIT_S = 8.0
+"""So that what waits is delivered within 10 s after a sink is back."""
+OVERTAKE_S = 5.0
+"""How long a delivery that fails holds back later alerts of its camera."""
+BATCH = 100
+
+
+@dataclass(slots=True)
+class _Hold:
+    """Failures in a row, when the first was and when the next try is due (monotonic ns)."""
+
+    failures: int
+    since_ns: int
+    until_ns: int
+
+
+class Courier:
+    """Sends what the store's outbox holds; one object, one thread.
+
+    sinks: by the names that the store writes. picture: gives the picture of an alert, where there
+    still is one. max_tries: then a delivery is given up (`dead`) if its sink has taken others
+    meanwhile; while a sink takes nothing at all nothing is given up. counters: delivered.<sink>,
+    failed.<sink>, dead.<sink>. errors: the last error of each sink that is failing.
+    """
+
+    def __init__(
+        self,
+        store: AlertStore,
+        sinks: Mapping[str, Sink],
+        picture: Callable[[Alert], NDArray[np.uint8] | None] | None = None,
+        *,
+        max_tries: int = 12,
+        seed: int | None = None,
+    ) -> None:
+        self._store = store
+        self._sinks = dict(sinks)
+        self._picture = picture
+        self._max_tries = max_tries
+        self._random = random.Random(seed)
+        self._sink_holds: dict[str, _Hold] = {}
+        self._row_holds: dict[int, _Hold] = {}
+        self._taken_ns: dict[str, int] = {}
+        self.counters: Counter[str] = Counter()
+        self.errors: dict[str, str] = {}
+
+    def deliver(self, now_ns: int) -> int:
+        """Send what is due at now_ns (monotonic); return how many deliveries arrived.
+
+        Order is kept per camera and sink; a delivery that has failed for OVERTAKE_S lets later
+        alerts pass, never later states of its own alert. A sink that fails is left alone until its
+        back-off is over. Raises SinkError only for the store.
+        """
+        return sum(self._deliver(name, sink, now_ns) for name, sink in self._sinks.items())
+
+    def _deliver(self, name: str, sink: Sink, now_ns: int) -> int:
+        pause = self._sink_holds.get(name)
+        if pause is not None and now_ns < pause.until_ns:
+            return 0
+        sent = 0
+        keys: set[str] = set()
+        cameras: set[str] = set()
+        for row in self._store.pending(name, BATCH):
+            held = self._row_holds.get(row.id)
+            if held is not None and now_ns < held.until_ns:
+                keys.add(row.alert.key)
+                if now_ns - held.since_ns < OVERTAKE_S * NS_PER_S:
+                    cameras.add(row.camera)
+            elif row.alert.key not in keys and row.camera not in cameras:
+                if not self._send(name, sink, row, now_ns):
+                    break
+                sent += 1
+        return sent
+
+    def _send(self, name: str, sink: Sink, row: Delivery, now_ns: int) -> bool:
+        """Try one delivery and note what came of it."""
+        try:
+            sink.send(row.alert, self._picture(row.alert) if self._picture else None)
+        except SinkError as error:
+            self._note_failure(name, row, str(error), now_ns)
+            return False
+        self._store.delivered([row.id])
+        self._row_holds.pop(row.id, None)
+        self._sink_holds.pop(name, None)
+        self.errors.pop(name, None)
+        self._taken_ns[name] = now_ns
+        self.counters[f"delivered.{name}"] += 1
+        return True
+
+    def _note_failure(self, name: str, row: Delivery, error: str, now_ns: int) -> None:
+        self.errors[name] = error
+        self.counters[f"failed.{name}"] += 1
+        self._sink_holds[name] = self._longer(self._sink_holds.get(name), now_ns)
+        held = self._longer(self._row_holds.get(row.id), now_ns)
+        others = self._taken_ns.get(name, held.since_ns) > held.since_ns
+        dead = row.tries + 1 >= self._max_tries and others
+        if dead:
+            self.counters[f"dead.{name}"] += 1
+            self._row_holds.pop(row.id, None)
+        else:
+            self._row_holds[row.id] = held
+        self._store.failed([row.id], error, dead=dead)
+
+    def _longer(self, hold: _Hold | None, now_ns: int) -> _Hold:
+        """Return the hold after one more failure: twice as long, capped, with jitter of half."""
+        failures = 1 if hold is None else hold.failures + 1
+        wait_s = min(LONGEST_WAIT_S, FIRST_WAIT_S * 2.0 ** min(failures - 1, 16))
+        wait_s *= self._random.uniform(0.5, 1.0)
+        since_ns = now_ns if hold is None else hold.since_ns
+        return _Hold(failures, since_ns, now_ns + round(wait_s * NS_PER_S))

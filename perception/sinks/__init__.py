@@ -1,0 +1,46 @@
+"""Where alerts go: a file, a folder of pictures, later a broker or a phone. One file each.
+
+A sink is a plain object that sends one alert and says so, or raises SinkError; it is called again
+with the same alert until it does, so doing it twice has to be harmless (the alert's key says it is
+the same). To add one: a file with a class that fits Sink, one row in SINKS. Imports messages and
+below.
+"""
+
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel
+
+from perception.extensions import load
+from perception.messages import Alert
+
+
+class Sink(Protocol):
+    """Sends alerts. Options: its part of the launch file."""
+
+    Options: type[BaseModel]
+
+    def __init__(self, options: Any, folder: Path) -> None:
+        """folder: where the run's output goes; relative paths in the options start there."""
+        ...
+
+    def send(self, alert: Alert, picture: NDArray[np.uint8] | None) -> None:
+        """Send one state of an alert; returning means it has arrived.
+
+        picture: uint8 (H, W, 3) BGR of the alert's frame, or None where it is not to be had.
+        Raises SinkError.
+        """
+        ...
+
+
+SINKS = {
+    "jsonl": "perception.sinks.jsonl:JsonlSink",
+    "snapshot": "perception.sinks.snapshot:SnapshotSink",
+}
+
+
+def sink_class(name: str) -> Any:
+    """Return the class of a sink; ConfigError with the nearest name where there is none."""
+    return load(SINKS, "perception.sinks", name)

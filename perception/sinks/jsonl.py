@@ -1,0 +1,78 @@
+"""Alerts as lines of JSON in a file, one for each state an alert takes.
+
+Imports messages and errors.
+"""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
+
+from perception.errors import SinkError
+from perception.messages import Alert
+
+_TAIL_BYTES = 1 << 20
+
+
+class JsonlSink:
+    """Appends one line an alert. The file is opened each time, so it may be moved away at any time.
+
+    A line torn by a kill or a full disk is cut off before the next is written: it was never
+    acknowledged, so it comes again. A line may stand twice; its key and state are then the same.
+    """
+
+    class Options(BaseModel):
+        """path: the file. fsync: wait until each line is on the disk."""
+
+        model_config = ConfigDict(extra="forbid", frozen=True)
+
+        path: Path = Path("alerts.jsonl")
+        fsync: bool = True
+
+    def __init__(self, options: Any, folder: Path) -> None:
+        self.path = folder / options.path
+        self._fsync: bool = options.fsync
+
+    def send(self, alert: Alert, picture: NDArray[np.uint8] | None) -> None:
+        """Append the alert; see Sink.send."""
+        line = msgspec.json.encode(alert) + b"\n"
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            handle = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+            try:
+                self._append(handle, line)
+            finally:
+                os.close(handle)
+        except OSError as error:
+            raise SinkError(f"{self.path}: {error.strerror}") from None
+
+    def _append(self, handle: int, line: bytes) -> None:
+        end = _whole(handle)
+        written = os.write(handle, line)
+        if written < len(line):
+            os.ftruncate(handle, end)
+            raise SinkError(f"{self.path}: no room for {len(line)} bytes")
+        if self._fsync:
+            os.fsync(handle)
+
+
+def _whole(handle: int) -> int:
+    """Cut off a torn last line, end a whole one, and return the file's length."""
+    end = os.fstat(handle).st_size
+    if end == 0 or os.pread(handle, 1, end - 1) == b"\n":
+        return end
+    start = max(0, end - _TAIL_BYTES)
+    tail = os.pread(handle, end - start, start)
+    torn = tail[tail.rfind(b"\n") + 1 :]
+    try:
+        json.loads(torn)
+    except ValueError:
+        os.ftruncate(handle, end - len(torn))
+        return end - len(torn)
+    os.write(handle, b"\n")
+    return end + 1

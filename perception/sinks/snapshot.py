@@ -1,0 +1,97 @@
+"""A JPEG of each alert at its raise, its box drawn. Imports messages and errors; OpenCV.
+
+The alert process saves the picture while its frame is still in the ring, before the alert is
+committed, so that the alert bears the file's name wherever it is sent.
+"""
+
+import os
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+
+from perception.clock import NS_PER_S
+from perception.errors import SinkError
+from perception.messages import Alert
+
+_UNSAFE = re.compile(r"[^A-Za-z0-9_-]+")
+_COLOUR = (64, 64, 255)
+
+
+class SnapshotSink:
+    """Writes <camera>-<time>-<first 8 of the key>.jpg; the same alert gives the same name."""
+
+    class Options(BaseModel):
+        """path: the folder. quality: of the JPEG. draw: the box and what it is."""
+
+        model_config = ConfigDict(extra="forbid", frozen=True)
+
+        path: Path = Path("snapshots")
+        quality: Annotated[int, Field(ge=1, le=100)] = 85
+        draw: bool = True
+
+    def __init__(self, options: Any, folder: Path) -> None:
+        self.folder = folder / options.path
+        self._quality: int = options.quality
+        self._draw: bool = options.draw
+
+    def send(self, alert: Alert, picture: NDArray[np.uint8] | None) -> None:
+        """Save the picture of an alert that is raised; see Sink.send."""
+        if alert.state == "raised" and picture is not None:
+            self.save(alert, picture)
+
+    def save(self, alert: Alert, picture: NDArray[np.uint8]) -> Path:
+        """Write the picture, uint8 (H, W, 3) BGR, and return its path. Raises SinkError.
+
+        Written beside and renamed: a reader never sees half a picture. `picture` is not changed.
+        """
+        path = self.folder / file_name(alert)
+        shown = draw_box(picture, alert) if self._draw else picture
+        good, data = cv2.imencode(".jpg", shown, [cv2.IMWRITE_JPEG_QUALITY, self._quality])
+        if not good:
+            raise SinkError(f"{path}: a picture of shape {picture.shape} makes no JPEG")
+        part = path.with_suffix(".part")
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            try:
+                part.write_bytes(data.tobytes())
+                os.replace(part, path)
+            except OSError:
+                part.unlink(missing_ok=True)
+                raise
+        except OSError as error:
+            raise SinkError(f"{path}: {error.strerror}") from None
+        return path
+
+
+def file_name(alert: Alert) -> str:
+    """Return <camera>-<UTC time>-<key>.jpg in safe characters, sorting by time."""
+    start = datetime.fromtimestamp(alert.start_t_wall_ns // NS_PER_S, UTC)
+    millis = alert.start_t_wall_ns // 1_000_000 % 1000
+    camera = _UNSAFE.sub("_", alert.camera)[:40]
+    key = _UNSAFE.sub("_", alert.key)[:8]
+    return f"{camera}-{start:%Y%m%dT%H%M%S}.{millis:03d}Z-{key}.jpg"
+
+
+def draw_box(picture: NDArray[np.uint8], alert: Alert) -> NDArray[np.uint8]:
+    """Return a copy of a picture with the alert's box and a word on it."""
+    shown = np.ascontiguousarray(picture).copy()
+    height, width = shown.shape[:2]
+    limits = (width - 1, height - 1, width - 1, height - 1)
+    x1, y1, x2, y2 = (int(min(max(v, 0), m)) for v, m in zip(alert.box, limits, strict=True))
+    if x2 > x1 and y2 > y1:
+        thick = max(1, height // 300)
+        cv2.rectangle(shown, (x1, y1), (x2, y2), _COLOUR, thick)
+        label = f"{alert.class_name} {alert.rule}".encode("ascii", "replace").decode()
+        scale = max(0.4, height / 1200)
+        above = max(y1 - 4, int(20 * scale) + 4)
+        cv2.putText(
+            shown, label, (x1, above), cv2.FONT_HERSHEY_SIMPLEX, scale, (0, 0, 0), thick + 2
+        )
+        cv2.putText(shown, label, (x1, above), cv2.FONT_HERSHEY_SIMPLEX, scale, _COLOUR, thick)
+    return shown
