@@ -80,6 +80,7 @@ class UltralyticsDetector:
             iou=options.iou,
             agnostic_nms=options.agnostic_nms,
             max_det=options.max_detections,
+            nms=False,  # the end-to-end head where the model has one
             classes=self._classes,
             device=options.device,
             verbose=False,
@@ -114,7 +115,9 @@ def export_onnx(model: str | Path, out: str | Path) -> Path:
         # It writes beside its input, which may be the cache.
         copy = shutil.copyfile(path, Path(folder) / path.name)
         try:
-            made = _load(copy).export(format="onnx", dynamic=True, imgsz=DEFAULT_SIZE, device="cpu")
+            made = _load(copy).export(
+                format="onnx", dynamic=True, nms=False, imgsz=DEFAULT_SIZE, device="cpu"
+            )
         except (RuntimeError, ValueError, ImportError, OSError) as error:
             raise ModelError(f"{path}: Ultralytics cannot export it: {error}") from error
         shutil.move(made, out)
