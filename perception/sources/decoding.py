@@ -43,16 +43,7 @@ class Painter:
 
         Raises SourceError that names a pixel format which cannot be converted.
         """
-        pixels = self._pixels(frame)
-        height, width = pixels.shape[:2]
-        turn = self._turn(frame)
-        if turn == 0:
-            image = allocate(height, width)
-            np.copyto(image, pixels)
-            return image
-        image = allocate(width, height) if turn != 180 else allocate(height, width)
-        cv2.rotate(pixels, _TURNS[turn], dst=image)
-        return image
+        return turn_into(self._pixels(frame), self._turn(frame), allocate)
 
     def _pixels(self, frame: av.VideoFrame) -> Image:
         try:
@@ -72,6 +63,20 @@ class Painter:
         if self._rotate is not None:
             return self._rotate
         return round(-frame.rotation / 90) * 90 % 360
+
+
+def turn_into(pixels: Image, turn: int, allocate: Allocate) -> Image:
+    """Return the array that `allocate` gave, filled with pixels turned clockwise.
+
+    pixels: uint8 (H, W, 3). turn: 0, 90, 180 or 270 degrees.
+    """
+    height, width = pixels.shape[:2]
+    image = allocate(width, height) if turn in (90, 270) else allocate(height, width)
+    if turn == 0:
+        np.copyto(image, pixels)
+    else:
+        cv2.rotate(pixels, _TURNS[turn], dst=image)
+    return image
 
 
 def pts_ns(frame: av.VideoFrame, origin: int = 0) -> int | None:

@@ -63,8 +63,3 @@ class Paced:
         """Close the wrapped source."""
         self._held = None
         self._source.close()
-
-
-def as_camera(source: Source, realtime: bool | None = None) -> Source:
-    """Return the source as a live run wants it: paced, unless it is live or realtime is False."""
-    return source if source.live or realtime is False else Paced(source)

@@ -1,0 +1,157 @@
+"""Frames from the user's own process: Pusher there, PushSource in the camera process.
+
+Pixels go through a ring of shared memory that the Pusher owns, one message a frame tells where.
+A frame that the camera process comes too late for is overwritten and counted: newest wins, as with
+any camera. Imports transport and below.
+"""
+
+import itertools
+import os
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
+
+from perception.clock import NS_PER_MS, NS_PER_S, monotonic_ns, wall_ns
+from perception.errors import RingError, SlotOverwritten, SourceError
+from perception.messages import FrameMessage, Stamp
+from perception.sources import Allocate, Frame, Image
+from perception.transport import bus, ring
+from perception.transport.rundir import ring_base
+
+SLOTS = 8
+_READ_NS = NS_PER_S // 2
+_MAX_AGE_NS = 10 * NS_PER_S
+_numbers = itertools.count()
+
+
+class Pusher:
+    """Hands frames to the push source of a camera; use it in one thread.
+
+    run_dir: directory of the run, as perception.connect finds it by name. camera: its name.
+    """
+
+    def __init__(self, run_dir: Path, camera: str) -> None:
+        ring.sweep()
+        name = f"{ring_base(run_dir, camera)}-push-{os.getpid()}-{next(_numbers)}"
+        self._ring = ring.RingWriter(name, SLOTS)
+        self._socket = bus.Pusher(run_dir, camera)
+        self._camera = camera
+        self._n = 0
+
+    def send(
+        self, image: NDArray[np.uint8], t_ns: int | None = None, timeout_s: float = 1.0
+    ) -> bool:
+        """Hand over one frame; False where the camera process did not take it within timeout_s.
+
+        image: uint8 (H, W, 3) BGR or (H, W) grey, strided or not; it is copied. t_ns: its time on
+        your own clock, which becomes media time and should rise; None: now, on the monotonic clock.
+        Raises SourceError for any other array, RingError where shared memory is too small.
+        """
+        colour = image[:, :, None] if image.ndim == 2 else image
+        if image.dtype != np.uint8 or colour.ndim != 3 or colour.shape[2] not in (1, 3):
+            raise SourceError(
+                f"pushed {image.dtype} {image.shape}: expected uint8 (H, W, 3) or (H, W)"
+            )
+        now = monotonic_ns()
+        np.copyto(self._ring.begin(*colour.shape[:2]), colour)
+        stamp = Stamp(
+            camera=self._camera,
+            frame_id=self._n,
+            t_media_ns=now if t_ns is None else t_ns,
+            t_arrival_ns=now,
+            t_wall_ns=wall_ns(),
+        )
+        place, slot, generation = self._ring.commit(stamp.frame_id, stamp.t_media_ns)
+        self._n += 1
+        height, width = colour.shape[:2]
+        message = FrameMessage(
+            stamp=stamp, ring=place, slot=slot, generation=generation, width=width, height=height
+        )
+        return self._socket.send(message, timeout_s)
+
+    def close(self) -> None:
+        """Remove the shared memory; frames not yet taken are gone."""
+        self._socket.close()
+        self._ring.close()
+
+    def __enter__(self) -> "Pusher":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class PushSource:
+    """Gives the frames that a Pusher of the same run and camera sends; None while there are none.
+
+    Options: none. counters: overwritten (came too late), time_not_rising (a pusher's time that did
+    not rise: taken as 1 ms after the last), refused (a message that fits no frame).
+    """
+
+    class Options(BaseModel):
+        model_config = ConfigDict(extra="forbid", frozen=True)
+
+    live = True
+    fps: float | None = None
+
+    def __init__(self, options: Options, *, camera: str, run_dir: Path | None = None) -> None:
+        self._run_dir, self._camera = run_dir, camera
+        self.counters = {"overwritten": 0, "time_not_rising": 0, "refused": 0}
+        self._puller: bus.Puller | None = None
+        self._reader = ring.RingReader()
+        self._last_ns: int | None = None
+
+    def open(self) -> None:
+        """Listen in the run's directory. Raises SourceError where there is no run."""
+        self.close()
+        if self._run_dir is None:
+            raise SourceError(f"{self._camera}: push works in a run only, not in analysis")
+        self._puller = bus.Puller(self._run_dir, self._camera)
+
+    def read(self, allocate: Allocate) -> Frame | None:
+        """Return the next frame, None where none was pushed within 0.5 s."""
+        if self._puller is None:
+            raise SourceError(f"{self._camera}: not open")
+        deadline = monotonic_ns() + _READ_NS
+        while (wait := deadline - monotonic_ns()) > 0:
+            message: FrameMessage | None = self._puller.receive(max(1, wait // NS_PER_MS))
+            self.counters["refused"] += sum(self._puller.rejected.values())
+            self._puller.rejected.clear()
+            image = self._copy(message, allocate) if message is not None else None
+            if message is not None and image is not None:
+                return self._frame(message.stamp, image)
+        return None
+
+    def close(self) -> None:
+        """Stop listening; safe to call twice."""
+        if self._puller is not None:
+            self._puller.close()
+        self._puller = None
+        self._reader = ring.RingReader()
+
+    def _copy(self, message: FrameMessage, allocate: Allocate) -> Image | None:
+        place = message.ring, message.slot, message.generation
+        try:
+            pushed = self._reader.image(*place, message.height, message.width)
+            image = allocate(message.height, message.width)
+            np.copyto(image, pushed)
+            self._reader.check(*place)
+        except SlotOverwritten:
+            self.counters["overwritten"] += 1
+            return None
+        except RingError:
+            self.counters["refused"] += 1
+            return None
+        return image
+
+    def _frame(self, stamp: Stamp, image: Image) -> Frame:
+        now = monotonic_ns()
+        arrival = stamp.t_arrival_ns if 0 <= now - stamp.t_arrival_ns <= _MAX_AGE_NS else now
+        t_media_ns = stamp.t_media_ns
+        if self._last_ns is not None and t_media_ns <= self._last_ns:
+            self.counters["time_not_rising"] += 1
+            t_media_ns = self._last_ns + NS_PER_MS
+        self._last_ns = t_media_ns
+        return Frame(image, t_media_ns, arrival)
