@@ -8,7 +8,7 @@ May be imported by everything; imports nothing of the package.
     ├── SourceError       a camera, file or stream cannot be used                exit 3
     │   ├── SourceLost    gone for now: retry with back-off
     │   └── SourceEnded   no more frames will come
-    ├── RingError         shared memory cannot be had or is not a ring
+    ├── RingError         shared memory cannot be had or is not a ring       exit 3
     │   └── SlotOverwritten   the frame was replaced while or before it was read (counted)
     ├── ModelError        weights cannot be had, read or understood              exit 4
     └── SinkError         an alert could not be written or delivered
@@ -68,6 +68,8 @@ class SourceEnded(SourceError):
 
 class RingError(PerceptionError):
     """Shared memory cannot be had, or the file is not a ring of this version."""
+
+    exit_code = EXIT_SOURCE
 
 
 class SlotOverwritten(RingError):

@@ -11,6 +11,7 @@ import functools
 import math
 import operator
 import struct
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Annotated, Any, Literal, Self, get_type_hints
@@ -25,7 +26,7 @@ from perception.errors import MessageError
 VERSION = 1
 MAX_ROWS = 10_000
 MAX_MESSAGE_BYTES = 4 << 20
-MAX_HEADER_BYTES = 64 << 10
+MAX_HEADER_BYTES = 1 << 20
 GREY_LONG_SIDE = 240
 """Long side in px of the grey image that travels with detections (camera motion uses it)."""
 
@@ -33,13 +34,16 @@ TENTATIVE, CONFIRMED, LOST, REMOVED = 0, 1, 2, 3
 STATE_NAMES = ("tentative", "confirmed", "lost", "removed")
 
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
+Dotted = Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
 Natural = Annotated[int, msgspec.Meta(ge=0, le=(1 << 63) - 1)]
+Finite = Annotated[float, msgspec.Meta(ge=-sys.float_info.max, le=sys.float_info.max)]
 Side = Annotated[int, msgspec.Meta(ge=1, le=65535)]
 Small = Annotated[dict[Name, Natural], msgspec.Meta(max_length=64)]
+_Size = Annotated[int, msgspec.Meta(ge=0, le=MAX_ROWS)]
 Names = Annotated[dict[int, str], msgspec.Meta(max_length=MAX_ROWS)]
 
 _PREFIX = struct.Struct("<4sI")
-_MAGIC = b"prc1"
+_MAGIC = b"prc%d" % VERSION
 
 
 def make_id(epoch: int, n: int) -> int:
@@ -184,16 +188,16 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     state: AlertState
     track_id: int
     class_name: str
-    score: float
-    box: tuple[float, float, float, float]
+    score: Finite
+    box: tuple[Finite, Finite, Finite, Finite]
     frame_id: int
     start_t_media_ns: int
     t_media_ns: int
     start_t_wall_ns: int
     t_wall_ns: int
-    details: dict[str, str | int | float | bool | None] = {}
+    details: dict[str, str | int | Finite | bool | None] = {}
     snapshot: str | None = None
-    picture_offset_ms: float | None = None
+    picture_offset_ms: Finite | None = None
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
@@ -230,7 +234,7 @@ class DetectionMessage:
 
 @dataclass(slots=True, eq=False, kw_only=True)
 class TrackMessage:
-    """Tracks after one frame. warp: camera motion since the last frame, affine px (identity: still).
+    """Tracks after one frame. warp: camera motion since the last one, affine px (identity: still).
 
     dropped: frames without detections since the last message, by cause.
     """
@@ -277,11 +281,11 @@ class HealthMessage:
     turns: Natural
     t_monotonic_ns: Natural
     note: Annotated[str, msgspec.Meta(max_length=500)]
-    cpu_s: float
+    cpu_s: Finite
     rss_bytes: Natural
-    counters: Annotated[dict[Name, Natural], msgspec.Meta(max_length=1000)]
-    gauges: Annotated[dict[Name, float], msgspec.Meta(max_length=1000)]
-    latencies: Annotated[dict[Name, dict[int, Natural]], msgspec.Meta(max_length=200)]
+    counters: Annotated[dict[Dotted, Natural], msgspec.Meta(max_length=1000)]
+    gauges: Annotated[dict[Dotted, Finite], msgspec.Meta(max_length=1000)]
+    latencies: Annotated[dict[Dotted, dict[int, Natural]], msgspec.Meta(max_length=200)]
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
@@ -345,81 +349,146 @@ def _table_columns(cls: Any) -> list[tuple[str, np.dtype[Any], tuple[str | int, 
     return [(f.name, *f.metadata["column"]) for f in fields(cls) if "column" in f.metadata]
 
 
+@dataclass(frozen=True, slots=True)
+class _Column:
+    """An array on the wire: its place in the message, dtype and shape with letters."""
+
+    path: str
+    dtype: np.dtype[Any]
+    spec: tuple[str | int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Layout:
+    """Where each column stands for certain sizes. floats: (dtype, count, start) of each run."""
+
+    shapes: list[tuple[int, ...]]
+    starts: list[int]
+    size: int
+    floats: list[tuple[np.dtype[Any], int, int]]
+
+
 class _Codec:
-    """Encoder and decoder of one message class, derived from its fields once at import."""
+    """Encoder and decoder of one message class, derived from its fields once at import.
+
+    The header bears one size per shape letter. Columns stand by falling item size, floats first, so
+    that each is aligned in one copy of the bytes and all floats of a kind are checked at once.
+    """
 
     def __init__(self, topic: Topic) -> None:
         self.cls: Any = topic.message
         hints = get_type_hints(self.cls, include_extras=True)
-        self.header_names: list[str] = []
-        self.tables: dict[str, Any] = {}
-        self.columns: list[tuple[str | None, str, np.dtype[Any], tuple[str | int, ...]]] = []
+        columns: list[_Column] = []
+        tables: list[tuple[str, Any, list[str]]] = []
+        names: list[str] = []
         for f in fields(self.cls):
             if "column" in f.metadata:
-                self.columns.append((None, f.name, *f.metadata["column"]))
+                columns.append(_Column(f.name, *f.metadata["column"]))
             elif is_dataclass(hints[f.name]):
-                self.tables[f.name] = hints[f.name]
-                self.columns += [(f.name, *c) for c in _table_columns(hints[f.name])]
+                inner = [
+                    _Column(f"{f.name}.{n}", d, s) for n, d, s in _table_columns(hints[f.name])
+                ]
+                tables.append((f.name, hints[f.name], [column.path for column in inner]))
+                columns += inner
             else:
-                self.header_names.append(f.name)
+                names.append(f.name)
+        columns.sort(key=lambda c: (-c.dtype.itemsize, c.dtype.kind != "f"))
+        self._columns = columns
+        paths = [column.path for column in columns]
+        sources: dict[str, tuple[int, int]] = {}
+        for at, column in enumerate(columns):
+            for side, letter in enumerate(column.spec):
+                if isinstance(letter, str):
+                    sources.setdefault(letter, (at, side))
+        self._letters, self._sources = list(sources), list(sources.values())
+        self._names = names
+        self._header_values = _getter(names)
+        self._arrays = _getter(paths)
+        self._tables = [(n, cls, [paths.index(p) for p in inner]) for n, cls, inner in tables]
+        self._direct = [(i, p) for i, p in enumerate(paths) if "." not in p]
+        self._layout = functools.lru_cache(512)(self._lay_out)
         self.header: Any = msgspec.defstruct(
             f"{self.cls.__name__}Header",
-            [(n, hints[n]) for n in self.header_names] + [("shapes", list[list[Natural]])],
+            [*((n, hints[n]) for n in names), ("sizes", tuple[(_Size,) * len(self._letters)])],
             tag_field="topic",
             tag=topic.name,
             frozen=True,
-            kw_only=True,
             forbid_unknown_fields=True,
         )
 
+    def _lay_out(self, sizes: tuple[int, ...]) -> _Layout:
+        known = dict(zip(self._letters, sizes, strict=True))
+        shapes: list[tuple[int, ...]] = []
+        starts: list[int] = []
+        floats: dict[np.dtype[Any], list[int]] = {}
+        start = 0
+        for column in self._columns:
+            shapes.append(tuple([known[s] if isinstance(s, str) else s for s in column.spec]))
+            starts.append(start)
+            count = math.prod(shapes[-1])
+            if column.dtype.kind == "f":
+                floats.setdefault(column.dtype, [0, start])[0] += count
+            start += count * column.dtype.itemsize
+        runs = [(dtype, count, first) for dtype, (count, first) in floats.items()]
+        return _Layout(shapes, starts, start, runs)
+
     def encode(self, message: Any) -> bytes:
-        blobs: list[bytes] = []
-        shapes: list[list[int]] = []
-        for table, name, dtype, spec in self.columns:
-            array = getattr(getattr(message, table) if table else message, name)
-            array = np.ascontiguousarray(array, dtype)
-            if array.ndim != len(spec):
-                raise MessageError("shape", f"{name} has shape {array.shape}, expected {spec}")
-            blobs.append(array.tobytes())
-            shapes.append(list(array.shape))
-        header = _encoder.encode(
-            self.header(**{n: getattr(message, n) for n in self.header_names}, shapes=shapes)
-        )
-        return b"".join((_PREFIX.pack(_MAGIC, len(header)), header, *blobs))
+        arrays = [
+            array if array.dtype is column.dtype else np.asarray(array, column.dtype)
+            for array, column in zip(self._arrays(message), self._columns, strict=True)
+        ]
+        sizes = self._sizes([array.shape for array in arrays])
+        header = _encoder.encode(self.header(*self._header_values(message), sizes))
+        if len(header) > MAX_HEADER_BYTES:
+            raise MessageError("size", f"header of {len(header)} bytes, {MAX_HEADER_BYTES} at most")
+        parts = [array.tobytes() for array in arrays]
+        return b"".join((_PREFIX.pack(_MAGIC, len(header)), header, *parts))
+
+    def _sizes(self, shapes: list[tuple[int, ...]]) -> tuple[int, ...]:
+        """Return the size of each letter; MessageError where shapes contradict the columns."""
+        try:
+            sizes = tuple([shapes[column][side] for column, side in self._sources])
+        except IndexError:
+            sizes = (0,) * len(self._letters)
+        if shapes != self._layout(sizes).shapes or max(sizes, default=0) > MAX_ROWS:
+            found = zip(self._columns, shapes, strict=True)
+            said = ", ".join(f"{column.path} {shape} for {column.spec}" for column, shape in found)
+            raise MessageError("shape", f"at most {MAX_ROWS} rows, and: {said}")
+        return sizes
 
     def decode(self, header: Any, blob: memoryview) -> Any:
-        if len(header.shapes) != len(self.columns):
-            raise MessageError("shape", f"{len(header.shapes)} columns of {len(self.columns)}")
-        arrays: dict[str | None, dict[str, NDArray[Any]]] = {}
-        rows: dict[str, int] = {}
-        offset = 0
-        for (table, name, dtype, spec), shape in zip(self.columns, header.shapes, strict=True):
-            _check_shape(name, spec, shape, rows)
-            size = math.prod(shape) * dtype.itemsize
-            if offset + size > len(blob):
-                raise MessageError("size", f"{name} needs {size} bytes, {len(blob) - offset} left")
-            part = np.frombuffer(blob[offset : offset + size], dtype).reshape(shape).copy()
-            if dtype.kind == "f" and not np.isfinite(part).all():
-                raise MessageError("not_finite", f"{name} has NaN or infinity")
-            arrays.setdefault(table, {})[name] = part
-            offset += size
-        if offset != len(blob):
-            raise MessageError("size", f"{len(blob) - offset} bytes too many")
-        values: dict[str, Any] = {n: getattr(header, n) for n in self.header_names}
-        for table, cls in self.tables.items():
-            values[table] = cls(**arrays.get(table, {}))
-        return self.cls(**values, **arrays.get(None, {}))
+        layout = self._layout(header.sizes)
+        if layout.size != len(blob):
+            raise MessageError("size", f"columns of {layout.size} bytes in {len(blob)}")
+        values = dict(zip(self._names, self._header_values(header), strict=True))
+        if not self._columns:
+            return self.cls(**values)
+        own = bytearray(blob)
+        for dtype, count, start in layout.floats:
+            if b"\0" in np.isfinite(np.frombuffer(own, dtype, count, start)).tobytes():
+                raise MessageError("not_finite", "a column has NaN or infinity")
+        arrays = [
+            np.ndarray(shape, column.dtype, own, start)
+            for shape, column, start in zip(
+                layout.shapes, self._columns, layout.starts, strict=True
+            )
+        ]
+        for name, cls, places in self._tables:
+            values[name] = cls(*[arrays[i] for i in places])
+        for i, name in self._direct:
+            values[name] = arrays[i]
+        return self.cls(**values)
 
 
-def _check_shape(
-    name: str, spec: tuple[str | int, ...], shape: list[int], rows: dict[str, int]
-) -> None:
-    if len(shape) != len(spec):
-        raise MessageError("shape", f"{name} has {len(shape)} dimensions, expected {len(spec)}")
-    for letter, size in zip(spec, shape, strict=True):
-        expected = rows.setdefault(letter, size) if isinstance(letter, str) else letter
-        if size != expected or size > MAX_ROWS:
-            raise MessageError("shape", f"{name} has shape {shape}, expected {spec}, {rows}")
+def _getter(paths: list[str]) -> Any:
+    """Return a function that gives the values of these attributes as a tuple."""
+    if len(paths) > 1:
+        return operator.attrgetter(*paths)
+
+    def few(message: Any) -> tuple[Any, ...]:
+        return tuple(operator.attrgetter(path)(message) for path in paths)
+
+    return few
 
 
 _encoder = msgspec.msgpack.Encoder()
@@ -432,21 +501,27 @@ _decoder: Any = msgspec.msgpack.Decoder(
 def encode(message: Message) -> bytes:
     """Return the bytes of a message: one ZeroMQ part.
 
-    Raises MessageError("shape") where an array has the wrong number of dimensions.
+    Raises MessageError("shape") where arrays contradict each other or have over MAX_ROWS rows,
+    MessageError("size") where the whole is larger than a receiver takes.
     """
-    return _CODECS[_TOPIC_OF[type(message)]].encode(message)
+    data = _CODECS[_TOPIC_OF[type(message)]].encode(message)
+    if len(data) > MAX_MESSAGE_BYTES:
+        raise MessageError("size", f"{len(data)} bytes, {MAX_MESSAGE_BYTES} at most")
+    return data
 
 
 def decode(data: bytes | memoryview, topic: str | None = None) -> Any:
     """Return the message in `data`, its arrays C-contiguous, writable and finite.
 
     topic: what the socket carries; another one is refused. Raises MessageError whose `reason` is
-    size, magic, header, topic, shape or not_finite; never anything else, whatever the bytes.
+    size, magic, version, header, topic or not_finite; never anything else, whatever the bytes.
     """
     view = memoryview(data)
     if not _PREFIX.size <= len(view) <= MAX_MESSAGE_BYTES:
         raise MessageError("size", f"{len(view)} bytes")
     magic, length = _PREFIX.unpack_from(view)
+    if magic[:3] == _MAGIC[:3] and magic != _MAGIC:
+        raise MessageError("version", f"{bytes(magic[3:])!r}, this is version {VERSION}")
     if magic != _MAGIC:
         raise MessageError("magic", f"starts with {bytes(magic)!r}, expected {_MAGIC!r}")
     if length > min(MAX_HEADER_BYTES, len(view) - _PREFIX.size):

@@ -1,0 +1,218 @@
+"""One process of a line as the supervisor sees it: start, health, stall, restart, its totals.
+
+Imported by the supervisor only.
+"""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any, Literal
+
+from perception import clock
+from perception.errors import EXIT_CONFIG, EXIT_DONE, EXIT_MODEL, EXIT_SOURCE
+from perception.messages import HealthMessage
+from perception.metrics import Histogram, Metrics
+from perception.plan import ProcessPlan
+from perception.processes.runtime import thread_environment
+
+START_S = 180.0
+STALL_S = 2.5
+BACKOFF_S = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
+BUDGET, BUDGET_S = 5, 60.0
+_FINAL = (EXIT_CONFIG, EXIT_SOURCE, EXIT_MODEL)
+"""Exit codes after which another try would end the same way."""
+
+State = Literal["waiting", "starting", "ready", "stalled", "stopping", "done", "failed"]
+
+
+@dataclass
+class Totals:
+    """What all starts of a process counted and used together."""
+
+    metrics: Metrics = field(default_factory=Metrics)
+    cpu_s: float = 0.0
+    peak_bytes: int = 0
+    pids: list[int] = field(default_factory=list[int])
+    exit_codes: list[int] = field(default_factory=list[int])
+
+
+class Child:
+    """A process that shall run. state: as in DESIGN, and waiting (for back-off), done, failed."""
+
+    def __init__(self, process: ProcessPlan, run_dir: Path, log: IO[bytes]) -> None:
+        self.process, self._run_dir, self._log = process, run_dir, log
+        self.state: State = "waiting"
+        self.health: HealthMessage | None = None
+        self.totals = Totals()
+        self.why = ""
+        self.epoch = 0
+        self._popen: subprocess.Popen[bytes] | None = None
+        self._started_ns = self._turned_ns = self._retry_ns = 0
+        self._deaths: deque[int] = deque(maxlen=BUDGET)
+        self._asked_to_stop = False
+
+    @property
+    def name(self) -> str:
+        """Name of the process in the plan."""
+        return self.process.name
+
+    @property
+    def pid(self) -> int | None:
+        """Process id while it lives."""
+        return self._popen.pid if self._popen else None
+
+    @property
+    def restarts(self) -> int:
+        """How often it was started again."""
+        return max(0, len(self.totals.pids) - 1)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it will not run again."""
+        return self.state in ("done", "failed")
+
+    def start(self) -> None:
+        """Start the process. Call from the main thread: the kernel ties its life to the thread."""
+        self.epoch = max(self.epoch + 1, int(clock.wall_ns() // clock.NS_PER_S) - _EPOCH_ZERO_S)
+        command = [
+            sys.executable, "-m", "perception.processes",
+            self.name, str(self._run_dir), str(self.epoch), str(os.getpid()),
+        ]  # fmt: skip
+        self._popen = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=self._log,
+            stderr=self._log,
+            env={**os.environ, **thread_environment(self.process.threads)},
+            process_group=0,
+        )
+        self.totals.pids.append(self._popen.pid)
+        self.health, self.state = None, "starting"
+        self._started_ns = self._turned_ns = clock.monotonic_ns()
+
+    def hear(self, message: HealthMessage) -> None:
+        """Take a health message of this process; one of an earlier start is ignored."""
+        if message.epoch != self.epoch or message.pid != self.pid:
+            return
+        if self.health is None or message.turns != self.health.turns:
+            self._turned_ns = clock.monotonic_ns()
+        self.health = message
+        if self.state in ("starting", "ready") and message.state != "stopping":
+            if message.state == "ready" and self.state == "starting":
+                self._turned_ns = clock.monotonic_ns()
+            self.state = message.state
+
+    def forgive(self) -> None:
+        """Start the stall clock anew: this host was suspended, not the process."""
+        self._turned_ns = clock.monotonic_ns()
+
+    def tend(self) -> None:
+        """Reap it where it ended, kill it where it hangs, start it where its wait is over."""
+        now = clock.monotonic_ns()
+        if self._popen is None:
+            if self.state == "waiting" and self.totals.pids and now >= self._retry_ns:
+                self.start()
+            return
+        if self._reap():
+            return
+        limit_s = START_S if self.state == "starting" else self._stall_limit_s()
+        since_ns = self._started_ns if self.state == "starting" else self._turned_ns
+        if self.state in ("starting", "ready") and now - since_ns > clock.to_ns(limit_s):
+            self.why = f"no turn of its loop for {limit_s:.1f} s"
+            self.state = "stalled"
+            self.kill()
+
+    def ask_to_stop(self) -> None:
+        """Send SIGTERM: finish what is in flight, then end."""
+        self._asked_to_stop = True
+        if self._popen is None:
+            if not self.is_over:
+                self.state = "done"
+            return
+        self.state = "stopping"
+        self._popen.send_signal(signal.SIGTERM)
+        self._popen.send_signal(signal.SIGCONT)
+
+    def kill(self) -> None:
+        """Send SIGKILL."""
+        if self._popen is not None:
+            self._popen.kill()
+
+    def _stall_limit_s(self) -> float:
+        return max(STALL_S, self.health.gauges.get("stall_after_s", 0.0) if self.health else 0.0)
+
+    def _reap(self) -> bool:
+        """Take the exit code and what it used, where it has ended; decide what follows."""
+        assert self._popen is not None
+        pid, status, usage = os.wait4(self._popen.pid, os.WNOHANG)
+        if pid == 0:
+            return False
+        code = os.waitstatus_to_exitcode(status)
+        self._popen.returncode = code
+        self._popen = None
+        self.totals.exit_codes.append(code)
+        self.totals.cpu_s += usage.ru_utime + usage.ru_stime
+        self.totals.peak_bytes = max(self.totals.peak_bytes, usage.ru_maxrss * 1024)
+        note = self.health.note if self.health else ""
+        self._settle()
+        if code == EXIT_DONE and (self._asked_to_stop or self.process.kind == "camera"):
+            self.state = "done"
+        elif self._asked_to_stop:
+            self.state, self.why = "failed", f"ended with {code} when told to stop"
+        elif code in _FINAL:
+            self.state, self.why = "failed", note or f"ended with {code}"
+        else:
+            self._plan_restart(code)
+        return True
+
+    def _plan_restart(self, code: int) -> None:
+        now = clock.monotonic_ns()
+        self.why = self.why if self.state == "stalled" else f"ended with {code}"
+        if len(self._deaths) == BUDGET and now - self._deaths[0] < clock.to_ns(BUDGET_S):
+            self.state = "failed"
+            self.why += f"; {BUDGET + 1} times within {BUDGET_S:.0f} s: given up"
+            return
+        recent = sum(now - death < clock.to_ns(BUDGET_S) for death in self._deaths)
+        wait_s = BACKOFF_S[min(recent, len(BACKOFF_S) - 1)] * random.uniform(0.8, 1.2)
+        self._deaths.append(now)
+        self._retry_ns = now + clock.to_ns(wait_s)
+        self.state = "waiting"
+
+    def _settle(self) -> None:
+        """Add what this start counted, as of its last health message, to the totals."""
+        if self.health is None:
+            return
+        for name, count in self.health.counters.items():
+            self.totals.metrics.count(name, count)
+        for name, bins in self.health.latencies.items():
+            self.totals.metrics.latencies.setdefault(name, Histogram()).merge(bins)
+        self.totals.metrics.gauges.update(self.health.gauges)
+        self.health = None
+
+    def metrics(self) -> Metrics:
+        """Return what all starts counted so far, the running one included."""
+        merged = Metrics()
+        parts: list[Mapping[str, int]] = [self.totals.metrics.counters]
+        times: list[Mapping[str, Any]] = [self.totals.metrics.latencies]
+        merged.gauges.update(self.totals.metrics.gauges)
+        if self.health is not None:
+            parts.append(self.health.counters)
+            times.append(self.health.latencies)
+            merged.gauges.update(self.health.gauges)
+        for part in parts:
+            for name, count in part.items():
+                merged.count(name, count)
+        for part in times:
+            for name, bins in part.items():
+                merged.latencies.setdefault(name, Histogram()).merge(bins)
+        return merged
+
+
+_EPOCH_ZERO_S = 1_577_836_800
+"""2020-01-01 UTC: epochs are seconds since then, so that ids of a later run are greater."""

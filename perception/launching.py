@@ -1,0 +1,153 @@
+"""What the commands of the command line do: load, fetch, warm, run, analyse. Command line only."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from perception import assets, config, warm
+from perception import plan as planning
+from perception.console import console, downloads, steps
+from perception.errors import ConfigError, SinkError
+from perception.plan import ASSET, Plan, ProcessPlan
+from perception.recording import summary as summaries
+from perception.transport import rundir
+
+DEFAULT_MODEL = "yolo11n"
+
+
+def launch_file(name: str) -> Path:
+    """Return a launch file that comes with the package."""
+    here = Path(__file__).parent
+    for folder in (here / "launch_files", here.parent / "launch"):
+        if (folder / name).is_file():
+            return folder / name
+    raise ConfigError(f"{name} did not come with this installation")
+
+
+def load_plan(path: Path, name: str | None, **changes: Any) -> Plan:
+    """Return the plan of a launch file, its assets fetched with progress bars.
+
+    changes: parts of the launch file to replace, by key. Raises ConfigError.
+    """
+    launch, document = config.load(path)
+    if name is not None:
+        changes = {"name": name, **changes}
+    launch = launch.model_validate(
+        {**launch.model_dump(exclude_unset=True), "name": launch.name} | changes
+    )
+    fetch(needed_assets(launch))
+    return planning.resolve(launch, document)
+
+
+def needed_assets(launch: config.Launch) -> list[str]:
+    """Return the names of the assets that a launch file names."""
+    names: list[str] = []
+    for camera in launch.cameras.values():
+        source = camera.source
+        place = source.get("path") if isinstance(source, dict) else source
+        if isinstance(place, str) and place.startswith(ASSET):
+            names.append(place.removeprefix(ASSET))
+    for options in launch.detectors.values():
+        names.append(str(options.get("model", DEFAULT_MODEL)))
+    return [name for name in dict.fromkeys(names) if name in assets.ASSETS]
+
+
+def fetch(names: Sequence[str]) -> list[Path]:
+    """Return the files of named assets; what is not cached is downloaded with a progress bar."""
+    paths: list[Path] = []
+    missing = [name for name in names if assets.cached(name) is None]
+    if not missing:
+        return [assets.fetch(name) for name in names]
+    with downloads() as bars:
+        for name in names:
+            task = bars.add_task(f"fetching {name}", total=None)
+
+            def progress(done: int, total: int, task: Any = task) -> None:
+                bars.update(task, completed=done, total=total or None)
+
+            paths.append(assets.fetch(name, progress))
+            size = paths[-1].stat().st_size
+            bars.update(task, completed=size, total=size)
+    return paths
+
+
+def warm_up() -> None:
+    """Compile every kernel, with progress where there is something to wait for."""
+    with steps() as bars:
+        task = bars.add_task("compiling kernels (once)", total=None)
+
+        def progress(done: int, total: int, name: str) -> None:
+            del name
+            bars.update(task, completed=done, total=total)
+
+        if warm.compile_apart(progress):
+            raise ConfigError("kernels could not be compiled: see the message above")
+
+
+def run_live(plan: Plan, *, show: bool = False, without: Sequence[str] = ()) -> int:
+    """Run a plan with a live view; print the table at its end; return the exit code."""
+    from perception.live import LiveView
+    from perception.supervisor import Supervisor
+
+    screen = console()
+    for name in without:
+        plan.process(name)
+    if show:
+        plan = _with_window(plan)
+    warm_up()
+    with LiveView(screen) as view:
+        supervisor = Supervisor(plan, watch=view.watch, on_alert=view.alert, without=without)
+        screen.print(
+            f"run [bold]{supervisor.run_dir.name}[/]: {len(plan.cameras)} cameras, "
+            f"log in {plan.folder}/log.jsonl; Ctrl-C stops"
+        )
+        code = supervisor.run()
+    summary = supervisor.summary(code)
+    try:
+        summary.write(Path(plan.folder) / "summary.json")
+    except SinkError as error:
+        screen.print(f"[red]{error}[/]")
+    screen.print(summaries.table(summary))
+    screen.print(f"results in {plan.folder}/")
+    return code
+
+
+def run_demo(detector: str, output: Path, *, show: bool = False) -> int:
+    """Run launch/demo.yaml, its results made afresh in `output`."""
+    options = {"type": "onnx", "model": DEFAULT_MODEL, "size": 640}
+    if detector == "ultralytics":
+        options = {"type": "ultralytics", "model": "yolo11n.pt"}
+    elif detector != "onnx":
+        raise ConfigError(f"--detector {detector}: expected onnx or ultralytics")
+    folder = {"folder": output, "video": True, "tracks": True}
+    plan = load_plan(launch_file("demo.yaml"), None, detectors={"default": options}, output=folder)
+    for pattern in ("annotated-*.mp4", "tracks-*.jsonl", "mot-*.txt", "alerts.*", "*.json*"):
+        for old in output.glob(pattern):
+            old.unlink()
+    for old in (output / "snapshots").glob("*.jpg"):
+        old.unlink()
+    return run_live(plan, show=show)
+
+
+def run_stage(process: str, run: str) -> int:
+    """Run one process of a running line in this one; return its exit code."""
+    from perception.processes.__main__ import main
+
+    return main(process, rundir.find(run), 0, 0)
+
+
+def run_analysis(
+    videos: Sequence[Path], launch: Path | None, output: Path, *, jobs: int, video: bool
+) -> int:
+    """Analyse recordings with progress bars; print their tables; return the exit code."""
+    from perception.analysis import batch
+
+    raise NotImplementedError(batch, videos, launch, output, jobs, video, sys)
+
+
+def _with_window(plan: Plan) -> Plan:
+    import msgspec
+
+    window = ProcessPlan(name="show", kind="show", cameras=list(plan.cameras))
+    return msgspec.structs.replace(plan, processes=[*plan.processes, window])

@@ -1,0 +1,122 @@
+"""What a running line shows on the terminal: rates, drops and age by camera, alerts as they come.
+
+Imported by the command line only.
+"""
+
+import time
+from collections import deque
+from typing import Any
+
+from rich import box
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from perception import clock, report
+from perception.child import Child
+from perception.messages import Alert, short_id
+from perception.metrics import Histogram, Metrics
+from perception.supervisor import Supervisor
+
+_STYLES = {"ready": "green", "starting": "yellow", "done": "dim", "failed": "bold red"}
+_RATE_S = 4.0
+
+
+class LiveView:
+    """Shows a supervisor; `watch` and `alert` are its callbacks. Plain lines without a terminal."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._live = Live(console=console, auto_refresh=False, transient=True)
+        self._past: deque[tuple[float, dict[str, int]]] = deque(maxlen=16)
+        self._states: dict[str, str] = {}
+        self._plain_next = 0.0
+
+    def __enter__(self) -> "LiveView":
+        if self._console.is_terminal:
+            self._live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._live.stop()
+
+    def watch(self, supervisor: Supervisor) -> None:
+        """Draw the present state."""
+        metrics = report.merge([child.metrics() for child in supervisor.children])
+        now = time.monotonic()
+        self._past.append((now, dict(metrics.counters)))
+        self._tell_changes(supervisor.children)
+        if self._console.is_terminal:
+            self._live.update(self._picture(supervisor, metrics), refresh=True)
+        elif now >= self._plain_next:
+            self._plain_next = now + 5
+            for name in supervisor.plan.cameras:
+                self._console.print("  ".join(self._cells(name, metrics)), highlight=False)
+
+    def alert(self, alert: Alert) -> None:
+        """Print an alert that is raised; it scrolls by above the table."""
+        if alert.state != "raised":
+            return
+        says = alert.details.get("direction") or alert.details.get("zone") or ""
+        at = clock.seconds(alert.t_media_ns)
+        self._console.print(
+            Text.assemble(
+                ("alert ", "bold magenta"),
+                (f"{alert.camera} ", "cyan"),
+                f"{alert.rule}: {alert.class_name} {short_id(alert.track_id)} {says} ",
+                (f"at {at:.1f} s", "dim"),
+            )
+        )
+
+    def _tell_changes(self, children: list[Child]) -> None:
+        for child in children:
+            before, self._states[child.name] = self._states.get(child.name), child.state
+            if before in (None, child.state) or child.state in ("ready", "stopping", "done"):
+                continue
+            if child.why and child.state in ("waiting", "stalled", "failed"):
+                style = _STYLES.get(child.state, "yellow")
+                self._console.print(Text(f"{child.name} {child.state}: {child.why}", style=style))
+
+    def _picture(self, supervisor: Supervisor, metrics: Metrics) -> RenderableType:
+        sheet = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+        for i, title in enumerate(
+            ("camera", "read/s", "detected/s", "tracked/s", "dropped", "age ms p50 / p95", "tracks")
+        ):
+            sheet.add_column(title, justify="left" if i == 0 else "right")
+        for name in supervisor.plan.cameras:
+            sheet.add_row(*self._cells(name, metrics, plain=False))
+        states = Text("  ").join(
+            Text.assemble(
+                (child.name, "dim"), " ", (child.state, _STYLES.get(child.state, "yellow"))
+            )
+            for child in supervisor.children
+        )
+        notes = [
+            Text(f"{child.name}: {child.health.note}", style="yellow")
+            for child in supervisor.children
+            if child.health is not None and child.health.note
+        ]
+        return Group(sheet, states, *notes)
+
+    def _cells(self, name: str, metrics: Metrics, *, plain: bool = True) -> list[str]:
+        times = metrics.latencies.get(f"tracking.{name}", Histogram())
+        age = f"{times.percentile(50):.0f} / {times.percentile(95):.0f}" if times.count else "-"
+        cells: list[Any] = [
+            name,
+            *(f"{self._rate(f'{what}.{name}'):.1f}" for what in ("read", "detected", "tracked")),
+            f"{sum(report.dropped(metrics, name).values())}",
+            age,
+            f"{metrics.counters.get(f'confirmed.{name}', 0)}",
+        ]
+        titles = ("", "read/s ", "detected/s ", "tracked/s ", "dropped ", "age ms ", "tracks ")
+        return [t + c for t, c in zip(titles, cells, strict=True)] if plain else cells
+
+    def _rate(self, counter: str) -> float:
+        now, last = self._past[-1]
+        then, first = next(
+            (past for past in self._past if now - past[0] <= _RATE_S), self._past[-1]
+        )
+        if now <= then:
+            return 0.0
+        return max(0.0, (last.get(counter, 0) - first.get(counter, 0)) / (now - then))

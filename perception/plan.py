@@ -1,0 +1,271 @@
+"""A launch file resolved: which processes run, on which stages with which options, checked.
+
+A plan is data that travels as JSON (0600, in the run's directory) to every process. Everything that
+can be known to be wrong before a process starts is found here. Stands above the stages, below
+processes, supervisor and analysis.
+"""
+
+import math
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from perception import assets, config, detectors, extensions, rules, sinks, sources, trackers
+from perception.config import Document, Launch
+from perception.errors import ConfigError, PerceptionError
+from perception.rules.zones import Line, Zone
+from perception.sources.pacing import Paced
+from perception.sources.spec import parse as parse_source
+
+ASSET = "asset:"
+MIN_SLOTS = 4
+DEFAULT_FPS = 30.0
+
+
+class StagePlan(msgspec.Struct, frozen=True, kw_only=True):
+    """A stage by type, with its validated options as JSON values."""
+
+    type: str
+    options: dict[str, Any] = {}
+
+
+class CameraPlan(msgspec.Struct, frozen=True, kw_only=True):
+    """One camera. zones, lines and rules are validated, still as JSON values."""
+
+    name: str
+    source: StagePlan
+    detector: str
+    rate_hz: float | None
+    objects: list[str] | None
+    zones: dict[str, Any]
+    lines: dict[str, Any]
+    rules: dict[str, StagePlan]
+    keep_s: float
+
+
+class ProcessPlan(msgspec.Struct, frozen=True, kw_only=True):
+    """One process: name, kind (a row of PROCESSES), the cameras it serves, its threads."""
+
+    name: str
+    kind: str
+    cameras: list[str]
+    threads: int = 1
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """A whole line."""
+
+    name: str
+    file: str
+    cameras: dict[str, CameraPlan]
+    detectors: dict[str, StagePlan]
+    tracker: StagePlan
+    sinks: dict[str, StagePlan]
+    store: str
+    folder: str
+    video: bool
+    tracks: bool
+    metrics_port: int | None
+    processes: list[ProcessPlan]
+
+    def process(self, name: str) -> ProcessPlan:
+        """Return a process by name. Raises ConfigError, which names those there are."""
+        for process in self.processes:
+            if process.name == name:
+                return process
+        allowed = [process.name for process in self.processes]
+        raise ConfigError(extensions.unknown(name, allowed, "processes of this line"))
+
+
+def encode(plan: Plan) -> bytes:
+    """Return the plan as JSON."""
+    return msgspec.json.encode(plan)
+
+
+def decode(data: bytes) -> Plan:
+    """Return the plan in JSON bytes. Raises ConfigError where they are no plan."""
+    try:
+        return msgspec.json.decode(data, type=Plan)
+    except msgspec.MsgspecError as error:
+        raise ConfigError(f"not a plan of this version: {error}") from None
+
+
+def resolve(launch: Launch, document: Document, *, realtime: bool = True) -> Plan:
+    """Check every stage's options and lay out the processes.
+
+    realtime: files are played as cameras; otherwise they are read frame by frame (analyze).
+    Raises ConfigError with file, line and key.
+    """
+    cameras = {name: _camera(name, launch, document, realtime=realtime) for name in launch.cameras}
+    used = {camera.detector for camera in cameras.values()}
+    folder = launch.output.folder or Path("recordings") / launch.name
+    names = list(cameras)
+    threads = launch.threads.detection or max(1, (_cores() - 1) // len(used))
+    processes = [ProcessPlan(name=f"camera-{n}", kind="camera", cameras=[n]) for n in names]
+    for detector in used:
+        served = [n for n, camera in cameras.items() if camera.detector == detector]
+        processes.append(
+            ProcessPlan(
+                name=f"detection-{detector}", kind="detection", cameras=served, threads=threads
+            )
+        )
+    processes.append(ProcessPlan(name="tracking", kind="tracking", cameras=names))
+    processes.append(ProcessPlan(name="alert", kind="alert", cameras=names))
+    if launch.output.video or launch.output.tracks:
+        processes.append(ProcessPlan(name="output", kind="output", cameras=names))
+    return Plan(
+        name=launch.name,
+        file=document.file,
+        cameras=cameras,
+        detectors={
+            name: _stage(document, ("detectors", name), options, detectors.detector_class, "onnx")
+            for name, options in launch.detectors.items()
+            if name in used
+        },
+        tracker=_stage(document, ("track",), launch.track, trackers.tracker_class, "two_stage"),
+        sinks={
+            name: _stage(document, ("alerts", "sinks", name), options, sinks.sink_class, name)
+            for name, options in launch.alerts.sinks.items()
+        },
+        store=str(launch.alerts.store or folder / "alerts.sqlite"),
+        folder=str(folder),
+        video=launch.output.video,
+        tracks=launch.output.tracks,
+        metrics_port=launch.metrics.port,
+        processes=processes,
+    )
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0))
+
+
+def _stage(
+    document: Document,
+    path: config.Path_,
+    given: dict[str, Any],
+    find: Callable[[str], Any],
+    default: str,
+) -> StagePlan:
+    """Return a stage of the launch file with its type found and its options validated."""
+    options = dict(given)
+    kind = options.pop("type", default)
+    try:
+        cls = find(str(kind))
+    except ConfigError as error:
+        raise document.error((*path, "type"), str(error)) from None
+    checked = document.validate(cls.Options, options, path)
+    return StagePlan(type=str(kind), options=checked.model_dump(mode="json", exclude_unset=True))
+
+
+def _camera(name: str, launch: Launch, document: Document, *, realtime: bool) -> CameraPlan:
+    camera, path = launch.cameras[name], ("cameras", name)
+    if camera.detect.detector not in launch.detectors:
+        text = extensions.unknown(camera.detect.detector, launch.detectors, "detectors")
+        raise document.error((*path, "detect", "detector"), text)
+    zones = {
+        key: document.validate(Zone, value, (*path, "zones", key))
+        for key, value in camera.zones.items()
+    }
+    lines = {
+        key: document.validate(Line, value, (*path, "lines", key))
+        for key, value in camera.lines.items()
+    }
+    stages: dict[str, StagePlan] = {}
+    for key, options in camera.rules.items():
+        place = (*path, "rules", key)
+        if "type" not in options:
+            raise document.error(place, f"needs a type: {', '.join(rules.RULES)}")
+        stages[key] = _stage(document, place, options, rules.rule_class, "")
+        try:
+            _make_rule(key, stages[key], zones, lines)
+        except ConfigError as error:
+            raise document.error(place, error.text) from None
+    return CameraPlan(
+        name=name,
+        source=_source(camera.source, document, (*path, "source"), realtime=realtime),
+        detector=camera.detect.detector,
+        rate_hz=camera.detect.rate_hz,
+        objects=camera.objects,
+        zones={key: zone.model_dump(mode="json") for key, zone in zones.items()},
+        lines={key: line.model_dump(mode="json") for key, line in lines.items()},
+        rules=stages,
+        keep_s=camera.keep_s,
+    )
+
+
+def _source(given: Any, document: Document, path: config.Path_, *, realtime: bool) -> StagePlan:
+    try:
+        kind, options = parse_source(_with_asset(given))
+        cls = sources.source_class(kind)
+    except PerceptionError as error:
+        raise document.error(path, str(error)) from None
+    if "realtime" in cls.Options.model_fields:
+        options = {"realtime": realtime, **options}
+    checked = document.validate(cls.Options, options, path)
+    return StagePlan(type=kind, options=checked.model_dump(mode="json", exclude_unset=True))
+
+
+def _with_asset(given: Any) -> Any:
+    """Replace asset:NAME by the path of the clip, which is fetched where it is not cached."""
+    if isinstance(given, dict):
+        fields: dict[str, Any] = given
+        return {
+            key: _with_asset(value) if key == "path" else value for key, value in fields.items()
+        }
+    if isinstance(given, str) and given.startswith(ASSET):
+        return str(assets.resolve(given.removeprefix(ASSET), "clip"))
+    return given
+
+
+def _make_rule(
+    name: str, stage: StagePlan, zones: dict[str, Zone], lines: dict[str, Line]
+) -> rules.Rule:
+    cls = rules.rule_class(stage.type)
+    return cls(name, cls.Options.model_validate(stage.options), zones, lines)
+
+
+def make_source(camera: CameraPlan, run_dir: Path | None) -> sources.Source:
+    """Return the camera's source, not yet opened; a file that plays in real time is paced."""
+    cls = sources.source_class(camera.source.type)
+    options = cls.Options.model_validate(camera.source.options)
+    source: sources.Source = cls(options, camera=camera.name, run_dir=run_dir)
+    return Paced(source) if getattr(options, "realtime", False) else source
+
+
+def make_detector(plan: Plan, name: str, threads: int) -> detectors.Detector:
+    """Return a detector of the plan, loaded and warm. Raises ModelError."""
+    stage = plan.detectors[name]
+    cls = detectors.detector_class(stage.type)
+    return cls(cls.Options.model_validate(stage.options), threads=threads)
+
+
+def make_tracker(plan: Plan, epoch: int) -> trackers.Tracker:
+    """Return a new tracker; one a camera."""
+    cls = trackers.tracker_class(plan.tracker.type)
+    return cls(cls.Options.model_validate(plan.tracker.options), epoch=epoch)
+
+
+def make_rules(camera: CameraPlan) -> list[rules.Rule]:
+    """Return the camera's rules."""
+    zones = {key: Zone.model_validate(value) for key, value in camera.zones.items()}
+    lines = {key: Line.model_validate(value) for key, value in camera.lines.items()}
+    return [_make_rule(key, stage, zones, lines) for key, stage in camera.rules.items()]
+
+
+def make_sinks(plan: Plan) -> dict[str, sinks.Sink]:
+    """Return the plan's sinks by name; they write into the plan's folder."""
+    made: dict[str, sinks.Sink] = {}
+    for name, stage in plan.sinks.items():
+        cls = sinks.sink_class(stage.type)
+        options = cls.Options.model_validate(stage.options)
+        made[name] = cls(options, folder=Path(plan.folder))
+    return made
+
+
+def slots_for(camera: CameraPlan, fps: float | None) -> int:
+    """Return the depth of a camera's ring: its rate times keep_s."""
+    return max(MIN_SLOTS, math.ceil((fps or DEFAULT_FPS) * camera.keep_s) + 2)

@@ -1,0 +1,202 @@
+"""The alert process: tracks -> rules -> alerts, in the store first, then to every sink.
+
+Each alert is committed together with the last frame dealt with; after a restart tracking is asked
+for what was missed. Delivery runs in a thread of its own, so that a slow sink delays nothing.
+"""
+
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from perception import clock
+from perception.alerts.book import AlertBook
+from perception.alerts.delivery import Courier
+from perception.alerts.store import AlertStore, Progress
+from perception.errors import SinkError
+from perception.messages import Alert, AlertMessage, TrackMessage
+from perception.plan import make_rules, make_sinks
+from perception.processes.runtime import IDLE_MS, Runtime, drain
+from perception.sinks.snapshot import SnapshotSink
+from perception.transport.bus import Inbox, Publisher, catch_up
+from perception.transport.ring import RingReader
+from perception.transport.rundir import ring_base
+
+DELIVER_S = 0.05
+MAX_UNSAVED = 10_000
+
+
+def run(runtime: Runtime) -> None:
+    """Apply rules until the run stops, then to what still waits in the queue."""
+    sinks = make_sinks(runtime.plan)
+    snapshots = [sink for sink in sinks.values() if isinstance(sink, SnapshotSink)]
+    others = {name: sink for name, sink in sinks.items() if not isinstance(sink, SnapshotSink)}
+    inbox = Inbox(runtime.run_dir, "tracks", runtime.process.cameras)
+    store = AlertStore(Path(runtime.plan.store), list(others))
+    if store.set_aside is not None:
+        runtime.log.error("store was corrupt and set aside", moved_to=str(store.set_aside))
+    post = _Post(runtime, Courier(store, others))
+    lines = {name: _Line(runtime, name, store, snapshots, post) for name in runtime.process.cameras}
+    runtime.ready()
+    try:
+        while not runtime.stopping:
+            runtime.turn()
+            for message in inbox.poll(IDLE_MS):
+                lines[message.stamp.camera].take(message)
+        for message in drain(inbox):
+            runtime.turn()
+            lines[message.stamp.camera].take(message)
+        for line in lines.values():
+            line.close()
+    finally:
+        for reason, count in inbox.rejected.items():
+            runtime.metrics.counters[f"rejected.{reason}"] = count
+        inbox.close()
+        post.close()
+        store.close()
+
+
+class _Line:
+    """One camera's rules and open alerts."""
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        name: str,
+        store: AlertStore,
+        snapshots: Sequence[SnapshotSink],
+        post: "_Post",
+    ) -> None:
+        self._runtime, self._name, self._store = runtime, name, store
+        self._snapshots, self._post = snapshots, post
+        self._reader = RingReader()
+        self._publisher = Publisher(runtime.run_dir, "alerts", name)
+        self._book = self._new_book()
+        self._unsaved: list[Alert] = []
+        self._last: TrackMessage | None = None
+        self._before = store.progress(name)
+        if self._before is not None:
+            for message in catch_up(runtime.run_dir, name, self._before.frame_id):
+                runtime.metrics.count(f"caught_up.{name}")
+                runtime.turn()
+                self.take(message)
+
+    def take(self, message: TrackMessage) -> None:
+        """Deal with one frame; one dealt with before is ignored."""
+        if self._before is not None:
+            self._go_on_from(self._before, message)
+            self._before = None
+        metrics, stamp = self._runtime.metrics, message.stamp
+        alerts = [self._with_picture(alert) for alert in self._book.update(message)]
+        self._last = message
+        self._save(stamp.frame_id, alerts)
+        now_ns = clock.monotonic_ns()
+        metrics.latency(f"rules.{self._name}", now_ns - stamp.t_arrival_ns)
+        for alert in alerts:
+            if alert.state == "raised":
+                metrics.latency(f"alert.{self._name}", now_ns - stamp.t_arrival_ns)
+                metrics.count(f"raised.{self._name}")
+            self._publisher.send(AlertMessage(stamp=stamp, t_alerted_ns=now_ns, alert=alert))
+        if alerts:
+            self._post.wake()
+        for rule, counts in self._book.counts.items():
+            for what, count in counts.items():
+                metrics.gauge(f"crossings.{self._name}.{rule}:{what}", count)
+        metrics.counters[f"repeated.{self._name}"] = self._book.repeated
+
+    def close(self) -> None:
+        """Write down how far it got."""
+        if self._last is not None:
+            self._save(self._last.stamp.frame_id, [], now=True)
+        self._publisher.close()
+
+    def _new_book(self) -> AlertBook:
+        return AlertBook(self._name, make_rules(self._runtime.plan.cameras[self._name]))
+
+    def _go_on_from(self, before: Progress, message: TrackMessage) -> None:
+        """Go on where the last alert process stopped; clear its alerts where that was a run ago."""
+        try:
+            afresh = self._book.restore(before.state)
+        except (ValueError, TypeError, KeyError, AttributeError, msgspec.MsgspecError) as error:
+            self._runtime.log.error("state in store not understood", reason=repr(error))
+            self._book = self._new_book()
+            return
+        if afresh:
+            self._runtime.log.warning("rules start afresh", rules=afresh)
+        if before.frame_id >> 32 != message.stamp.frame_id >> 32:
+            self._save(before.frame_id, self._book.finish(message.stamp))
+            self._book = self._new_book()
+
+    def _save(self, frame_id: int, alerts: list[Alert], *, now: bool = False) -> None:
+        """Commit; where the store cannot be written, keep the alerts for the next frame."""
+        self._unsaved += alerts
+        try:
+            self._store.commit(self._name, frame_id, self._unsaved, self._book.state, now=now)
+            self._unsaved.clear()
+        except SinkError as error:
+            self._runtime.metrics.count("sink_errors.store")
+            self._runtime.note(f"store: {error}")
+            del self._unsaved[:-MAX_UNSAVED]
+
+    def _with_picture(self, alert: Alert) -> Alert:
+        """Return the alert with its snapshot taken, where it is raised and the frame lives."""
+        if alert.state != "raised" or not self._snapshots:
+            return alert
+        base = ring_base(self._runtime.run_dir, self._name)
+        picture = self._reader.picture(base, alert.frame_id)
+        if picture is None:
+            self._runtime.metrics.count(f"no_picture.{self._name}")
+            return alert
+        path: Path | None = None
+        for sink in self._snapshots:
+            try:
+                path = sink.save(alert, picture.image)
+            except SinkError as error:
+                self._runtime.metrics.count("sink_errors.snapshot")
+                self._runtime.note(f"snapshot: {error}")
+        return msgspec.structs.replace(
+            alert,
+            snapshot=str(path) if path else None,
+            picture_offset_ms=(picture.t_media_ns - alert.t_media_ns) / clock.NS_PER_MS,
+        )
+
+
+class _Post:
+    """Delivers what the store's outbox holds, in a thread."""
+
+    def __init__(self, runtime: Runtime, courier: Courier) -> None:
+        self._runtime, self._courier = runtime, courier
+        self._wake, self._end = threading.Event(), threading.Event()
+        self._thread = threading.Thread(target=self._work, name="post", daemon=True)
+        self._thread.start()
+
+    def wake(self) -> None:
+        """Say that there is something to deliver."""
+        self._wake.set()
+
+    def close(self) -> None:
+        """Deliver what is due now, then end."""
+        self._end.set()
+        self._wake.set()
+        self._thread.join(timeout=2)
+
+    def _work(self) -> None:
+        failing: dict[str, str] = {}
+        while True:
+            last = self._end.is_set()
+            self._wake.wait(0 if last else DELIVER_S * 4)
+            self._wake.clear()
+            try:
+                self._courier.deliver(clock.monotonic_ns())
+            except SinkError as error:
+                self._runtime.metrics.count("sink_errors.store")
+                self._runtime.note(f"store: {error}")
+            for name, count in self._courier.counters.items():
+                self._runtime.metrics.counters[name] = count
+            for sink, why in self._courier.errors.items():
+                if failing.get(sink) != why:
+                    self._runtime.log.warning("delivery failed", sink=sink, reason=why)
+            failing = dict(self._courier.errors)
+            if last:
+                return

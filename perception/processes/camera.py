@@ -1,0 +1,105 @@
+"""The camera process: frames of one source into shared memory, a descriptor for each to whoever
+listens. Reconnects by itself; never waits for a reader."""
+
+from perception import clock
+from perception.errors import SourceEnded, SourceLost
+from perception.messages import FrameMessage, Stamp, make_id
+from perception.plan import CameraPlan, make_source, slots_for
+from perception.processes.runtime import Runtime
+from perception.sources import Source
+from perception.sources.backoff import Backoff
+from perception.transport.bus import Publisher
+from perception.transport.ring import RingWriter
+from perception.transport.rundir import ring_base
+
+
+def run(runtime: Runtime) -> None:
+    """Read the source until it ends or the run stops."""
+    camera = runtime.plan.cameras[runtime.process.cameras[0]]
+    source = make_source(camera, runtime.run_dir)
+    publisher = Publisher(runtime.run_dir, "frames", camera.name)
+    backoff = Backoff()
+    line = _Line(runtime, camera, publisher)
+    runtime.ready()
+    try:
+        while not runtime.stopping:
+            runtime.turn()
+            try:
+                source.open()
+                _online(runtime, camera)
+                line.read_all(source, backoff)
+            except SourceEnded:
+                return
+            except SourceLost as lost:
+                _offline(runtime, camera, str(lost))
+                source.close()
+                _wait(runtime, backoff.failed(lost.retry_after_s))
+    finally:
+        source.close()
+        line.close()
+
+
+class _Line:
+    """Writes what a source reads: the ring is made when the first frame tells its size."""
+
+    def __init__(self, runtime: Runtime, camera: CameraPlan, publisher: Publisher) -> None:
+        self._runtime, self._camera, self._publisher = runtime, camera, publisher
+        self._ring: RingWriter | None = None
+        self._n = 0
+
+    def read_all(self, source: Source, backoff: Backoff) -> None:
+        runtime, name = self._runtime, self._camera.name
+        while not runtime.stopping:
+            runtime.turn()
+            if self._ring is None:
+                base = ring_base(runtime.run_dir, name)
+                self._ring = RingWriter(base, slots_for(self._camera, source.fps))
+            frame = source.read(self._ring.begin)
+            for cause, count in source.counters.items():
+                runtime.metrics.counters[f"source.{name}.{cause}"] = count
+            if frame is None:
+                continue
+            backoff.healthy()
+            stamp = Stamp(
+                camera=name,
+                frame_id=make_id(runtime.epoch, self._n),
+                t_media_ns=frame.t_media_ns,
+                t_arrival_ns=frame.t_arrival_ns,
+                t_wall_ns=clock.wall_ns() - (clock.monotonic_ns() - frame.t_arrival_ns),
+            )
+            ring, slot, generation = self._ring.commit(stamp.frame_id, stamp.t_media_ns)
+            height, width = frame.image.shape[:2]
+            self._publisher.send(
+                FrameMessage(
+                    stamp=stamp, ring=ring, slot=slot, generation=generation,
+                    width=width, height=height,
+                )
+            )  # fmt: skip
+            self._n += 1
+            runtime.metrics.count(f"read.{name}")
+
+    def close(self) -> None:
+        self._publisher.close()
+        if self._ring is not None:
+            self._ring.close()
+
+
+def _online(runtime: Runtime, camera: CameraPlan) -> None:
+    runtime.metrics.gauge(f"online.{camera.name}", 1)
+    runtime.note("")
+    runtime.log.info("source open", camera=camera.name, source=camera.source.type)
+
+
+def _offline(runtime: Runtime, camera: CameraPlan, why: str) -> None:
+    runtime.metrics.gauge(f"online.{camera.name}", 0)
+    runtime.metrics.count(f"lost.{camera.name}")
+    runtime.note(f"offline: {why}")
+    runtime.log.warning("source lost", camera=camera.name, reason=why)
+
+
+def _wait(runtime: Runtime, seconds: float) -> None:
+    """Wait, turning, so that a back-off is no hang."""
+    deadline = clock.monotonic_ns() + clock.to_ns(seconds)
+    while not runtime.stopping and clock.monotonic_ns() < deadline:
+        runtime.turn()
+        runtime.wait(0.2)

@@ -1,0 +1,137 @@
+"""What every process of a line has: its plan, metrics, log, the wish to stop, and a beat.
+
+A side thread sends a HealthMessage twice a second; `turns` in it counts turns of the work loop, so
+a hang shows although the thread goes on. Imported by the processes only.
+"""
+
+import contextlib
+import ctypes
+import math
+import os
+import resource
+import signal
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from types import FrameType
+from typing import Any, Literal
+
+import zmq
+
+from perception import clock, logs, plan
+from perception.errors import ConfigError
+from perception.messages import HealthMessage
+from perception.metrics import Metrics
+from perception.transport import rundir
+from perception.transport.bus import Publisher
+
+HEALTH_S = 0.25
+IDLE_MS = 100
+"""How long a work loop waits for input before it turns again."""
+_PR_SET_PDEATHSIG = 1
+_THREAD_LIBRARIES = ("OMP", "OPENBLAS", "MKL", "NUMEXPR", "NUMBA")
+
+
+class Runtime:
+    """A process of a running line.
+
+    run_dir: directory of the run; its plan is read from it. process: name in the plan. epoch: high
+    half of the ids this process gives. parent: pid of the supervisor that must outlive us, or 0.
+    """
+
+    def __init__(self, run_dir: Path, process: str, epoch: int, parent: int = 0) -> None:
+        if parent:
+            _die_with(parent)
+        self.run_dir, self.epoch = run_dir, epoch
+        self.plan = plan.decode((run_dir / rundir.PLAN).read_bytes())
+        self.process = self.plan.process(process)
+        self.metrics = Metrics()
+        self.log: Any = logs.setup(process)
+        self._stop = threading.Event()
+        self._state: Literal["starting", "ready", "stopping"] = "starting"
+        self._note = ""
+        self._turns = 0
+        self._end = threading.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._stop_at_signal)
+        self._thread = threading.Thread(target=self._beat, name="health", daemon=True)
+        self._thread.start()
+
+    @property
+    def stopping(self) -> bool:
+        """Whether the process shall finish what is in flight and end."""
+        return self._stop.is_set()
+
+    def turn(self) -> None:
+        """Count one turn of the work loop: call it at least every second or so."""
+        self._turns += 1
+
+    def ready(self) -> None:
+        """Say that models are loaded and kernels compiled."""
+        self._state = "ready"
+
+    def note(self, text: str) -> None:
+        """Say in one sentence how it is, e.g. why a camera is offline; empty for well."""
+        self._note = logs.mask(text)[:500]
+
+    def wait(self, seconds: float) -> None:
+        """Sleep, but no longer than until the wish to stop."""
+        self._stop.wait(seconds)
+
+    def close(self) -> None:
+        """Send the last health message and end the side thread."""
+        self._state = "stopping"
+        self._end.set()
+        self._thread.join(timeout=2)
+
+    def _stop_at_signal(self, number: int, frame: FrameType | None) -> None:
+        del number, frame
+        self._stop.set()
+
+    def _beat(self) -> None:
+        publisher = Publisher(self.run_dir, "health", self.process.name)
+        with contextlib.suppress(zmq.ZMQError):
+            while True:
+                last = self._end.wait(HEALTH_S)
+                publisher.send(self._health())
+                if last:
+                    break
+        publisher.close(linger_ms=500)
+
+    def _health(self) -> HealthMessage:
+        snapshot = self.metrics.snapshot()
+        return HealthMessage(
+            process=self.process.name,
+            pid=os.getpid(),
+            epoch=self.epoch,
+            state=self._state,
+            turns=self._turns,
+            t_monotonic_ns=clock.monotonic_ns(),
+            note=self._note,
+            cpu_s=clock.cpu_s(),
+            rss_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+            counters=dict(snapshot.counters),
+            gauges={k: v for k, v in snapshot.gauges.items() if math.isfinite(v)},
+            latencies=snapshot.latencies,
+        )
+
+
+def thread_environment(threads: int) -> dict[str, str]:
+    """Return the environment variables that pin every library's threads: the one place for it."""
+    count = str(threads)
+    pinned = {f"{library}_NUM_THREADS": count for library in _THREAD_LIBRARIES}
+    return {**pinned, "OPENCV_FOR_THREADS_NUM": count, "OMP_WAIT_POLICY": "PASSIVE"}
+
+
+def drain(inbox: Any, quiet_ms: int = 300) -> Iterator[Any]:
+    """Yield what still comes until nothing came for quiet_ms."""
+    while messages := list(inbox.poll(quiet_ms)):
+        yield from messages
+
+
+def _die_with(parent: int) -> None:
+    """Have the kernel kill this process when its parent ends, also when that is killed."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        raise ConfigError("the supervisor ended before this process began")

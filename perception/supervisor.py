@@ -1,0 +1,256 @@
+"""Starts the processes of a plan, keeps them alive, stops them in order; nothing outlives it.
+
+Children die with this process (PDEATHSIG), so they are started from the main thread only. Stands
+beside analysis, below the command line.
+"""
+
+import signal
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from perception import clock, metrics, plan, report
+from perception.child import Child
+from perception.errors import EXIT_DONE, EXIT_SOURCE, ConfigError, RingError
+from perception.messages import Alert
+from perception.plan import Plan
+from perception.recording.summary import ProcessSummary, Summary
+from perception.transport import ring, rundir
+from perception.transport.bus import Inbox
+from perception.transport.rundir import RunDir
+
+TICK_MS = 50
+WATCH_NS = 500 * clock.NS_PER_MS
+STOP_S = 4.5
+"""Within which a stopped line has ended; what has not is killed."""
+DRAIN_S = 60.0
+"""Within which each stage finishes what is in flight once all sources have ended."""
+_SUSPENDED_NS = clock.NS_PER_S
+_ORDER = ("show", "camera", "detection", "tracking", "alert", "output")
+"""Stop order; processes start in the reverse of it."""
+
+
+class Supervisor:
+    """A running line.
+
+    children: its processes. on_alert: called with every alert as it comes. watch: called twice a
+    second, for displays. without: names of processes that somebody starts by hand.
+    """
+
+    def __init__(
+        self,
+        what: Plan,
+        *,
+        watch: Callable[["Supervisor"], None] | None = None,
+        on_alert: Callable[[Alert], None] | None = None,
+        without: Sequence[str] = (),
+    ) -> None:
+        self.plan, self.started_wall_ns = what, clock.wall_ns()
+        self._started_ns = clock.monotonic_ns()
+        self.swept = rundir.sweep()
+        self._watch, self._on_alert = watch, on_alert
+        folder = Path(what.folder)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._log = (folder / "log.jsonl").open("ab")
+        except OSError as error:
+            raise ConfigError(f"cannot write to {folder}: {error.strerror}") from None
+        self.run_dir = RunDir(what.name)
+        self._write_plan()
+        started = sorted(
+            (p for p in what.processes if p.name not in without),
+            key=lambda p: _ORDER.index(p.kind),
+        )
+        self.children = [Child(process, self.run_dir.path, self._log) for process in started]
+        names = [child.name for child in self.children]
+        self._health = Inbox(self.run_dir.path, "health", names)
+        self._alerts = Inbox(self.run_dir.path, "alerts", list(what.cameras))
+        self._metrics_server: metrics.MetricsServer | None = None
+        self._raised: dict[str, dict[str, set[str]]] = {name: {} for name in what.cameras}
+        self._interrupts = 0
+        self._last_watch_ns = self._last_tick_ns = 0
+
+    def run(self) -> int:
+        """Run until every source has ended or somebody stops it; return the exit code.
+
+        SIGINT and SIGTERM stop it in order; a second one kills at once.
+        """
+        before = {n: signal.signal(n, self._interrupt) for n in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            if self.plan.metrics_port is not None:
+                self._metrics_server = metrics.serve(self.plan.metrics_port, self._families)
+            self._start()
+            while not self._interrupts and not self._sources_are_over():
+                self._tick()
+            self._stop(STOP_S if self._interrupts else DRAIN_S)
+            return self._exit_code()
+        finally:
+            self._kill_all()
+            for number, handler in before.items():
+                signal.signal(number, handler)
+            if self._metrics_server is not None:
+                self._metrics_server.close()
+            self._health.close()
+            self._alerts.close()
+            self._log.close()
+            ring.sweep()
+            self.run_dir.close()
+
+    @property
+    def is_stopping(self) -> bool:
+        """Whether somebody has asked it to stop."""
+        return self._interrupts > 0
+
+    def _write_plan(self) -> None:
+        path = self.run_dir.path / rundir.PLAN
+        path.touch(0o600)
+        path.write_bytes(plan.encode(self.plan))
+
+    def _start(self) -> None:
+        """Start the stages, and the sources once every stage is ready for what they send."""
+        stages = [child for child in self.children if child.process.kind != "camera"]
+        for child in reversed(stages):
+            child.start()
+        while not self._interrupts and any(
+            child.state in ("starting", "waiting") for child in stages
+        ):
+            self._tick()
+        if not self._interrupts:
+            for child in self.children:
+                if child.process.kind == "camera":
+                    child.start()
+
+    def _tick(self) -> None:
+        """Hear, tend and show once."""
+        for message in self._health.poll(TICK_MS):
+            for child in self.children:
+                if child.name == message.process:
+                    child.hear(message)
+        for message in self._alerts.poll(0):
+            self._take_alert(message.alert)
+        now = clock.monotonic_ns()
+        if self._last_tick_ns and now - self._last_tick_ns > _SUSPENDED_NS:
+            for child in self.children:
+                child.forgive()
+        self._last_tick_ns = now
+        for child in self.children:
+            child.tend()
+        if self._watch is not None and now - self._last_watch_ns > WATCH_NS:
+            self._last_watch_ns = now
+            self._watch(self)
+
+    def _take_alert(self, alert: Alert) -> None:
+        """Count an alert once by its key, however often it is done again after a restart."""
+        keys = self._raised[alert.camera].setdefault(alert.rule, set())
+        if alert.state == "raised" and alert.key in keys:
+            return
+        keys.add(alert.key)
+        if self._on_alert is not None:
+            self._on_alert(alert)
+
+    def summary(self, exit_code: int) -> Summary:
+        """Return what the run did so far."""
+        problems: dict[str, list[str]] = {}
+        for child in self.children:
+            if child.state == "failed":
+                for camera in child.process.cameras:
+                    problems.setdefault(camera, []).append(f"{child.name} failed: {child.why}")
+        return report.summarise(
+            self.plan,
+            report.merge([child.metrics() for child in self.children]),
+            {
+                camera: {rule: len(keys) for rule, keys in by_rule.items()}
+                for camera, by_rule in self._raised.items()
+            },
+            {
+                child.name: ProcessSummary(
+                    pids=child.totals.pids,
+                    cpu_s=round(child.totals.cpu_s, 2),
+                    peak_memory_bytes=child.totals.peak_bytes,
+                    exit_code=child.totals.exit_codes[-1] if child.totals.exit_codes else None,
+                    restarts=child.restarts,
+                )
+                for child in self.children
+            },
+            mode="run",
+            started_wall_ns=self.started_wall_ns,
+            duration_s=clock.seconds(clock.monotonic_ns() - self._started_ns),
+            exit_code=exit_code,
+            problems=problems,
+        )
+
+    def _sources_are_over(self) -> bool:
+        cameras = [child for child in self.children if child.process.kind == "camera"]
+        return bool(cameras) and all(child.is_over for child in cameras)
+
+    def _stop(self, limit_s: float) -> None:
+        """Stop sources first, then each stage when those before it have ended."""
+        deadline = clock.monotonic_ns() + clock.to_ns(limit_s)
+        for kind in _ORDER:
+            group = [c for c in self.children if c.process.kind == kind and not c.is_over]
+            for child in group:
+                child.ask_to_stop()
+            interrupts = self._interrupts
+            while any(not child.is_over for child in group):
+                self._tick()
+                if self._interrupts > interrupts and interrupts:
+                    return
+                if clock.monotonic_ns() > deadline or self._interrupts > 1:
+                    for child in group:
+                        child.kill()
+                if self._interrupts and limit_s > STOP_S:
+                    deadline = min(deadline, clock.monotonic_ns() + clock.to_ns(STOP_S))
+                    limit_s = STOP_S
+        for _ in range(2):
+            self._tick()
+
+    def _kill_all(self) -> None:
+        for child in self.children:
+            child.kill()
+        while any(child.pid for child in self.children):
+            for child in self.children:
+                if child.pid:
+                    child.ask_to_stop()
+                    child.kill()
+                    child.tend()
+
+    def _interrupt(self, number: int, frame: FrameType | None) -> None:
+        del number, frame
+        self._interrupts += 1
+        if self._interrupts > 1:
+            for child in self.children:
+                child.kill()
+
+    def _exit_code(self) -> int:
+        failed = [child for child in self.children if child.state == "failed"]
+        if not failed or self._interrupts:
+            return EXIT_DONE
+        codes = [child.totals.exit_codes[-1] for child in failed if child.totals.exit_codes]
+        return max((code for code in codes if code > 0), default=EXIT_SOURCE)
+
+    def _families(self) -> Any:
+        health = {child.name: child.health for child in self.children if child.health is not None}
+        return metrics.exposition(
+            health,
+            {child.name: child.restarts for child in self.children},
+            {child.name: child.state for child in self.children},
+        )
+
+
+def memory_needed(what: Plan, sizes: dict[str, tuple[int, int, float]]) -> dict[str, int]:
+    """Return bytes of shared memory of each camera's ring; sizes: height, width, fps by camera.
+
+    Raises RingError where /dev/shm has less than their sum.
+    """
+    needed = {
+        name: ring.bytes_needed(plan.slots_for(what.cameras[name], fps), height, width)
+        for name, (height, width, fps) in sizes.items()
+    }
+    total, free = sum(needed.values()), ring.free_bytes()
+    if total > free:
+        raise RingError(
+            f"the cameras need {total / 1e6:.0f} MB of /dev/shm, {free / 1e6:.0f} MB are free: "
+            "enlarge it (docker: --shm-size) or lower `keep_s`"
+        )
+    return needed
