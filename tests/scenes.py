@@ -1,8 +1,9 @@
 """Track messages written by hand: who stands where, frame by frame, for rules and alerts."""
 
+import msgspec
 import numpy as np
 
-from perception.messages import CONFIRMED, Stamp, TrackMessage, Tracks, make_id
+from perception.messages import CONFIRMED, Alert, Stamp, TrackMessage, Tracks, make_id
 
 W, H = 1000, 500
 NAMES = {0: "person", 2: "car"}
@@ -65,3 +66,25 @@ def times(start_s, end_s, rate_hz=10):
     """Yield times from start to end, both included."""
     for i in range(round(start_s * rate_hz), round(end_s * rate_hz) + 1):
         yield i / rate_hz
+
+
+def alert(n, state="raised", camera="door", frame=None, **changes):
+    """Return the n-th alert; its key is n in hex."""
+    base = Alert(
+        key=f"{n:032x}",
+        camera=camera,
+        rule="entered",
+        kind="zone",
+        state=state,
+        track_id=n,
+        class_name="person",
+        score=0.9,
+        box=(1.0, 2.0, 3.0, 4.0),
+        frame_id=make_id(1, n if frame is None else frame),
+        start_t_media_ns=n,
+        t_media_ns=n,
+        start_t_wall_ns=WALL_NS + n,
+        t_wall_ns=WALL_NS + n,
+        details={"zone": "path"},
+    )
+    return msgspec.structs.replace(base, **changes)

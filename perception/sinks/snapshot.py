@@ -52,9 +52,11 @@ class SnapshotSink:
         """
         path = self.folder / file_name(alert)
         shown = draw_box(picture, alert) if self._draw else picture
-        good, data = cv2.imencode(".jpg", shown, [cv2.IMWRITE_JPEG_QUALITY, self._quality])
-        if not good:
-            raise SinkError(f"{path}: a picture of shape {picture.shape} makes no JPEG")
+        try:
+            _, data = cv2.imencode(".jpg", shown, [cv2.IMWRITE_JPEG_QUALITY, self._quality])
+        except cv2.error:
+            text = f"{path}: a picture of shape {picture.shape}, {picture.dtype} makes no JPEG"
+            raise SinkError(text) from None
         part = path.with_suffix(".part")
         try:
             self.folder.mkdir(parents=True, exist_ok=True)

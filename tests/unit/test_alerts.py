@@ -1,0 +1,271 @@
+import json
+import random
+
+import pytest
+
+from perception.alerts.book import AlertBook, alert_key
+from perception.alerts.delivery import LONGEST_WAIT_S, OVERTAKE_S, Courier
+from perception.alerts.store import AlertStore
+from perception.clock import NS_PER_S
+from perception.errors import SinkError
+from perception.rules import rule_class
+from perception.rules.zones import Line, Zone
+from tests.scenes import WALL_NS, alert, message, play, seen, times
+
+ZONES = {"path": Zone.model_validate([[0.4, 0.0], [0.6, 0.0], [0.6, 1.0], [0.4, 1.0]])}
+LINES = {"gate": Line(points=((0.5, 0.0), (0.5, 1.0)), names=("west", "east"))}
+
+
+def make_rule(kind, name, **options):
+    cls = rule_class(kind)
+    return cls(name, cls.Options(**options), ZONES, LINES)
+
+
+def book():
+    return AlertBook(
+        "door",
+        [
+            make_rule("zone", "entered", zone="path"),
+            make_rule("dwell", "waits", zone="path", seconds=1),
+            make_rule("line", "crossed", line="gate"),
+        ],
+    )
+
+
+def walk(seconds=10.0, back=False):
+    for t in times(0, seconds):
+        part = t / seconds
+        x = 50 + 900 * (1 - abs(1 - 2 * part) if back else part)
+        yield message(t, seen(1, x, 300), seen(2, x - 150, 300, class_id=2))
+
+
+class TestBook:
+    def test_a_stay_is_raised_once_and_cleared_once(self):
+        alerts = [a for a in play(book(), walk()) if a.rule == "entered" and a.track_id == 1]
+        assert [a.state for a in alerts] == ["raised", "cleared"]
+        raised, cleared = alerts
+        assert raised.key == cleared.key == alert_key("door", "entered", 1, raised.t_media_ns)
+        assert raised.start_t_wall_ns == raised.t_wall_ns == WALL_NS + raised.t_media_ns
+        assert cleared.start_t_media_ns == raised.t_media_ns < cleared.t_media_ns
+        assert cleared.start_t_wall_ns == raised.start_t_wall_ns
+        assert cleared.details["reason"] == "left"
+        assert raised.class_name == "person"
+
+    def test_one_alert_for_each_rule_and_track(self):
+        raised = [(a.rule, a.track_id) for a in play(book(), walk()) if a.state == "raised"]
+        assert len(raised) == len(set(raised)) == 6
+
+    def test_a_crossing_is_raised_and_nothing_more(self):
+        b = book()
+        alerts = [a for a in play(b, walk(back=True)) if a.rule == "crossed" and a.track_id == 1]
+        assert [(a.state, a.details["direction"]) for a in alerts] == [
+            ("raised", "east"),
+            ("raised", "west"),
+        ]
+        assert alerts[0].key != alerts[1].key
+        assert not [k for k in b.open if k[0] == "crossed"]
+        assert b.counts == {"crossed": {"west": 2, "east": 2}}
+
+    def test_a_frame_twice_or_from_before_changes_nothing(self):
+        b, messages = book(), list(walk())
+        first = play(b, messages)
+        assert first
+        assert play(b, messages) == []
+        assert b.repeated == len(messages)
+
+    def test_a_new_epoch_goes_on(self):
+        b = book()
+        play(b, walk())
+        again = [message(t, seen(7, 500, 300), epoch=2) for t in times(0, 2)]
+        assert {a.rule for a in play(b, again) if a.track_id == 7} == {"entered", "waits"}
+
+    def test_resumes_at_any_frame_without_double_or_lost_alerts(self):
+        messages = list(walk(back=True))
+        expected = play(book(), messages)
+        for cut in range(1, len(messages), 9):
+            first, second = book(), book()
+            alerts = play(first, messages[:cut])
+            assert second.restore(json.loads(json.dumps(first.state()))) == []
+            # The process asks for what came after its last commit; older frames may come too.
+            alerts += play(second, messages[max(0, cut - 5) :])
+            assert alerts == expected
+
+    def test_a_rule_that_is_gone_clears_its_alerts(self):
+        messages = list(walk())
+        b = book()
+        play(b, messages[:55])
+        assert {k[0] for k in b.open} == {"entered", "waits"}
+        later = AlertBook("door", [make_rule("zone", "entered", zone="path")])
+        assert later.restore(b.state()) == []
+        alerts = later.update(messages[55])
+        assert [(a.rule, a.state, a.details["reason"]) for a in alerts] == [
+            ("waits", "cleared", "rule changed")
+        ]
+
+    def test_a_state_of_another_rule_is_named_and_starts_afresh(self):
+        b = book()
+        play(b, list(walk())[:55])
+        other = AlertBook("door", [make_rule("line", "entered", line="gate")])
+        assert other.restore(b.state()) == ["entered"]
+        assert {a.state for a in other.update(message(9))} == {"cleared"}
+
+    def test_the_end_of_a_recording_clears_what_is_open(self):
+        b, messages = book(), list(walk())[:55]
+        play(b, messages)
+        alerts = b.finish(messages[-1].stamp)
+        assert {(a.state, a.details["reason"]) for a in alerts} == {("cleared", "ended")}
+        assert b.open == {}
+
+    def test_another_camera_is_refused(self):
+        with pytest.raises(ValueError, match="'yard'"):
+            book().update(message(0, camera="yard"))
+
+    def test_keys_differ_in_each_part(self):
+        parts = [("a", "b", 1, 2), ("ab", "", 1, 2), ("a", "b", 12, 2), ("a", "b", 1, 22)]
+        assert len({alert_key(*p) for p in parts}) == len(parts)
+
+
+class Broker:
+    """A sink that is up, down, or refuses some alerts; remembers what it took."""
+
+    Options = None
+
+    def __init__(self):
+        self.down, self.poison, self.got, self.tried = False, set(), [], []
+
+    def send(self, alert, picture):
+        self.tried.append(alert.track_id)
+        if self.down or alert.track_id in self.poison:
+            raise SinkError("broker: down")
+        self.got.append((alert.camera, alert.track_id, alert.state))
+
+
+@pytest.fixture
+def store(tmp_path):
+    with AlertStore(tmp_path / "alerts.sqlite", ["broker"]) as store:
+        yield store
+
+
+def put(store, *alerts):
+    for a in alerts:
+        store.commit(a.camera, a.frame_id, [a], dict)
+
+
+def run(courier, start_s, end_s, step_s=0.1):
+    return sum(
+        courier.deliver(round(t * NS_PER_S))
+        for t in (start_s + i * step_s for i in range(round((end_s - start_s) / step_s)))
+    )
+
+
+class TestCourier:
+    def test_delivers_in_order_once(self, store):
+        broker = Broker()
+        courier = Courier(store, {"broker": broker}, seed=1)
+        put(store, *(alert(n) for n in range(250)))
+        assert run(courier, 0, 1) == 250
+        assert [n for _, n, _ in broker.got] == list(range(250))
+        assert courier.deliver(2 * NS_PER_S) == 0
+        assert courier.counters == {"delivered.broker": 250}
+        assert store.counts() == {"broker": {"delivered": 250}}
+
+    def test_a_sink_that_is_down_loses_nothing_and_is_not_hammered(self, store):
+        broker = Broker()
+        courier = Courier(store, {"broker": broker}, seed=1)
+        broker.down = True
+        put(store, *(alert(n) for n in range(20)))
+        assert run(courier, 0, 60) == 0
+        assert 8 <= len(broker.tried) <= 25
+        assert courier.errors == {"broker": "broker: down"}
+        broker.down = False
+        put(store, alert(99))
+        assert run(courier, 60, 60 + LONGEST_WAIT_S + 1) == 21
+        assert len(broker.got) == len(set(broker.got)) == 21
+        assert courier.errors == {}
+
+    def test_order_is_kept_for_five_seconds_then_others_pass(self, store):
+        broker = Broker()
+        broker.poison = {1}
+        courier = Courier(store, {"broker": broker}, seed=1)
+        put(store, alert(1), alert(2), alert(3, camera="yard"), alert(1, "cleared", frame=9))
+        run(courier, 0, OVERTAKE_S - 0.5)
+        assert broker.got == [("yard", 3, "raised")]
+        run(courier, OVERTAKE_S - 0.5, OVERTAKE_S + 10)
+        assert broker.got == [("yard", 3, "raised"), ("door", 2, "raised")]
+        broker.poison = set()
+        run(courier, 20, 30)
+        assert broker.got[2:] == [("door", 1, "raised"), ("door", 1, "cleared")]
+
+    def test_what_a_working_sink_never_takes_is_given_up_and_can_be_sent_again(self, store):
+        broker = Broker()
+        broker.poison = {1}
+        courier = Courier(store, {"broker": broker}, max_tries=4, seed=1)
+        put(store, alert(1))
+        run(courier, 0, 100)
+        assert store.counts() == {"broker": {"pending": 1}}  # the sink has taken nothing at all
+        put(store, alert(2))
+        run(courier, 100, 200)
+        assert store.counts() == {"broker": {"dead": 1, "delivered": 1}}
+        assert courier.counters["dead.broker"] == 1
+        broker.poison = set()
+        assert store.resend(alert(1).key[:32]) == 1
+        run(courier, 200, 201)
+        assert broker.got[-1] == ("door", 1, "raised")
+
+    def test_one_sink_does_not_wait_for_another(self, tmp_path):
+        good, bad = Broker(), Broker()
+        bad.down = True
+        with AlertStore(tmp_path / "a.sqlite", ["good", "bad"]) as store:
+            put(store, alert(1))
+            assert Courier(store, {"bad": bad, "good": good}).deliver(0) == 1
+        assert good.got
+
+    def test_a_restart_tries_at_once(self, store):
+        broker = Broker()
+        broker.down = True
+        put(store, alert(1))
+        run(Courier(store, {"broker": broker}), 0, 60)
+        broker.down = False
+        assert Courier(store, {"broker": broker}).deliver(0) == 1
+
+    def test_a_kill_between_send_and_mark_sends_the_same_key_again(self, store, monkeypatch):
+        broker = Broker()
+        put(store, alert(1))
+        monkeypatch.setattr(
+            store, "delivered", lambda ids: (_ for _ in ()).throw(SinkError("locked"))
+        )
+        with pytest.raises(SinkError, match="locked"):
+            Courier(store, {"broker": broker}).deliver(0)
+        monkeypatch.undo()
+        assert Courier(store, {"broker": broker}).deliver(0) == 1
+        assert broker.got == [("door", 1, "raised")] * 2
+
+    def test_any_outage_loses_nothing_and_keeps_each_alerts_order(self, tmp_path):
+        chance = random.Random(7)
+        broker = Broker()
+        with AlertStore(tmp_path / "a.sqlite", ["broker"]) as store:
+            courier = Courier(store, {"broker": broker}, seed=7)
+            for n in range(60):
+                put(store, alert(n, camera=f"c{n % 3}"))
+                broker.down = chance.random() < 0.5
+                broker.poison = set(chance.sample(range(60), 10))
+                run(courier, n, n + 1, 0.25)
+                put(store, alert(n, "cleared", camera=f"c{n % 3}", frame=100 + n))
+            broker.down, broker.poison = False, set()
+            run(courier, 60, 80)
+        assert len(broker.got) == len(set(broker.got)) == 120
+        for n in range(60):
+            assert [s for _, i, s in broker.got if i == n] == ["raised", "cleared"]
+
+    def test_pictures_are_passed_on(self, store):
+        put(store, alert(1))
+        got = []
+
+        class Sink:
+            Options = None
+
+            def send(self, alert, picture):
+                got.append(picture)
+
+        Courier(store, {"broker": Sink()}, lambda alert: alert.key).deliver(0)
+        assert got == [alert(1).key]

@@ -1,0 +1,216 @@
+import sqlite3
+import threading
+
+import pytest
+
+from perception.alerts import store as module
+from perception.alerts.store import MIGRATIONS, AlertStore
+from perception.errors import ConfigError, SinkError
+from tests.scenes import alert
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "alerts.sqlite"
+
+
+def one(path, *alerts, sinks=("jsonl",)):
+    with AlertStore(path, sinks) as store:
+        for a in alerts:
+            assert store.commit(a.camera, a.frame_id, [a], lambda: {"seen": 1})
+
+
+def test_what_was_committed_is_there_again(path):
+    one(path, alert(1), alert(1, "cleared", frame=5), alert(2))
+    with AlertStore(path, ["jsonl"]) as store:
+        assert [k.alert for k in store.newest()] == [alert(2), alert(1, "cleared", frame=5)]
+        progress = store.progress("door")
+        assert progress is not None
+        assert (progress.frame_id, progress.state) == (alert(2).frame_id, {"seen": 1})
+        assert [(d.alert.track_id, d.alert.state) for d in store.pending("jsonl")] == [
+            (1, "raised"),
+            (1, "cleared"),
+            (2, "raised"),
+        ]
+        assert store.pending("jsonl", limit=1)[0].tries == 0
+        assert store.progress("yard") is None
+
+
+def test_doing_it_again_changes_nothing(path):
+    for _ in range(3):
+        one(path, alert(1))
+    with AlertStore(path, ["jsonl"]) as store:
+        assert len(store.newest()) == len(store.pending("jsonl")) == 1
+        store.delivered([store.pending("jsonl")[0].id])
+    one(path, alert(1))
+    with AlertStore(path, ["jsonl"]) as store:
+        assert store.pending("jsonl") == []
+
+
+def test_frames_without_alerts_are_written_once_a_second(path, monkeypatch):
+    now = [0]
+    monkeypatch.setattr(module.clock, "monotonic_ns", lambda: now[0])
+    with AlertStore(path) as store:
+        written = []
+        for frame in range(100):
+            now[0] = frame * 100_000_000
+            written.append(store.commit("door", frame, [], lambda f=frame: {"frame": f}))
+        assert sum(written) == 10
+        assert store.progress("door").frame_id == 90
+        assert store.commit("door", 99, [], lambda: {}, now=True)
+        assert store.commit("yard", 0, [], lambda: {})
+        assert store.progress("door").frame_id == 99
+
+
+def test_state_is_not_asked_for_where_it_is_not_written(path):
+    with AlertStore(path) as store:
+        store.commit("door", 1, [], dict)
+        assert not store.commit("door", 2, [], lambda: pytest.fail("asked"))
+
+
+def test_a_state_that_is_no_json_leaves_nothing_half_written(path):
+    with AlertStore(path, ["jsonl"]) as store:
+        with pytest.raises(ValueError, match="JSON"):
+            store.commit("door", 1, [alert(1)], lambda: {"x": float("nan")})
+        assert store.newest() == []
+        assert store.progress("door") is None
+
+
+def test_acknowledge_show_and_resend_by_a_short_key(path):
+    a, b = alert(1, key="abcd1" + "0" * 27), alert(2, key="abce1" + "0" * 27)
+    one(path, a, b)
+    with AlertStore(path) as store:
+        store.acknowledge("abcd", 77)
+        assert store.show("ABCD1").t_acked_wall_ns == 77
+        assert store.show("abce").deliveries == {"jsonl": "pending"}
+        ids = [d.id for d in store.pending("jsonl")]
+        store.failed(ids[:1], "no route " * 100, dead=True)
+        store.delivered(ids[1:])
+        assert store.show("abcd").deliveries == {"jsonl": "dead"}
+        assert store.counts() == {"jsonl": {"dead": 1, "delivered": 1}}
+        assert store.resend("abcd") == store.resend("abce") == 1
+        assert store.resend("abce") == 0
+        assert len(store.pending("jsonl")) == 2
+
+
+@pytest.mark.parametrize("key", ["abc", "", "ab*d", "abcd' OR 1", "zzzz", "abc?"])
+def test_a_key_that_fits_no_alert_is_named(path, key):
+    one(path, alert(1, key="abcd1" + "0" * 27))
+    with AlertStore(path) as store, pytest.raises(ConfigError, match="key"):
+        store.show(key)
+
+
+def test_a_key_that_fits_two_alerts_is_refused(path):
+    one(path, alert(1), alert(2))
+    with AlertStore(path) as store, pytest.raises(ConfigError, match="more than one alert"):
+        store.acknowledge("0000", 1)
+
+
+def test_newest_of_one_camera(path):
+    one(path, alert(1), alert(2, camera="yard"), alert(3))
+    with AlertStore(path) as store:
+        assert [k.alert.track_id for k in store.newest(camera="door")] == [3, 1]
+        assert [k.alert.track_id for k in store.newest(limit=1)] == [3]
+
+
+def test_may_be_used_from_several_threads(path):
+    with AlertStore(path, ["jsonl"]) as store:
+        threads = [
+            threading.Thread(
+                target=lambda c=c: [
+                    store.commit(c, n, [alert(n, camera=c, key=f"{c}{n:030x}")], dict)
+                    for n in range(20)
+                ]
+            )
+            for c in ("ca", "cb", "cc")
+        ]
+        for t in threads:
+            t.start()
+        for t in threads:
+            t.join()
+        assert len(store.newest(limit=100)) == len(store.pending("jsonl")) == 60
+
+
+def test_a_missing_folder_is_made(tmp_path):
+    one(tmp_path / "a" / "b" / "alerts.sqlite", alert(1))
+
+
+def test_a_newer_version_is_refused_and_left_alone(path):
+    one(path, alert(1))
+    db = sqlite3.connect(path)
+    db.execute(f"PRAGMA user_version = {len(MIGRATIONS) + 1}")
+    db.close()
+    before = path.read_bytes()
+    with pytest.raises(ConfigError, match="newer perception"):
+        AlertStore(path)
+    assert path.read_bytes() == before
+
+
+def test_another_programs_database_is_refused(path):
+    db = sqlite3.connect(path)
+    db.execute("CREATE TABLE photos (id)")
+    db.commit()
+    db.close()
+    with pytest.raises(ConfigError, match="another program's"):
+        AlertStore(path)
+
+
+@pytest.mark.parametrize("damage", ["header", "middle", "text"])
+def test_a_corrupt_file_is_set_aside_and_named(path, damage):
+    one(path, *(alert(n, details={"text": "x" * 3000}) for n in range(100)))
+    data = bytearray(path.read_bytes())
+    if damage == "header":
+        data[:100] = b"\xff" * 100
+    elif damage == "middle":
+        data[4096 * 3 : 4096 * 20] = b"\xa5" * (4096 * 17)
+    else:
+        data = bytearray(b"this is no database, it is a letter\n" * 200)
+    path.write_bytes(data)
+    for number in (1, 2):
+        with AlertStore(path, ["jsonl"]) as store:
+            assert store.set_aside == path.with_name(f"alerts.sqlite.corrupt-{number}")
+            assert store.newest() == []
+            store.commit("door", 1, [alert(1)], dict)
+        assert store.set_aside.read_bytes() == bytes(data)
+        path.write_bytes(data)
+
+
+def test_a_locked_database_is_waited_for_then_named(path, monkeypatch):
+    monkeypatch.setattr(module, "LOCK_WAIT_S", 0.2)
+    with AlertStore(path, ["jsonl"]) as store:
+        other = sqlite3.connect(path, isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(SinkError, match=r"alerts\.sqlite: database is locked"):
+            store.commit("door", 1, [alert(1)], dict)
+        other.execute("COMMIT")
+        assert store.commit("door", 1, [alert(1)], dict)
+        other.close()
+
+
+def test_a_lock_that_is_short_is_not_noticed(path):
+    with AlertStore(path, ["jsonl"]) as store:
+        other = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        other.execute("BEGIN IMMEDIATE")
+        timer = threading.Timer(0.2, lambda: other.execute("COMMIT"))
+        timer.start()
+        assert store.commit("door", 1, [alert(1)], dict)
+        timer.join()
+        other.close()
+
+
+def test_what_cannot_be_a_file_is_named(tmp_path):
+    with pytest.raises(SinkError, match="unable to open"):
+        AlertStore(tmp_path)
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(SinkError, match=r"Not a directory|File exists"):
+        AlertStore(tmp_path / "file" / "alerts.sqlite")
+
+
+def test_a_state_that_cannot_be_read_is_none(path):
+    one(path, alert(1))
+    db = sqlite3.connect(path)
+    db.execute("UPDATE progress SET state = '{torn'")
+    db.commit()
+    db.close()
+    with AlertStore(path) as store:
+        assert store.progress("door") is None
