@@ -193,8 +193,11 @@ def lines(
             cv2.arrowedLine(image, root, tip, LINE, pen.stroke, cv2.LINE_AA, tipLength=0.4)
         for end_point in (a, b):
             cv2.circle(image, end_point, 2 * pen.stroke, LINE, cv2.FILLED, cv2.LINE_AA)
-        above = float(min(a[1], b[1]) - 4 * pen.stroke)
-        _label(image, (names or {}).get(name, name), (float(min(a[0], b[0])), above), LINE, pen)
+        left, right = sorted((a, b))
+        under = right[1] < left[1]
+        gap = 4 * pen.stroke if under else -4 * pen.stroke
+        at = (float(left[0]), float(left[1] + gap))
+        _label(image, (names or {}).get(name, name), at, LINE, pen, under=under)
 
 
 def alerts(image: Image, alerts: Iterable[Alert], message: TrackMessage | None = None) -> None:
@@ -308,17 +311,20 @@ def _trail(image: Image, points: NDArray[np.float64], colour: Colour, pen: _Pen)
     steps = (places * (1 << _SHIFT)).round().astype(int)
     for i in range(1, len(points)):
         fresh = float(points[i, 2])
-        faded = tuple(round(c * (0.35 + 0.65 * fresh)) for c in colour)
+        faded = tuple(round(c * (0.5 + 0.5 * fresh)) for c in colour)
         stroke = max(1, round(pen.stroke * (0.5 + fresh)))
         start, end = tuple(steps[i - 1].tolist()), tuple(steps[i].tolist())
         cv2.line(image, start, end, faded, stroke, cv2.LINE_AA, _SHIFT)
 
 
-def _label(image: Image, text: str, at: Point, colour: Colour, pen: _Pen) -> None:
-    """Write text on a plate of the colour that stands on the point, kept inside the image."""
+def _label(
+    image: Image, text: str, at: Point, colour: Colour, pen: _Pen, *, under: bool = False
+) -> None:
+    """Write text on a plate that stands on the point, or hangs from it, kept inside the image."""
     (width, height), _ = cv2.getTextSize(text, _FONT, pen.font, pen.weight)
     pad = max(2, round(height * 0.35))
     x, y = (int(v) for v in np.clip(np.nan_to_num(np.array(at)), -1e5, 1e5).round())
+    y += height + 2 * pad if under else 0
     x = max(0, min(x, image.shape[1] - width - 2 * pad))
     y = max(height + 2 * pad, min(y, image.shape[0] - 1))
     cv2.rectangle(
