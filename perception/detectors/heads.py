@@ -56,7 +56,8 @@ class Head:
     in_px: bool
 
 
-def _cells(canvas: Canvas, *strides: int) -> int:
+def cells(canvas: Canvas, strides: Sequence[int] = decode.STRIDES) -> int:
+    """Return how many grid cells (anchors) a canvas has at these strides."""
     return sum((canvas[0] // s) * (canvas[1] // s) for s in strides)
 
 
@@ -64,11 +65,11 @@ def _yolo_classes(shape: Shape, canvas: Canvas) -> int | None:
     # P3 to P5 is the common layout; P2 and P6 models add a finer or a coarser grid.
     grids = ((8, 16, 32), (4, 8, 16, 32), (8, 16, 32, 64))
     fits = len(shape) == 3 and shape[1] > 4
-    return shape[1] - 4 if fits and shape[2] in {_cells(canvas, *g) for g in grids} else None
+    return shape[1] - 4 if fits and shape[2] in {cells(canvas, g) for g in grids} else None
 
 
 def _yolox_classes(shape: Shape, canvas: Canvas) -> int | None:
-    fits = len(shape) == 3 and shape[2] > 5 and shape[1] == _cells(canvas, *decode.STRIDES)
+    fits = len(shape) == 3 and shape[2] > 5 and shape[1] == cells(canvas)
     return shape[2] - 5 if fits else None
 
 
@@ -137,7 +138,7 @@ def recognise(shapes: Sequence[Shape], canvas: Canvas, wanted: str = "auto") -> 
     forms = ", ".join(f"{head.name}: one output {head.form}" for head in candidates)
     raise ModelError(
         f"outputs {list(shapes)} at input {canvas} fit no detection head ({forms}; "
-        f"{_cells(canvas, *decode.STRIDES)} cells)"
+        f"{cells(canvas)} cells)"
     )
 
 

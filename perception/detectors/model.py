@@ -3,7 +3,9 @@
 Used through detectors.DETECTORS; imports assets, messages and kernels.
 """
 
+import contextlib
 from collections import OrderedDict
+from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -14,7 +16,15 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from perception import assets
-from perception.detectors.heads import PAD, Canvas, Head, check_values, class_names, recognise
+from perception.detectors.heads import (
+    PAD,
+    Canvas,
+    Head,
+    cells,
+    check_values,
+    class_names,
+    recognise,
+)
 from perception.detectors.sessions import Device, Precision, Run, open_network
 from perception.errors import ConfigError, ModelError
 from perception.extensions import unknown
@@ -99,14 +109,17 @@ class OnnxDetector:
         self._fixed = facts.canvas or (options.size if isinstance(options.size, tuple) else None)
         self._long_side = options.size if isinstance(options.size, int) else DEFAULT_SIZE
         self._runs: OrderedDict[Canvas, Run] = OrderedDict()
+        self._rows = 0
         canvas = self._canvas_for(*_COMMON_CAMERA)
-        try:
-            self._head, classes = recognise(self._network.shapes(canvas), canvas, options.head)
+        shapes = self._network.shapes(canvas)
+        with _naming(path):
+            self._head, classes = recognise(shapes, canvas, options.head)
             self.names = class_names(classes, _given_names(options) or facts.names)
-            grey = np.full((*canvas, 3), PAD, np.uint8)
-            check_values(self._head, self._run_for(canvas)(grey)[0][0], canvas)
-        except ModelError as error:
-            raise ModelError(f"{path}: {error}") from None
+        self._rows = shapes[0][1] if self._head.suppressed else 0
+        grey = np.full((*canvas, 3), PAD, np.uint8)
+        output = self._run_for(canvas)(grey)[0][0]
+        with _naming(path):
+            check_values(self._head, output, canvas)
         self._allowed = allowed_classes(self.names, options.classes)
         self.counters = {"boxes_not_finite": 0, "boxes_empty": 0}
 
@@ -148,7 +161,7 @@ class OnnxDetector:
         return self.infer(self.prepare(image))
 
     def _canvas_for(self, height: int, width: int) -> Canvas:
-        return self._fixed or rectangle(height, width, self._long_side)
+        return self._fixed or rectangle(height, width, self._long_side, self._rows)
 
     def _run_for(self, canvas: Canvas) -> Run:
         run = self._runs.get(canvas)
@@ -168,10 +181,17 @@ def picture_size(image: NDArray[Any]) -> tuple[int, int]:
     return image.shape[0], image.shape[1]
 
 
-def rectangle(height: int, width: int, long_side: int) -> Canvas:
-    """Return the smallest canvas in multiples of STRIDE for a picture at `long_side` px."""
+def rectangle(height: int, width: int, long_side: int, rows: int = 0) -> Canvas:
+    """Return the smallest canvas in multiples of STRIDE for a picture at `long_side` px.
+
+    rows: the network picks that many of its cells, so the canvas has at least as many (as far as a
+    square has them).
+    """
     scale = long_side / max(height, width)
-    return _round_up(height * scale), _round_up(width * scale)
+    h, w = _round_up(height * scale), _round_up(width * scale)
+    while cells((h, w)) < rows and h != w:
+        h, w = (h + STRIDE, w) if h < w else (h, w + STRIDE)
+    return h, w
 
 
 def _round_up(side: float) -> int:
@@ -210,6 +230,15 @@ def allowed_classes(names: dict[int, str], wanted: list[str] | None) -> NDArray[
             raise ConfigError(unknown(name, ids, "classes of the model"), key="classes")
         allowed[ids[name]] = 1
     return allowed
+
+
+@contextlib.contextmanager
+def _naming(path: Path) -> Generator[None]:
+    """Put the file in front of what is wrong with it."""
+    try:
+        yield
+    except ModelError as error:
+        raise ModelError(f"{path}: {error}") from None
 
 
 def _given_names(options: OnnxOptions) -> list[str] | None:

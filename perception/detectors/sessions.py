@@ -150,8 +150,8 @@ class OnnxRuntimeNetwork:
         options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
         # Spinning threads made two busy cores slower than one.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        options.log_severity_level = 3
-        wrong = _onnxruntime_errors()
+        options.log_severity_level = 4  # what it would log is raised here
+        wrong = onnxruntime_errors()
         try:
             self._session = rt.InferenceSession(str(path), options, providers=[provider])
         except wrong as error:
@@ -231,8 +231,10 @@ def _facts(path: Path, inputs: list[list[int | None]], said: dict[str, str]) -> 
     return Facts(canvas, names, said.get("task", ""))
 
 
-def _onnxruntime_errors() -> tuple[type[Exception], ...]:
+def onnxruntime_errors() -> tuple[type[Exception], ...]:
     """Return what it raises: classes of its extension module without a common base of its own."""
+    if importlib.util.find_spec("onnxruntime") is None:
+        return (RuntimeError,)
     state = importlib.import_module("onnxruntime.capi.onnxruntime_pybind11_state")
     errors = [v for v in vars(state).values() if isinstance(v, type) and issubclass(v, Exception)]
     return (*errors, RuntimeError)

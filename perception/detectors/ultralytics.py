@@ -28,6 +28,7 @@ from perception.detectors.model import (
     picture_size,
     rectangle,
 )
+from perception.detectors.sessions import onnxruntime_errors
 from perception.errors import ModelError
 from perception.kernels.boxes import to_image
 from perception.messages import Detections
@@ -58,7 +59,10 @@ class UltralyticsDetector:
         allowed = allowed_classes(self.names, options.classes)
         self._classes = None if options.classes is None else np.flatnonzero(allowed).tolist()
         self.counters = {"boxes_not_finite": 0, "boxes_empty": 0}
-        self.detect(np.full((720, 1280, 3), PAD, np.uint8))
+        try:
+            self.detect(np.full((720, 1280, 3), PAD, np.uint8))
+        except (ValueError, *onnxruntime_errors()) as error:
+            raise ModelError(f"{path}: Ultralytics cannot run it: {error}") from error
         # Ultralytics sets it to cores - 1 when it first predicts; busy cores then wait for another.
         importlib.import_module("torch").set_num_threads(threads)
 
@@ -75,7 +79,7 @@ class UltralyticsDetector:
         options = self._options
         result = self._model.predict(
             prepared.canvas,
-            imgsz=list(prepared.canvas.shape[:2]),
+            imgsz=options.size,
             conf=options.score,
             iou=options.iou,
             agnostic_nms=options.agnostic_nms,

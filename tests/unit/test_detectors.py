@@ -4,7 +4,7 @@ import pytest
 from pydantic import ValidationError
 
 from perception import assets
-from perception.detectors import detector_class, heads, model, sessions
+from perception.detectors import DETECTORS, detector_class, heads, model, sessions
 from perception.detectors.model import OnnxDetector, OnnxOptions, letterbox, rectangle
 from perception.errors import ConfigError, ModelError
 from perception.kernels.boxes import iou_matrix
@@ -152,6 +152,13 @@ def test_few_canvases_are_kept(detectors):
 )  # fmt: skip
 def test_the_canvas_is_the_smallest_rectangle(picture, canvas):
     assert rectangle(*picture, 640) == canvas
+
+
+def test_the_canvas_has_a_cell_for_each_row_of_the_head():
+    assert rectangle(1, 3000, 320) == (32, 320)
+    assert rectangle(1, 3000, 320, rows=300) == (64, 320)
+    assert rectangle(3000, 1, 320, rows=300) == (320, 64)
+    assert rectangle(1, 1, 32, rows=300) == (32, 32)
 
 
 @pytest.mark.parametrize("head", ["yolo", "yolox"])
@@ -348,12 +355,12 @@ def test_bad_boxes_are_counted_not_raised(monkeypatch):
 
 def test_a_hundred_thousand_boxes_are_suppressed(monkeypatch):
     canvas = (2048, 2048)
-    cells = heads._cells(canvas, 8, 16, 32)
-    output = np.full((1, 6, cells), 0.9, np.float32)
-    output[0, :4] = np.random.default_rng(0).uniform(0, 2000, (4, cells))
+    anchors = heads.cells(canvas)
+    output = np.full((1, 6, anchors), 0.9, np.float32)
+    output[0, :4] = np.random.default_rng(0).uniform(0, 2000, (4, anchors))
     _, detector = stub(monkeypatch, output, canvas=canvas)
     found = detector.detect(np.zeros((1000, 1000, 3), np.uint8))
-    assert cells > 80_000
+    assert anchors > 80_000
     assert 0 < len(found) <= 300
 
 
@@ -393,3 +400,13 @@ def test_the_table_names_the_backends():
     assert detector_class("onnx") is OnnxDetector
     with pytest.raises(ConfigError, match="did you mean 'onnx'"):
         detector_class("onxx")
+
+
+@pytest.mark.parametrize("name", DETECTORS)
+def test_every_backend_keeps_the_contract(name):
+    backend = detector_class(name)
+    assert backend.Options().score == 0.1
+    with pytest.raises(ValidationError):
+        backend.Options(no_such_option=1)
+    for step in ("prepare", "infer", "detect"):
+        assert callable(getattr(backend, step))

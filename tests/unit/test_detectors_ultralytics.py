@@ -107,6 +107,10 @@ def test_onnx_files_run_in_it(pictures, exported):
     theirs = UltralyticsDetector(UltralyticsOptions(model=str(exported("yolo11n.pt"))))
     ours = UltralyticsDetector(UltralyticsOptions(model="yolo11n.pt"))
     assert_same(theirs.detect(pictures[0]), ours.detect(pictures[0]))
+    theirs = UltralyticsDetector(UltralyticsOptions(model="yolov8n"))  # fixed at 640 x 640
+    assert_same(
+        theirs.detect(pictures[0]), OnnxDetector(OnnxOptions(model="yolov8n")).detect(pictures[0])
+    )
 
 
 @marked
@@ -137,6 +141,8 @@ def test_what_does_not_fit_is_named(tmp_path):
     (tmp_path / "junk.pt").write_bytes(b"\x00\xff" * 500)
     with pytest.raises(ModelError, match=r"junk\.pt"):
         UltralyticsDetector(UltralyticsOptions(model=str(tmp_path / "junk.pt")))
+    with pytest.raises(ModelError, match=r"yolox_nano\.onnx: Ultralytics cannot run it"):
+        UltralyticsDetector(UltralyticsOptions(model="yolox-nano"))
     with pytest.raises(ConfigError, match="did you mean 'person'"):
         UltralyticsDetector(UltralyticsOptions(classes=["persn"]))
     with pytest.raises(ModelError, match=r"did you mean 'yolo26n\.pt'"):
