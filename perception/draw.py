@@ -15,7 +15,16 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from perception.messages import LOST, REMOVED, TENTATIVE, Alert, Stamp, TrackMessage, short_id
+from perception.messages import (
+    CONFIRMED,
+    LOST,
+    REMOVED,
+    TENTATIVE,
+    Alert,
+    Stamp,
+    TrackMessage,
+    short_id,
+)
 
 Image = NDArray[np.uint8]
 Colour = tuple[int, int, int]
@@ -118,23 +127,41 @@ def tracks(
     boxes = rows.boxes * scale
     for track_id, points in (trails or {}).items():
         _trail(image, points * (*scale[:2], 1.0), colour_of(track_id), pen)
-    order = np.argsort(boxes[:, 3], kind="stable") if len(rows) else []
-    labels: list[tuple[str, NDArray[np.float64], Colour]] = []
+    order = np.argsort(boxes[:, 3], kind="stable")
     for i in order:
         state, colour = int(rows.states[i]), colour_of(int(rows.track_ids[i]))
-        if state == REMOVED:
-            continue
         if state == LOST:
             _dashed(image, boxes[i], colour, pen)
-            continue
-        _box(image, boxes[i], colour, 1 if state == TENTATIVE else pen.stroke)
-        if state != TENTATIVE:
-            class_id = int(rows.class_ids[i])
-            name = message.names.get(class_id, str(class_id))
-            text = f"{name} {short_id(int(rows.track_ids[i]))} {float(rows.scores[i]):.2f}"
-            labels.append((text, boxes[i], colour))
-    for text, box, colour in labels:
+        elif state != REMOVED:
+            _box(image, boxes[i], colour, 1 if state == TENTATIVE else pen.stroke)
+    for text, box, colour in reversed(_labels(image, message, boxes, order[::-1], pen)):
         _label(image, text, (box[0], box[1]), colour, pen)
+
+
+def _labels(
+    image: Image,
+    message: TrackMessage,
+    boxes: NDArray[np.float64],
+    front_first: NDArray[np.intp],
+    pen: _Pen,
+) -> list[tuple[str, NDArray[np.float64], Colour]]:
+    """Return the label of each confirmed track: its id alone where it would cover one in front."""
+    rows = message.tracks
+    labels: list[tuple[str, NDArray[np.float64], Colour]] = []
+    taken: list[tuple[int, int, int, int]] = []
+    for i in front_first:
+        if rows.states[i] != CONFIRMED:
+            continue
+        class_id, number = int(rows.class_ids[i]), short_id(int(rows.track_ids[i]))
+        name = message.names.get(class_id, str(class_id))
+        text = f"{name} {number} {float(rows.scores[i]):.2f}"
+        plate = _plate(image, text, (boxes[i, 0], boxes[i, 1]), pen)
+        if any(_overlap(plate, other) for other in taken):
+            text = str(number)
+            plate = _plate(image, text, (boxes[i, 0], boxes[i, 1]), pen)
+        taken.append(plate)
+        labels.append((text, boxes[i], colour_of(number)))
+    return labels
 
 
 def boxes(
@@ -317,22 +344,36 @@ def _trail(image: Image, points: NDArray[np.float64], colour: Colour, pen: _Pen)
         cv2.line(image, start, end, faded, stroke, cv2.LINE_AA, _SHIFT)
 
 
+def _plate(
+    image: Image, text: str, at: Point, pen: _Pen, *, under: bool = False
+) -> tuple[int, int, int, int]:
+    """Return x, y, width, height of a text's plate that stands on the point or hangs from it."""
+    (width, height), _ = cv2.getTextSize(text, _FONT, pen.font, pen.weight)
+    pad = _pad(height)
+    width, height = width + 2 * pad, height + 2 * pad
+    x, y = (int(v) for v in np.clip(np.nan_to_num(np.array(at)), -1e5, 1e5).round())
+    y = min(y + height if under else y, image.shape[0] - 1)
+    return max(0, min(x, image.shape[1] - width)), max(0, y - height), width, height
+
+
+def _pad(text_height: int) -> int:
+    return max(2, round(text_height * 0.35))
+
+
+def _overlap(a: tuple[int, int, int, int], b: tuple[int, int, int, int]) -> bool:
+    return a[0] < b[0] + b[2] and b[0] < a[0] + a[2] and a[1] < b[1] + b[3] and b[1] < a[1] + a[3]
+
+
 def _label(
     image: Image, text: str, at: Point, colour: Colour, pen: _Pen, *, under: bool = False
 ) -> None:
     """Write text on a plate that stands on the point, or hangs from it, kept inside the image."""
-    (width, height), _ = cv2.getTextSize(text, _FONT, pen.font, pen.weight)
-    pad = max(2, round(height * 0.35))
-    x, y = (int(v) for v in np.clip(np.nan_to_num(np.array(at)), -1e5, 1e5).round())
-    y += height + 2 * pad if under else 0
-    x = max(0, min(x, image.shape[1] - width - 2 * pad))
-    y = max(height + 2 * pad, min(y, image.shape[0] - 1))
-    cv2.rectangle(
-        image, (x, y - height - 2 * pad), (x + width + 2 * pad, y), colour, cv2.FILLED, cv2.LINE_AA
-    )
-    cv2.putText(
-        image, text, (x + pad, y - pad), _FONT, pen.font, _ink_on(colour), pen.weight, cv2.LINE_AA
-    )
+    x, y, width, height = _plate(image, text, at, pen, under=under)
+    (_, text_height), _ = cv2.getTextSize(text, _FONT, pen.font, pen.weight)
+    pad = _pad(text_height)
+    cv2.rectangle(image, (x, y), (x + width, y + height), colour, cv2.FILLED, cv2.LINE_AA)
+    foot = (x + pad, y + height - pad)
+    cv2.putText(image, text, foot, _FONT, pen.font, _ink_on(colour), pen.weight, cv2.LINE_AA)
 
 
 def _ink_on(colour: Colour) -> Colour:
