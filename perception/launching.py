@@ -1,6 +1,5 @@
 """What the commands of the command line do: load, fetch, warm, run, analyse. Command line only."""
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -8,7 +7,7 @@ from typing import Any
 from perception import assets, config, warm
 from perception import plan as planning
 from perception.console import console, downloads, steps
-from perception.errors import ConfigError, SinkError
+from perception.errors import EXIT_DONE, EXIT_SOURCE, ConfigError, SinkError
 from perception.plan import ASSET, Plan, ProcessPlan
 from perception.recording import summary as summaries
 from perception.transport import rundir
@@ -87,14 +86,16 @@ def warm_up() -> None:
 
 def run_live(plan: Plan, *, show: bool = False, without: Sequence[str] = ()) -> int:
     """Run a plan with a live view; print the table at its end; return the exit code."""
+    from perception import checking
     from perception.live import LiveView
-    from perception.supervisor import Supervisor
+    from perception.supervisor import Supervisor, memory_needed
 
     screen = console()
     for name in without:
         plan.process(name)
     if show:
         plan = _with_window(plan)
+    memory_needed(plan, checking.sizes(plan))
     warm_up()
     with LiveView(screen) as view:
         supervisor = Supervisor(plan, watch=view.watch, on_alert=view.alert, without=without)
@@ -143,7 +144,27 @@ def run_analysis(
     """Analyse recordings with progress bars; print their tables; return the exit code."""
     from perception.analysis import batch
 
-    raise NotImplementedError(batch, videos, launch, output, jobs, video, sys)
+    loaded = config.load(launch) if launch is not None else (None, None)
+    fetch(needed_assets(loaded[0]) if loaded[0] else [DEFAULT_MODEL])
+    found = batch.recordings(videos)
+    plans = batch.plans(found, *loaded, output, video=video)
+    warm_up()
+    with steps() as bars:
+        tasks = {path: bars.add_task(path.name, total=None) for path in plans}
+        results = batch.run(
+            plans,
+            lambda path, done, total: bars.update(tasks[path], completed=done, total=total),
+            jobs=jobs,
+        )
+    screen, failed = console(), 0
+    for path, result in results.items():
+        if isinstance(result, str):
+            screen.print(f"[red]{path.name}: {result}[/]")
+            failed += 1
+        else:
+            screen.print(summaries.table(result))
+            screen.print(f"results in {plans[path].folder}/")
+    return EXIT_SOURCE if failed else EXIT_DONE
 
 
 def _with_window(plan: Plan) -> Plan:

@@ -12,10 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 
 from perception import assets, config, detectors, extensions, rules, sinks, sources, trackers
 from perception.config import Document, Launch
 from perception.errors import ConfigError, PerceptionError
+from perception.messages import CONFIRMED, Detections, Tracks
 from perception.rules.zones import Line, Zone
 from perception.sources.pacing import Paced
 from perception.sources.spec import parse as parse_source
@@ -269,3 +271,48 @@ def make_sinks(plan: Plan) -> dict[str, sinks.Sink]:
 def slots_for(camera: CameraPlan, fps: float | None) -> int:
     """Return the depth of a camera's ring: its rate times keep_s."""
     return max(MIN_SLOTS, math.ceil((fps or DEFAULT_FPS) * camera.keep_s) + 2)
+
+
+def class_filter(
+    detector: detectors.Detector, objects: list[str] | None
+) -> Callable[[Detections], Detections]:
+    """Return what keeps the objects that a camera asks for; None: all.
+
+    Raises ConfigError where the detector does not know one of them.
+    """
+    if objects is None:
+        return lambda found: found
+    for name in objects:
+        if name not in detector.names.values():
+            known = detector.names.values()
+            raise ConfigError(extensions.unknown(name, known, "objects this model knows"))
+    ids = [class_id for class_id, name in detector.names.items() if name in objects]
+
+    def keep(found: Detections) -> Detections:
+        rows = np.isin(found.class_ids, ids)
+        return Detections(found.boxes[rows], found.scores[rows], found.class_ids[rows])
+
+    return keep
+
+
+def confirmed_ids(tracks: Tracks) -> set[int]:
+    """Return the ids of the confirmed tracks."""
+    return set(tracks.track_ids[tracks.states == CONFIRMED].tolist())
+
+
+def schema() -> dict[str, Any]:
+    """Return the JSON Schema of launch files, stage options included where they are known."""
+    whole = Launch.model_json_schema()
+    tables = {
+        "detectors": (detectors.DETECTORS, detectors.detector_class),
+        "trackers": (trackers.TRACKERS, trackers.tracker_class),
+        "rules": (rules.RULES, rules.rule_class),
+        "sinks": (sinks.SINKS, sinks.sink_class),
+        "sources": (sources.SOURCES, sources.source_class),
+    }
+    for stage, (table, find) in tables.items():
+        for name in table:
+            whole["$defs"][f"{stage}.{name}"] = find(name).Options.model_json_schema(
+                ref_template="#/$defs/{model}"
+            )
+    return whole

@@ -4,15 +4,13 @@ Shared memory is read only while the frame is letterboxed, so a slow network nev
 has taken; what it did not take is counted by cause.
 """
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from perception import clock
 from perception.detectors import Detector
 from perception.errors import RingError, SlotOverwritten
 from perception.messages import DetectionMessage, Detections, FrameMessage, short_id
-from perception.plan import CameraPlan, make_detector
+from perception.plan import CameraPlan, class_filter, make_detector
 from perception.processes.runtime import IDLE_MS, Runtime, drain
 from perception.trackers.grey import small_grey
 from perception.transport.bus import Inbox, Publisher
@@ -58,7 +56,7 @@ class _Line:
         self._next_due_ns: int | None = None
         self._period_ns = 0 if camera.rate_hz is None else round(clock.NS_PER_S / camera.rate_hz)
         self._dropped: dict[str, int] = {}
-        self._classes = _class_ids(detector, camera.objects)
+        self._keep = class_filter(detector, camera.objects)
 
     def take(self, message: FrameMessage) -> None:
         """Detect in a frame and send what was found, also where that is nothing."""
@@ -115,12 +113,6 @@ class _Line:
         for cause, count in self._detector.counters.items():
             metrics.counters[f"rejected.{cause}"] = count
 
-    def _keep(self, found: Detections) -> Detections:
-        if self._classes is None:
-            return found
-        rows = np.isin(found.class_ids, self._classes)
-        return Detections(found.boxes[rows], found.scores[rows], found.class_ids[rows])
-
     def _count_gap(self, frame_id: int) -> None:
         """Count frames that a newer one replaced; what came before the first was not sent to us."""
         same_start = frame_id >> 32 == self._last_id >> 32
@@ -143,13 +135,6 @@ class _Line:
     def _drop(self, cause: str, n: int = 1) -> None:
         self._dropped[cause] = self._dropped.get(cause, 0) + n
         self._runtime.metrics.count(f"dropped.{self._camera.name}.{cause}", n)
-
-
-def _class_ids(detector: Detector, objects: Sequence[str] | None) -> list[int] | None:
-    """Return the class ids of the objects that a camera keeps; None for all."""
-    if objects is None:
-        return None
-    return [class_id for class_id, name in detector.names.items() if name in objects]
 
 
 def _seconds(detector: Detector) -> float:

@@ -3,8 +3,8 @@
 from collections import deque
 
 from perception import clock
-from perception.messages import CONFIRMED, CatchUpRequest, DetectionMessage, TrackMessage
-from perception.plan import make_tracker
+from perception.messages import CatchUpRequest, DetectionMessage, TrackMessage
+from perception.plan import confirmed_ids, make_tracker
 from perception.processes.runtime import IDLE_MS, Runtime, drain
 from perception.trackers.camera_motion import CameraMotion
 from perception.transport.bus import CatchUpServer, Inbox, Publisher
@@ -86,7 +86,7 @@ class _Line:
         metrics.latency(f"tracker.{self._name}", now_ns - started_ns)
         for cause, count in self._tracker.counters.items():
             metrics.counters[f"rejected.{self._name}.{cause}"] = count
-        confirmed = set(tracks.track_ids[tracks.states == CONFIRMED].tolist())
+        confirmed = confirmed_ids(tracks)
         metrics.count(f"confirmed.{self._name}", len(confirmed - self._confirmed))
         self._confirmed = (self._confirmed | confirmed) & set(tracks.track_ids.tolist())
 

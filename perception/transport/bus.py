@@ -96,10 +96,13 @@ class Inbox:
     """Receives one topic of several cameras (or processes).
 
     `poll` yields messages as they come, cameras in turn, so that none starves. rejected: refused
-    messages by reason.
+    messages by reason. newest: only the newest of each, also where the topic is a queue.
     """
 
-    def __init__(self, run_dir: Path, topic: str, names: Iterable[str]) -> None:
+    def __init__(
+        self, run_dir: Path, topic: str, names: Iterable[str], *, newest: bool = False
+    ) -> None:
+        self._newest = newest or TOPICS[topic].delivery == "newest"
         self._context = zmq.Context[Any]()
         self._poller = zmq.Poller()
         self._receivers: list[_Receiver] = []
@@ -112,11 +115,10 @@ class Inbox:
     def add(self, name: str) -> None:
         """Listen to one more camera or process."""
         socket = _socket(self._context, zmq.SUB)
-        kind = TOPICS[self._topic]
-        if kind.delivery == "newest":
+        if self._newest:
             socket.setsockopt(zmq.CONFLATE, 1)
         else:
-            socket.setsockopt(zmq.RCVHWM, kind.bound)
+            socket.setsockopt(zmq.RCVHWM, TOPICS[self._topic].bound)
         socket.setsockopt(zmq.SUBSCRIBE, b"")
         socket.connect(endpoint(self._run_dir, self._topic, name))
         self._poller.register(socket, zmq.POLLIN)

@@ -11,6 +11,7 @@ import re
 import shutil
 import stat
 import tempfile
+import time
 from pathlib import Path
 
 from perception.errors import ConfigError
@@ -68,7 +69,7 @@ class RunDir:
 def find(name: str) -> Path:
     """Return the directory of a live run. Raises ConfigError, which names those that are alive."""
     path = base_dir() / name
-    if re.fullmatch(r"[A-Za-z0-9_-]+", name) and path.is_dir() and _is_live(path):
+    if re.fullmatch(r"[A-Za-z0-9_-]+", name) and path.is_dir() and is_live(path):
         return path
     alive = ", ".join(running()) or "none"
     raise ConfigError(f"no run named {name!r} is alive; alive now: {alive}")
@@ -76,7 +77,7 @@ def find(name: str) -> Path:
 
 def running() -> list[str]:
     """Return the names of this user's live runs."""
-    return sorted(path.name for path in base_dir().iterdir() if path.is_dir() and _is_live(path))
+    return sorted(path.name for path in base_dir().iterdir() if path.is_dir() and is_live(path))
 
 
 def sweep() -> list[str]:
@@ -91,7 +92,13 @@ def sweep() -> list[str]:
     return removed + ring.sweep()
 
 
-def _is_live(path: Path) -> bool:
+def wait_for_change() -> None:
+    """Wait a moment, for those who look for a run that is about to begin."""
+    time.sleep(0.1)
+
+
+def is_live(path: Path) -> bool:
+    """Whether the run of this directory is alive: somebody holds its lock."""
     fd = _lock(path, create=False)
     if fd is None:
         return (path / LOCK).exists()

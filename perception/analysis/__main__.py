@@ -1,0 +1,20 @@
+"""`python -m perception.analysis PLAN.json THREADS`: one recording; progress lines on stdout."""
+
+import sys
+from pathlib import Path
+
+from perception import logs, plan
+from perception.analysis.recording import analyze
+from perception.errors import PerceptionError
+
+
+def _print(done: int, total: int | None) -> None:
+    print(f"{done} of {total or 0}", flush=done % 10 == 0)
+
+
+if __name__ == "__main__":
+    try:
+        analyze(plan.decode(Path(sys.argv[1]).read_bytes()), _print, threads=int(sys.argv[2]))
+    except PerceptionError as error:
+        print(logs.mask(str(error)), file=sys.stderr)
+        sys.exit(error.exit_code)

@@ -1,0 +1,147 @@
+"""Many recordings, each in a process of its own, so many side by side; progress by callback."""
+
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from perception import config, plan
+from perception.errors import ConfigError, SourceError
+from perception.plan import Plan
+from perception.processes.runtime import thread_environment
+from perception.recording.summary import Summary
+
+VIDEO_SUFFIXES = frozenset(
+    {".avi", ".h264", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".ts", ".webm"}
+)
+
+Progress = Callable[[Path, int, int | None], None]
+
+
+def recordings(places: Sequence[Path]) -> list[Path]:
+    """Return the recordings that files and folders stand for: videos, or a folder of images.
+
+    Raises SourceError where a place is not there or has neither.
+    """
+    from perception.sources.spec import IMAGE_SUFFIXES
+
+    found: list[Path] = []
+    for place in places:
+        if place.is_dir():
+            inside = sorted(p for p in place.iterdir() if p.is_file())
+            videos = [p for p in inside if p.suffix.lower() in VIDEO_SUFFIXES]
+            if videos:
+                found += videos
+            elif any(p.suffix.lower() in IMAGE_SUFFIXES for p in inside):
+                found.append(place)
+            else:
+                raise SourceError(f"{place}: neither videos nor images in this folder")
+        elif place.exists():
+            found.append(place)
+        else:
+            raise SourceError(f"{place}: no such file or folder")
+    return found
+
+
+def plans(
+    found: Sequence[Path],
+    launch: config.Launch | None,
+    document: config.Document | None,
+    output: Path,
+    *,
+    video: bool,
+) -> dict[Path, Plan]:
+    """Return a plan for each recording: the launch file's one camera with its source replaced."""
+    if launch is None or document is None:
+        document = config.parse("cameras: {recording: {source: push}}", "the default")
+        launch = document.validate(config.Launch, document.data)
+    if len(launch.cameras) != 1:
+        names = ", ".join(launch.cameras)
+        raise ConfigError(
+            f"analyze needs a launch file with one camera, this has {len(launch.cameras)}: {names}",
+            document.file,
+        )
+    camera = next(iter(launch.cameras.values()))
+    made: dict[Path, Plan] = {}
+    folders: set[str] = set()
+    for path in found:
+        name = _unique(re.sub(r"[^A-Za-z0-9_-]+", "-", path.stem).strip("-_")[:36], folders)
+        changed = launch.model_copy(
+            update={
+                "name": name,
+                "cameras": {name: camera.model_copy(update={"source": _source(camera, path)})},
+                "output": config.Output(folder=output / name, video=video, tracks=True),
+            }
+        )
+        moved = config.Document(document.file, document.data, {})
+        made[path] = plan.resolve(changed, moved, realtime=False)
+    return made
+
+
+def run(work: dict[Path, Plan], progress: Progress, *, jobs: int = 1) -> dict[Path, Summary | str]:
+    """Analyse each recording in a process of its own, `jobs` at a time.
+
+    Returns the summary of each, or the sentence that says why there is none.
+    """
+    threads = max(1, len(os.sched_getaffinity(0)) // (jobs + 1))
+    with ThreadPoolExecutor(jobs) as pool, tempfile.TemporaryDirectory() as folder:
+        futures = {
+            path: pool.submit(_run_one, path, what, Path(folder) / f"{n}.json", threads, progress)
+            for n, (path, what) in enumerate(work.items())
+        }
+        return {path: future.result() for path, future in futures.items()}
+
+
+def _run_one(path: Path, what: Plan, file: Path, threads: int, progress: Progress) -> Summary | str:
+    _clear(Path(what.folder))
+    file.write_bytes(plan.encode(what))
+    command = [sys.executable, "-m", "perception.analysis", str(file), str(threads)]
+    environment = {**os.environ, **thread_environment(threads)}
+    errors: list[str] = []
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        reader = threading.Thread(target=errors.extend, args=(process.stderr,), daemon=True)
+        reader.start()
+        for line in process.stdout:
+            done, _, total = line.partition(" of ")
+            progress(path, int(done), int(total) or None)
+        reader.join(timeout=5)
+    if process.returncode == 0:
+        return Summary.load(Path(what.folder) / "summary.json")
+    said = [line.strip() for line in errors if line.strip()]
+    return said[-1] if said else f"{path}: ended with {process.returncode}"
+
+
+def _source(camera: config.Camera, path: Path) -> dict[str, Any]:
+    """Return the recording as a source that keeps the launch file's other options of its kind."""
+    given: dict[str, Any] = camera.source if isinstance(camera.source, dict) else {}
+    kept = {k: v for k, v in given.items() if k in ("fps", "rotate", "start_s", "duration_s")}
+    if path.is_dir():
+        return {"type": "images", "path": str(path), **kept}
+    return {"type": "video", "path": str(path), **kept}
+
+
+def _clear(folder: Path) -> None:
+    """Remove what an earlier analysis left in the recording's folder, nothing else."""
+    for pattern in ("annotated-*.mp4", "tracks-*.jsonl", "mot-*.txt", "alerts.jsonl", "*.json"):
+        for old in folder.glob(pattern):
+            old.unlink()
+
+
+def _unique(name: str, taken: set[str]) -> str:
+    name = name or "recording"
+    candidate, n = name, 1
+    while candidate in taken:
+        n += 1
+        candidate = f"{name}-{n}"
+    taken.add(candidate)
+    return candidate

@@ -1,0 +1,117 @@
+"""A running line from user code: typed tracks, detections and alerts with their age; frames in.
+
+    import perception
+    for frame in perception.connect("demo").tracks("highway"):
+        for track in frame:
+            print(track.class_name, track.track_id, track.box, frame.age_ms)
+
+Listeners get the newest message and never slow the line. Imports transport, plan and below.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from perception import extensions, plan
+from perception.clock import monotonic_ns, to_ns
+from perception.errors import ConfigError
+from perception.messages import Alert, DetectionMessage, TrackMessage
+from perception.sources.push import Pusher
+from perception.transport import rundir
+from perception.transport.bus import Inbox
+from perception.transport.ring import RingReader
+
+_POLL_MS = 200
+
+
+def connect(run: str, timeout_s: float = 0.0) -> "Run":
+    """Join a run of this user on this host by its name (`perception run` prints it).
+
+    timeout_s: how long to wait for it to begin. Raises ConfigError, which names those alive.
+    """
+    deadline = monotonic_ns() + to_ns(timeout_s)
+    while True:
+        try:
+            return Run(rundir.find(run))
+        except (ConfigError, FileNotFoundError):
+            if monotonic_ns() >= deadline:
+                raise
+            rundir.wait_for_change()
+
+
+class Run:
+    """A live run. Iterators end when the run ends."""
+
+    def __init__(self, run_dir: Path) -> None:
+        self._dir = run_dir
+        self._plan = plan.decode((run_dir / rundir.PLAN).read_bytes())
+        self._reader = RingReader()
+
+    @property
+    def name(self) -> str:
+        """Name of the run."""
+        return self._dir.name
+
+    @property
+    def cameras(self) -> list[str]:
+        """Names of its cameras."""
+        return list(self._plan.cameras)
+
+    def tracks(self, camera: str, *, every: bool = False) -> Iterator[TrackMessage]:
+        """Yield tracks of a camera as frames are tracked; iterate over one to get its Tracks.
+
+        every: all messages in order instead of the newest; those you are too slow for are lost
+        once 1024 wait. Raises ConfigError where there is no such camera.
+        """
+        return self._messages("tracks", [self._known(camera)], newest=not every)
+
+    def detections(self, camera: str, *, every: bool = False) -> Iterator[DetectionMessage]:
+        """Yield detections of a camera as frames are detected; `every` as for tracks."""
+        return self._messages("detections", [self._known(camera)], newest=not every)
+
+    def alerts(self, camera: str | None = None) -> Iterator[Alert]:
+        """Yield alerts of a camera, or of all, as they are raised, updated and cleared."""
+        names = self.cameras if camera is None else [self._known(camera)]
+        for message in self._messages("alerts", names, newest=False):
+            yield message.alert
+
+    def picture(self, message: TrackMessage | DetectionMessage) -> NDArray[np.uint8] | None:
+        """Return a copy of the message's frame, uint8 (H, W, 3) BGR, or None where it is gone.
+
+        Frames live for the camera's `keep_s`.
+        """
+        base = rundir.ring_base(self._dir, message.stamp.camera)
+        found = self._reader.picture(base, message.stamp.frame_id)
+        same = found is not None and found.frame_id == message.stamp.frame_id
+        return found.image if found is not None and same else None
+
+    def push(self, camera: str) -> Pusher:
+        """Return what hands frames to a camera whose source is `push`: `.send(image, t_ns)`.
+
+        Raises ConfigError where the camera has another source.
+        """
+        source = self._plan.cameras[self._known(camera)].source
+        if source.type != "push":
+            raise ConfigError(f"camera {camera!r} has source {source.type}, not push")
+        return Pusher(self._dir, camera)
+
+    def _known(self, camera: str) -> str:
+        if camera not in self._plan.cameras:
+            raise ConfigError(extensions.unknown(camera, self.cameras, f"cameras of {self.name}"))
+        return camera
+
+    def _messages(self, topic: str, names: list[str], *, newest: bool) -> Iterator[Any]:
+        inbox = Inbox(self._dir, topic, names, newest=newest)
+        try:
+            while True:
+                got = False
+                for message in inbox.poll(_POLL_MS):
+                    got = True
+                    yield message
+                if not got and not rundir.is_live(self._dir):
+                    return
+        finally:
+            inbox.close()
