@@ -57,6 +57,21 @@ def test_media_time_that_does_not_rise_is_repaired_and_counted(tmp_path):
     assert writer.repaired == 2
 
 
+def bt709(planes):
+    """Return BGR of a picture of one colour, by the formula of ITU-R BT.709, limited range.
+
+    Old PyAV reads each file as BT.601 whatever its tags say, so its own conversion proves nothing.
+    """
+    rows, width = planes.shape
+    height = rows * 2 // 3
+    flat, size = planes.reshape(-1).astype(float), width * height
+    y = (flat[:size].mean() - 16) / 219
+    u, v = (flat[size:].reshape(2, -1).mean(axis=1) - 128) / 224
+    red, blue = y + 1.5748 * v, y + 1.8556 * u
+    green = (y - 0.2126 * red - 0.0722 * blue) / 0.7152
+    return 255 * np.array([blue, green, red])
+
+
 @pytest.mark.parametrize(
     "bgr", [(0, 0, 255), (0, 255, 0), (255, 0, 0), (40, 120, 200), (255, 255, 255), (0, 0, 0)]
 )
@@ -67,8 +82,7 @@ def test_colours_come_back_and_are_tagged(tmp_path, bgr):
     context = stream.codec_context
     assert (context.color_primaries, context.color_trc, context.colorspace) == (1, 1, 1)
     assert context.color_range == 1
-    seen = frames[0][1].to_ndarray(format="bgr24")[32, 48]
-    assert np.abs(seen.astype(int) - bgr).max() <= 4
+    assert np.abs(bt709(frames[0][1].to_ndarray(format="yuv420p")) - bgr).max() <= 5
 
 
 @pytest.mark.parametrize("size", [(321, 240), (320, 241), (321, 241), (17, 1), (1, 1)])
