@@ -37,6 +37,7 @@ def write_clip(
         if tags is not None:
             context = stream.codec_context
             context.colorspace, context.color_range = tags
+        out.start_encoding()
         for n in range(frames):
             picture = av.VideoFrame.from_ndarray(_picture(n, size, colour), "bgr24")
             if tags is not None:

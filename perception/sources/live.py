@@ -23,7 +23,7 @@ from av.video.stream import VideoStream
 from perception.clock import NS_PER_S, monotonic_ns, to_ns
 from perception.errors import SourceError, SourceLost
 from perception.sources import Allocate, Frame
-from perception.sources.decoding import MAX_PIXELS, Painter, pts_ns, sane_fps
+from perception.sources.decoding import Painter, one_thread, pts_ns, sane_fps
 from perception.sources.timeline import LiveTimeline
 from perception.sources.urls import redact
 
@@ -178,6 +178,7 @@ class _Feed(threading.Thread):
             address.url,
             format=address.demuxer,
             options=address.options,
+            metadata_errors="replace",
             timeout=(address.open_timeout_s, address.read_timeout_s),
         )
         try:
@@ -187,11 +188,10 @@ class _Feed(threading.Thread):
                 container.close()
 
     def _decode(self, container: InputContainer) -> None:
-        if not container.streams.video:
-            raise SourceLost(f"{self._shown}: has no video", 10.0)
+        reason = one_thread(container)
+        if reason is not None:
+            raise SourceLost(f"{self._shown}: {reason}", 10.0)
         stream = container.streams.video[0]
-        stream.codec_context.thread_count = 1
-        stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
         with self._changed:
             self.fps = sane_fps(stream.average_rate) or sane_fps(stream.guessed_rate)
             self._opened = True

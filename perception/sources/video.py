@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from perception.clock import monotonic_ns, to_ns
 from perception.errors import SourceEnded, SourceError
 from perception.sources import Allocate, Frame
-from perception.sources.decoding import MAX_PIXELS, Painter, pts_ns, sane_fps
+from perception.sources.decoding import Painter, one_thread, pts_ns, sane_fps
 from perception.sources.timeline import Timeline
 
 _DEMUXERS = (
@@ -229,13 +229,12 @@ def _open(path: Path) -> tuple[InputContainer, VideoStream]:
     if not stat.S_ISREG(mode):
         raise SourceError(f"{path}: not a regular file")
     try:
-        container = av.open(f"file:{path.absolute()}", options=_OPTIONS)
+        name = f"file:{path.absolute()}"
+        container = av.open(name, options=_OPTIONS, metadata_errors="replace")
     except FFmpegError as error:
         raise SourceError(f"{path}: not a video that can be read: {error.strerror}") from error
-    if not container.streams.video:
+    reason = one_thread(container)
+    if reason is not None:
         container.close()
-        raise SourceError(f"{path}: has no video")
-    stream = container.streams.video[0]
-    stream.codec_context.thread_count = 1
-    stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
-    return container, stream
+        raise SourceError(f"{path}: {reason}")
+    return container, container.streams.video[0]
