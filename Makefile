@@ -1,0 +1,62 @@
+# `make demo` and `make test` need Python 3.11 or newer with venv, and make.
+PYTHON ?= python3
+DETECTOR ?= onnx
+VENV := .venv
+ULTRALYTICS := .venv-ultralytics
+BENCH := .venv-bench
+PIP := -m pip --disable-pip-version-check -q
+
+.PHONY: demo test test-ultralytics lint wheel bench bench-peers soak clean
+
+ifeq ($(DETECTOR),ultralytics)
+demo: $(ULTRALYTICS)/installed
+	$(ULTRALYTICS)/bin/perception demo --detector ultralytics
+else
+demo: $(VENV)/installed
+	$(VENV)/bin/perception demo --detector $(DETECTOR)
+endif
+
+test: $(VENV)/installed-test
+	$(VENV)/bin/python -m pytest -m "not ultralytics"
+
+test-ultralytics: $(ULTRALYTICS)/installed
+	$(ULTRALYTICS)/bin/python -m pytest -m ultralytics
+
+lint: $(VENV)/installed-test
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/pyright
+	$(VENV)/bin/lint-imports
+
+# A wheel has to work where nothing of this folder is.
+wheel: $(VENV)/installed
+	rm -rf dist .venv-wheel
+	$(VENV)/bin/python $(PIP) wheel --no-deps -w dist .
+	$(PYTHON) -m venv .venv-wheel
+	.venv-wheel/bin/python $(PIP) install dist/*.whl
+	cd dist && ../.venv-wheel/bin/perception --version
+	cd dist && ../.venv-wheel/bin/python -c "import perception.launching as l; print(l.launch_file('demo.yaml').name)"
+	rm -rf .venv-wheel
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/installed: pyproject.toml | $(VENV)/bin/python
+	@echo "installing the package into $(VENV) (about 500 MB, once)"
+	$(VENV)/bin/python $(PIP) install -e .
+	@touch $@
+
+$(VENV)/installed-test: pyproject.toml | $(VENV)/bin/python
+	@echo "installing the package and what its tests need into $(VENV)"
+	$(VENV)/bin/python $(PIP) install -e ".[test,eval,notify]"
+	@touch $@ $(VENV)/installed
+
+$(ULTRALYTICS)/installed: pyproject.toml
+	@echo "installing with the ultralytics extra into $(ULTRALYTICS) (about 3 GB, once)"
+	$(PYTHON) -m venv $(ULTRALYTICS)
+	$(ULTRALYTICS)/bin/python $(PIP) install -e ".[ultralytics,test]"
+	@touch $@
+
+clean:
+	rm -rf dist build .pytest_cache .ruff_cache .hypothesis recordings/demo
+	find perception -name "*.nb[ic]" -delete
