@@ -5,6 +5,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# The first call of a kernel loads it from the cache, on machines as busy as they come: no deadline.
+settings.register_profile("perception", deadline=None)
+settings.load_profile("perception")
 
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
