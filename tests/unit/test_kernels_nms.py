@@ -57,6 +57,7 @@ def test_overlap_at_the_limit_is_kept_and_equal_scores_keep_their_order():
     assert nms(boxes, [0.5, 0.5, 0.5], None, 0.5).tolist() == [0, 1]
     assert nms(boxes, [0.5, 0.5, 0.6], None, 0.5).tolist() == [2, 1]
     assert nms(boxes, [0.5, 0.5, 0.6], [0, 0, 1], 0.49).tolist() == [2, 0]
+    assert nms(boxes, [-0.0, 0.0, -0.0], [0, 1, 2], 0.5).tolist() == [0, 1, 2]
 
 
 def test_a_hundred_thousand_boxes_are_bounded():
