@@ -229,3 +229,23 @@ def crossings(starts, ends, line):
         ends_differ = (_cross(left, right, a) >= 0) != (_cross(left, right, b) >= 0)
         result.append((int(to_right) - int(from_right)) * ends_differ)
     return result
+
+
+def reach(points, velocities, polygon):
+    """Return for each moving point the first time at which it meets an edge, 0 inside, else inf."""
+    result = []
+    for p, v in zip(points, velocities, strict=True):
+        first = np.inf
+        if len(polygon) >= 3 and np.isfinite([p, v]).all():
+            for i in range(len(polygon)):
+                a, b = np.array(polygon[i - 1], float), np.array(polygon[i], float)
+                # p + t v = a + u (b - a)
+                m = np.array([np.asarray(v, float), a - b]).T
+                if m[0, 0] * m[1, 1] != m[0, 1] * m[1, 0]:
+                    t, u = np.linalg.solve(m, a - np.asarray(p, float))
+                    if t >= -1e-9 and -1e-9 <= u <= 1 + 1e-9:
+                        first = min(first, max(t, 0.0))
+            if inside([p], polygon)[0]:
+                first = 0.0
+        result.append(first)
+    return result

@@ -33,7 +33,7 @@ def message(t_s, *rows, frame=None, epoch=1, camera="door", size=(W, H)):
         tracks=Tracks(
             track_ids=np.array([r["id"] for r in rows], np.int64).reshape(-1),
             boxes=boxes,
-            rates=np.zeros((count, 4), np.float32),
+            rates=np.array([(*r["v"], 0, 0) for r in rows], np.float32).reshape(-1, 4),
             class_ids=np.array([r["class_id"] for r in rows], np.int32).reshape(-1),
             scores=np.array([r["score"] for r in rows], np.float32).reshape(-1),
             states=np.array([r["state"] for r in rows], np.uint8).reshape(-1),
@@ -45,8 +45,20 @@ def message(t_s, *rows, frame=None, epoch=1, camera="door", size=(W, H)):
     )
 
 
-def seen(track_id, x, y, *, w=40, h=100, state=CONFIRMED, class_id=0, score=0.9, unseen_s=0.0):
-    """Return a track whose feet stand at (x, y) px."""
+def seen(
+    track_id,
+    x,
+    y,
+    *,
+    w=40,
+    h=100,
+    state=CONFIRMED,
+    class_id=0,
+    score=0.9,
+    unseen_s=0.0,
+    v=(0.0, 0.0),
+):
+    """Return a track whose feet stand at (x, y) px and move with v px/s."""
     return {
         "id": track_id,
         "box": (x - w / 2, y - h, x + w / 2, y),
@@ -54,6 +66,7 @@ def seen(track_id, x, y, *, w=40, h=100, state=CONFIRMED, class_id=0, score=0.9,
         "class_id": class_id,
         "score": score,
         "unseen_s": unseen_s,
+        "v": v,
     }
 
 

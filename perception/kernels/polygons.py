@@ -58,6 +58,26 @@ def _crossings(starts, ends, line, out):
             out[i] = -1 if from_right else 1
 
 
+@njit("void(f8[:, ::1], f8[:, ::1], f8[:, ::1], f8[::1])", cache=True)
+def _reach(points, velocities, polygon, out):
+    """Lower out to the earliest time at which a point that keeps its velocity meets an edge."""
+    count = polygon.shape[0]
+    for i in range(points.shape[0]):
+        x, y, vx, vy = points[i, 0], points[i, 1], velocities[i, 0], velocities[i, 1]
+        k = count - 1
+        for j in range(count):
+            ax, ay = polygon[k, 0] - x, polygon[k, 1] - y
+            ex, ey = polygon[j, 0] - polygon[k, 0], polygon[j, 1] - polygon[k, 1]
+            k = j
+            turn = vx * ey - vy * ex
+            if turn == 0.0:
+                continue  # along the edge: its ends belong to the neighbours
+            t = (ax * ey - ay * ex) / turn
+            u = (ax * vy - ay * vx) / turn
+            if 0.0 <= t < out[i] and 0.0 <= u <= 1.0:
+                out[i] = t
+
+
 def inside(points: ArrayLike, polygon: ArrayLike) -> NDArray[np.bool_]:
     """Return which points lie in a polygon; its border and corners count as inside.
 
@@ -92,4 +112,24 @@ def crossings(starts: ArrayLike, ends: ArrayLike, line: ArrayLike) -> NDArray[np
     out = np.zeros(len(starts), np.int8)
     if np.isfinite(line).all():
         _crossings(starts, ends, line, out)
+    return out
+
+
+def reach(points: ArrayLike, velocities: ArrayLike, polygon: ArrayLike) -> NDArray[np.float64]:
+    """Return when points that keep their velocity will be in a polygon.
+
+    points: float (M, 2), any unit. velocities: float (M, 2), that unit per second. polygon: float
+    (P, 2), same unit. Result: float64 (M,) s; 0 inside, inf for never, for values that are not
+    finite and for fewer than 3 corners. Raises ValueError for other shapes or lengths that differ.
+    """
+    points = door(points, np.float64, -1, 2)
+    velocities = door(velocities, np.float64, -1, 2)
+    polygon = door(polygon, np.float64, -1, 2)
+    if len(points) != len(velocities):
+        raise ValueError(f"{len(points)} points, {len(velocities)} velocities")
+    out = np.full(len(points), np.inf)
+    if len(polygon) >= 3 and np.isfinite(polygon).all():
+        _reach(points, velocities, polygon, out)
+    out[inside(points, polygon)] = 0.0
+    out[~(np.isfinite(points).all(axis=1) & np.isfinite(velocities).all(axis=1))] = np.inf
     return out

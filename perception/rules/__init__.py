@@ -24,7 +24,8 @@ class Event:
     """An instant at which a rule noticed something.
 
     phase: `begin`, `update` and `end` of something that lasts, at most one at a time for each
-    track_id of a rule; `once` for an instant. track_id: 0 for what no single track is to blame.
+    track_id of a rule; `once` for an instant. track_id: its low half is 0 where no single track
+    is to blame.
     box: xyxy px when last seen. details: JSON values for people and sinks.
     """
 
@@ -70,6 +71,8 @@ RULES = {
     "zone": "perception.rules.zone:ZoneRule",
     "dwell": "perception.rules.dwell:DwellRule",
     "line": "perception.rules.line:LineRule",
+    "count": "perception.rules.count:CountRule",
+    "approach": "perception.rules.approach:ApproachRule",
 }
 
 

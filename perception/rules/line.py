@@ -14,7 +14,16 @@ from pydantic import Field
 from perception.kernels import polygons
 from perception.messages import CONFIRMED, LOST, TrackMessage
 from perception.rules import Event
-from perception.rules.observed import Filter, Seconds, Timeline, feet, place, seen, track_at
+from perception.rules.observed import (
+    FORGET_NS,
+    Chooser,
+    Filter,
+    Timeline,
+    feet,
+    place,
+    seen,
+    track_at,
+)
 from perception.rules.zones import Line, Zone
 
 
@@ -47,8 +56,6 @@ class LineRule:
         line: str
         point: Literal["bottom", "centre"] = "bottom"
         margin: Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)] = 0.1
-        forget_s: Seconds = 30.0
-        """How long the way of a track that is no longer in the messages is remembered."""
 
     def __init__(
         self, name: str, options: Any, zones: Mapping[str, Zone], lines: Mapping[str, Line]
@@ -58,6 +65,7 @@ class LineRule:
         self._line = place(options.line, lines, "line")
         self.counts = dict.fromkeys(self._line.names, 0)
         self._paths: dict[int, _Path] = {}
+        self._chooser = Chooser(options, zones)
         self._time = Timeline()
 
     def update(self, message: TrackMessage) -> list[Event]:
@@ -69,13 +77,13 @@ class LineRule:
         rows = np.flatnonzero(seen(message) & np.isfinite(points).all(axis=1))
         if len(rows):
             line = self._line.pixels(message.width, message.height)
-            chosen = self._options.rows(message)
+            chosen = self._chooser.rows(message, t_ns)
             moved, away = self._moves(message, rows, points, line, t_ns)
             for row, net, distance in zip(rows.tolist(), moved, away, strict=True):
                 path = self._paths[int(message.tracks.track_ids[row])]
                 path.chosen |= bool(chosen[row])
                 crossed = self._step(message, path, row, net, distance)
-                if crossed and path.chosen:
+                if crossed and path.chosen and self._chooser.active(message):
                     events.append(self._event(message, row, crossed))
         self._forget(message, t_ns)
         return events
@@ -141,7 +149,7 @@ class LineRule:
     def _forget(self, message: TrackMessage, t_ns: int) -> None:
         tracks = message.tracks
         gone = {int(i) for i in tracks.track_ids[tracks.states > LOST]}
-        limit_ns = t_ns - round(self._options.forget_s * 1e9)
+        limit_ns = t_ns - FORGET_NS
         for track_id, path in list(self._paths.items()):
             if track_id in gone or path.last_ns < limit_ns:
                 del self._paths[track_id]
@@ -149,6 +157,7 @@ class LineRule:
     def state(self) -> dict[str, Any]:
         return {
             "time": self._time.state(),
+            "chooser": self._chooser.state(),
             "counts": dict(self.counts),
             "paths": {
                 str(i): [p.x, p.y, p.side, p.net, p.last_ns, p.chosen]
@@ -164,4 +173,5 @@ class LineRule:
             )
         self._paths = paths
         self.counts = {n: int(state["counts"].get(n, 0)) for n in self._line.names}
+        self._chooser.restore(state["chooser"])
         self._time.restore(state["time"])

@@ -8,40 +8,90 @@ from typing import Annotated, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from perception import clock
 from perception.errors import ConfigError
 from perception.extensions import unknown
+from perception.kernels import polygons
 from perception.messages import CONFIRMED, TENTATIVE, Track, TrackMessage
+from perception.rules.hours import Hours
+from perception.rules.zones import Zone
 
 Place = TypeVar("Place")
 Fraction = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)]
 Seconds = Annotated[float, Field(ge=0.0, le=86_400.0, allow_inf_nan=False)]
 
+FORGET_NS = 30 * clock.NS_PER_S
+"""How long a track that is in no message is remembered."""
 
-class Filter(BaseModel):
-    """Which tracks a rule looks at; every rule's options begin with these.
 
-    objects: class names, none given: all. min_score: detection score. min_height: box height as a
-    fraction of the picture's. A track that has passed once is followed whatever it scores later.
+class Filter(Hours):
+    """Which tracks a rule looks at, and when; every rule's options begin with these.
+
+    objects: class names, none given: all. min_score: detection score. min_height, max_height: box
+    height as a fraction of the picture's. required_zones: a track has to have been in each of them
+    before. A track that has passed once is followed whatever it scores later; outside the hours
+    nothing new begins.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     objects: tuple[str, ...] = ()
     min_score: Fraction = 0.0
     min_height: Fraction = 0.0
+    max_height: Fraction = 1.0
+    required_zones: tuple[str, ...] = ()
 
-    def rows(self, message: TrackMessage) -> NDArray[np.bool_]:
+
+class Chooser:
+    """Applies a Filter; remembers which tracks have been in the required zones."""
+
+    def __init__(self, options: Filter, zones: Mapping[str, Zone]) -> None:
+        self._options = options
+        self._required = [place(name, zones, "zone") for name in options.required_zones]
+        self._visited: dict[int, tuple[int, int]] = {}
+
+    def rows(self, message: TrackMessage, t_ns: int) -> NDArray[np.bool_]:
         """Return which tracks were seen in this very frame and pass: bool (M,)."""
-        tracks = message.tracks
-        seen = (tracks.states <= CONFIRMED) & (tracks.unseen_s <= 0.0)
-        heights = tracks.boxes[:, 3] - tracks.boxes[:, 1]
-        seen &= (tracks.scores >= self.min_score) & (heights >= self.min_height * message.height)
-        if self.objects:
-            names = {i for i, name in message.names.items() if name in self.objects}
-            seen &= np.isin(tracks.class_ids, sorted(names))
-        return seen
+        tracks, options = message.tracks, self._options
+        chosen = seen(message)
+        heights = (tracks.boxes[:, 3] - tracks.boxes[:, 1]) / message.height
+        chosen &= (tracks.scores >= options.min_score) & (heights >= options.min_height)
+        if options.max_height < 1.0:
+            chosen &= heights <= options.max_height
+        if options.objects:
+            names = {i for i, name in message.names.items() if name in options.objects}
+            chosen &= np.isin(tracks.class_ids, sorted(names))
+        if self._required:
+            chosen &= self._been_there(message, t_ns)
+        return chosen if self.active(message) else np.zeros_like(chosen)
+
+    def active(self, message: TrackMessage) -> bool:
+        """Say whether the rule is on at the wall time of this frame."""
+        return self._options.active(message.stamp.t_wall_ns)
+
+    def _been_there(self, message: TrackMessage, t_ns: int) -> NDArray[np.bool_]:
+        """Note who is in which required zone; return who has been in all: bool (M,)."""
+        points, visible = feet(message), seen(message)
+        done = np.zeros(len(points), np.bool_)
+        size = message.width, message.height
+        inside = [polygons.inside(points, zone.pixels(*size)) for zone in self._required]
+        for row, track_id in enumerate(message.tracks.track_ids.tolist()):
+            bits = self._visited.get(track_id, (0, 0))[0]
+            for bit, mask in enumerate(inside):
+                bits |= bool(mask[row] and visible[row]) << bit
+            self._visited[track_id] = bits, t_ns
+            done[row] = bits == (1 << len(inside)) - 1
+        limit_ns = t_ns - FORGET_NS
+        self._visited = {i: v for i, v in self._visited.items() if v[1] >= limit_ns}
+        return done
+
+    def state(self) -> dict[str, list[int]]:
+        """Return what `restore` needs, JSON values."""
+        return {str(i): list(v) for i, v in self._visited.items()}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take what `state` gave; ValueError where it is no such thing."""
+        self._visited = {int(i): (int(bits), int(t)) for i, (bits, t) in state.items()}
 
 
 def seen(message: TrackMessage) -> NDArray[np.bool_]:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from perception.messages import CONFIRMED, Track, TrackMessage
 from perception.rules import Event, Json, Phase
-from perception.rules.observed import Filter, seen, track_at
+from perception.rules.observed import seen, track_at
 
 Ended = tuple[int, "Stay", str]
 """Track id, its stay, and why it ended: left, or lost (not seen outside)."""
@@ -54,13 +54,17 @@ class Presence:
         self.stays: dict[int, Stay] = {}
 
     def update(
-        self, message: TrackMessage, t_ns: int, inside: NDArray[np.bool_], chosen: Filter
+        self,
+        message: TrackMessage,
+        t_ns: int,
+        inside: NDArray[np.bool_],
+        chosen: NDArray[np.bool_],
     ) -> tuple[list[int], list[Ended]]:
         """Return who begins (track ids) and who ends.
 
-        inside: bool (M,), whose feet are in the place.
+        inside: bool (M,), whose feet are in the place. chosen: bool (M,), who may begin.
         """
-        allowed, visible = chosen.rows(message), seen(message)
+        visible = seen(message)
         begun: list[int] = []
         outside: set[int] = set()
         for row in np.flatnonzero(visible).tolist():
@@ -70,7 +74,7 @@ class Presence:
                 if stay is not None:
                     outside.add(track_id)
                 continue
-            if not (allowed[row] or (stay is not None and stay.begun)):
+            if not (chosen[row] or (stay is not None and stay.begun)):
                 continue
             track = track_at(message, row)
             if stay is None:

@@ -1,11 +1,12 @@
 import json
+from typing import ClassVar
 
 import numpy as np
 import pytest
 from pydantic import ValidationError
 
 from perception.errors import ConfigError
-from perception.messages import LOST, REMOVED, TENTATIVE, encode
+from perception.messages import LOST, REMOVED, TENTATIVE, encode, make_id
 from perception.rules import RULES, rule_class
 from perception.rules.zones import Line, Zone
 from tests.scenes import message, play, seen, times
@@ -18,6 +19,8 @@ OPTIONS = {
     "zone": {"zone": "path"},
     "dwell": {"zone": "path", "seconds": 2},
     "line": {"line": "gate"},
+    "count": {"zone": "path", "above": 0},
+    "approach": {"zone": "path"},
 }
 INSIDE, OUTSIDE = 500, 100
 
@@ -36,8 +39,9 @@ class TestEveryRule:
     def walk(self):
         """Two people walk right through everything and back, one is lost in the middle."""
         for t in times(0, 30):
-            x = 50 + 900 * (1 - abs(1 - t / 15))
-            yield message(t, seen(1, x, 300), *([seen(2, x - 5, 200)] if t < 8 else []))
+            x, v = 50 + 900 * (1 - abs(1 - t / 15)), (60 if t < 15 else -60, 0)
+            lost = [] if t > 8 else [seen(2, x - 5, 200, v=v)]
+            yield message(t, seen(1, x, 300, v=v), *lost)
 
     def test_options_refuse_what_they_do_not_know(self, kind):
         with pytest.raises(ValidationError, match="nonsense"):
@@ -78,8 +82,9 @@ class TestEveryRule:
     def test_a_camera_that_starts_again_at_time_zero_is_followed(self, kind):
         rule = make(kind)
         play(rule, self.walk())
-        again = [message(t, seen(9, x, 300), epoch=2) for t, x in walk_through()]
-        assert [e.track_id for e in play(rule, again)].count(9) >= 1
+        again = [message(t, seen(9, x, 300, v=(90, 0)), epoch=2) for t, x in walk_through()]
+        begun = [e.track_id for e in play(rule, again) if e.phase in ("begin", "once")]
+        assert begun == [make_id(2, 0) if kind == "count" else 9]
 
     def test_details_are_json(self, kind):
         for event in play(make(kind), self.walk()):
@@ -113,8 +118,8 @@ class TestFilter:
     @pytest.mark.parametrize("state", [TENTATIVE, LOST, REMOVED])
     def test_only_confirmed_tracks_begin(self, state):
         for kind in RULES:
-            scene = [message(t, seen(1, x, 300, state=state)) for t, x in walk_through()]
-            assert play(make(kind, **({"zone": "path"} if kind != "line" else {})), scene) == []
+            scene = [message(t, seen(1, x, 300, state=state, v=(90, 0))) for t, x in walk_through()]
+            assert play(make(kind), scene) == []
 
     def test_a_predicted_box_is_no_evidence(self):
         scene = [message(t, seen(1, INSIDE, 300, unseen_s=0.5)) for t in times(0, 3)]
@@ -277,10 +282,115 @@ class TestLine:
         assert rule.state()["paths"] == {}
 
     def test_memory_is_bounded(self):
-        rule = make("line", forget_s=1)
+        rule = make("line", required_zones=["path"])
         for i in range(200):
-            rule.update(message(i / 10, (i, 400, 300)))
-        assert len(rule.state()["paths"]) <= 11
+            rule.update(message(i, (i, 400, 300)))
+        assert len(rule.state()["paths"]) == len(rule.state()["chooser"]) == 31
+
+
+class TestCount:
+    def crowd(self, *numbers):
+        """One number a second: so many stand in the zone."""
+        for i, t in enumerate(times(0, len(numbers) - 0.1)):
+            n = numbers[i // 10]
+            yield message(t, *(seen(k, 420 + 15 * k, 300) for k in range(n)))
+
+    def told(self, events):
+        return [(e.phase, e.details["count"], e.t_media_ns / 1e9) for e in events]
+
+    def test_above_begins_updates_and_ends(self):
+        events = play(make("count", above=1), self.crowd(1, 2, 3, 3, 1, 1, 1))
+        # In after 0.2 s, held for 0.5 s; gone 1 s after last seen, held for 0.5 s.
+        assert self.told(events) == [
+            ("begin", 2, 1.7),
+            ("update", 3, 2.2),
+            ("end", 1, 5.4),
+        ]
+        assert {e.track_id for e in events} == {make_id(1, 0)}
+        assert events[0].box == (400.0, 0.0, 600.0, 500.0)
+
+    def test_below_watches_a_place_that_should_be_staffed(self):
+        rule = make("count", above=None, below=1, hold_s=1)
+        events = play(rule, self.crowd(1, 1, 0, 0, 0, 1, 1, 1))
+        assert [(e.phase, e.details["count"]) for e in events] == [("begin", 0), ("end", 1)]
+
+    def test_a_flicker_changes_nothing(self):
+        scene = [
+            message(t, *([seen(1, 450, 300), seen(2, 550, 300)] if round(t * 10) % 3 else []))
+            for t in times(0, 9)
+        ]
+        assert [e.phase for e in play(make("count", above=1), scene)] == ["begin"]
+
+    @pytest.mark.parametrize("limits", [{"above": None}, {"above": 1, "below": 1}])
+    def test_one_limit_is_needed(self, limits):
+        with pytest.raises(ValidationError, match="one of above and below"):
+            make("count", **limits)
+
+
+class TestApproach:
+    def run(self, xs_vs, **options):
+        scene = [message(i / 10, seen(1, x, 300, v=(v, 0))) for i, (x, v) in enumerate(xs_vs)]
+        return play(make("approach", **options), scene)
+
+    def test_begins_before_the_zone_and_ends_on_arrival(self):
+        walk = [(100 + 10 * i, 100) for i in range(45)]
+        begin, end = self.run(walk, within_s=2)
+        # 2 s before the edge at 400 is x = 200, i = 10; enter_s later it begins.
+        assert begin.t_media_ns == 1_300_000_000
+        assert begin.details == {"zone": "path", "reach_s": 1.7}
+        assert end.details["reason"] == "arrived"
+
+    def test_who_turns_away_has_left(self):
+        walk = [(200 + 10 * i, 100) for i in range(10)] + [(290 - 10 * i, -100) for i in range(20)]
+        assert [e.details.get("reason") for e in self.run(walk)] == [None, "left"]
+
+    @pytest.mark.parametrize(("x", "v"), [(300, -100), (300, 10), (500, 100), (100, 90)])
+    def test_away_too_slow_inside_and_too_far_are_none(self, x, v):
+        assert self.run([(x, v)] * 30) == []
+
+    def test_the_feet_count_not_the_middle(self):
+        """A box that grows downwards has faster feet than its centre."""
+        zones = {"low": Zone.model_validate([[0, 0.8], [1, 0.8], [1, 1], [0, 1]])}
+        cls = rule_class("approach")
+        rule = cls("r", cls.Options(zone="low", within_s=1), zones, {})
+        scene = [message(t, (1, 500, 350)) for t in times(0, 1)]
+        for m in scene:
+            m.tracks.rates[:, 1:] = (20, 0, 80)
+        assert len(play(rule, scene)) == 1
+
+
+class TestRequiredZones:
+    ZONES: ClassVar = {**ZONES, "gate": Zone.model_validate([[0, 0], [0.2, 0], [0.2, 1], [0, 1]])}
+
+    def test_only_who_came_that_way_counts(self):
+        cls = rule_class("zone")
+        options = cls.Options(zone="path", required_zones=["gate"])
+        rule = cls("r", options, self.ZONES, {})
+        scene = [message(t, seen(1, x, 300), seen(2, max(x, 300), 300)) for t, x in walk_through()]
+        assert phases(play(rule, scene)) == [("begin", 1), ("end", 1)]
+
+    def test_a_zone_that_is_not_there_is_named(self):
+        with pytest.raises(ConfigError, match="'gate' is not one of the zones"):
+            make("zone", required_zones=["gate"])
+
+
+class TestHours:
+    def test_nothing_begins_outside_the_hours(self):
+        # 22:13:20 UTC is 23:13:20 in Berlin in November.
+        for hours, expected in (("23:00-06:00", 1), ("06:00-23:00", 0), ("tue 23:13-23:14", 1)):
+            for kind in RULES:
+                rule = make(kind, hours=[hours], time_zone="Europe/Berlin")
+                scene = [
+                    message(t, seen(1, x, 300, v=(180, 0))) for t, x in walk_through(seconds=5)
+                ]
+                begun = [e for e in play(rule, scene) if e.phase in ("begin", "once")]
+                assert len(begun) == (0 if kind == "dwell" else expected), (kind, hours)
+
+    def test_what_has_begun_ends_by_itself(self):
+        rule = make("zone", hours=["22:13-22:14"], time_zone="UTC")
+        scene = [message(t, (1, INSIDE, 300)) for t in times(38, 60)]
+        scene += [message(t) for t in times(60.1, 63)]
+        assert phases(play(rule, scene)) == [("begin", 1), ("end", 1)]
 
 
 def test_an_unknown_rule_is_named_with_the_nearest():

@@ -1,0 +1,85 @@
+"""Approach: a track will be in a zone soon if it goes on as it does.
+
+Imports messages, kernels and the rest of this room.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Annotated, Any
+
+import numpy as np
+from pydantic import Field
+
+from perception.kernels import polygons
+from perception.messages import TrackMessage
+from perception.rules import Event, Json
+from perception.rules.observed import Chooser, Filter, Seconds, Timeline, feet, place
+from perception.rules.presence import Presence, stay_events
+from perception.rules.zones import Line, Zone
+
+
+class ApproachRule:
+    """Begins when a track outside the zone would, at its present speed, be in it within within_s.
+
+    It has to look so for enter_s. Ends leave_s after that is over, with a reason: `arrived`,
+    `left` (turned or stopped) or `lost`.
+    """
+
+    kind = "approach"
+
+    class Options(Filter):
+        """zone: its name. within_s, enter_s, leave_s: s of media time. min_speed: box heights a
+        second; slower tracks only seem to move."""
+
+        zone: str
+        within_s: Annotated[float, Field(gt=0.0, le=600.0, allow_inf_nan=False)] = 3.0
+        min_speed: Annotated[float, Field(ge=0.0, le=100.0, allow_inf_nan=False)] = 0.2
+        enter_s: Seconds = 0.3
+        leave_s: Seconds = 1.0
+
+    def __init__(
+        self, name: str, options: Any, zones: Mapping[str, Zone], lines: Mapping[str, Line]
+    ) -> None:
+        self.name = name
+        self.counts: dict[str, int] = {}
+        self._options: ApproachRule.Options = options
+        self._zone = place(options.zone, zones, "zone")
+        self._presence = Presence(options.enter_s, options.leave_s)
+        self._chooser = Chooser(options, zones)
+        self._time = Timeline()
+
+    def update(self, message: TrackMessage) -> list[Event]:
+        t_ns = self._time.advance(message)
+        tracks = message.tracks
+        polygon = self._zone.pixels(message.width, message.height)
+        rates = tracks.rates.astype(np.float64)
+        speeds = np.stack([rates[:, 0], rates[:, 1] + rates[:, 3] / 2], axis=1)
+        heights = tracks.boxes[:, 3] - tracks.boxes[:, 1]
+        reach_s = polygons.reach(feet(message), speeds, polygon)
+        fast = np.hypot(speeds[:, 0], speeds[:, 1]) >= self._options.min_speed * heights
+        near = fast & (reach_s > 0.0) & (reach_s <= self._options.within_s)
+        begun, ended = self._presence.update(message, t_ns, near, self._chooser.rows(message, t_ns))
+        arrived = set(tracks.track_ids[reach_s == 0.0].tolist())
+        ended = [(i, s, "arrived" if i in arrived else why) for i, s, why in ended]
+        about: dict[str, Json] = {"zone": self._options.zone}
+        events = stay_events(self.name, self.kind, message, self._presence, begun, ended, about)
+        return [self._with_time(event, tracks.track_ids, reach_s) for event in events]
+
+    def _with_time(self, event: Event, track_ids: Any, reach_s: Any) -> Event:
+        """Say how many seconds are left, instead of how long it has been so."""
+        details = {k: v for k, v in event.details.items() if k != "inside_s"}
+        if event.phase == "begin":
+            details["reach_s"] = round(float(reach_s[track_ids == event.track_id][0]), 2)
+        return replace(event, details=details)
+
+    def state(self) -> dict[str, Any]:
+        return {
+            "time": self._time.state(),
+            "chooser": self._chooser.state(),
+            "stays": self._presence.state(),
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        self._presence.restore(state["stays"])
+        self._chooser.restore(state["chooser"])
+        self._time.restore(state["time"])

@@ -1,0 +1,120 @@
+"""Count: too many, or too few, are in a zone at the same time.
+
+Imports messages, kernels and the rest of this room.
+"""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Self
+
+from pydantic import Field, model_validator
+
+from perception.kernels import polygons
+from perception.messages import TrackMessage
+from perception.rules import Event, Phase
+from perception.rules.observed import Chooser, Filter, Seconds, Timeline, feet, place
+from perception.rules.presence import Presence
+from perception.rules.zones import Line, Zone
+
+Number = Annotated[int, Field(ge=0, le=10_000)]
+
+
+class CountRule:
+    """Begins when more than `above`, or fewer than `below`, have been in the zone for hold_s.
+
+    Ends when that has not been so for hold_s. Who is in counts from enter_s after coming to leave_s
+    after going, so a flicker changes nothing. An update tells each new count while it lasts.
+    track_id: the camera's epoch with 0 for the track, as no single one is to blame.
+    """
+
+    kind = "count"
+
+    class Options(Filter):
+        """zone: its name. above, below: one of them. enter_s, leave_s, hold_s: s of media time."""
+
+        zone: str
+        above: Number | None = None
+        below: Annotated[int, Field(ge=1, le=10_000)] | None = None
+        enter_s: Seconds = 0.2
+        leave_s: Seconds = 1.0
+        hold_s: Seconds = 0.5
+
+        @model_validator(mode="after")
+        def _one_limit(self) -> Self:
+            if (self.above is None) == (self.below is None):
+                raise ValueError("needs one of above and below")
+            return self
+
+    def __init__(
+        self, name: str, options: Any, zones: Mapping[str, Zone], lines: Mapping[str, Line]
+    ) -> None:
+        self.name = name
+        self.counts: dict[str, int] = {}
+        self._options: CountRule.Options = options
+        self._zone = place(options.zone, zones, "zone")
+        self._presence = Presence(options.enter_s, options.leave_s)
+        self._chooser = Chooser(options, zones)
+        self._time = Timeline()
+        self._open: int | None = None
+        self._told = 0
+        self._changed_ns: int | None = None
+
+    def update(self, message: TrackMessage) -> list[Event]:
+        t_ns = self._time.advance(message)
+        polygon = self._zone.pixels(message.width, message.height)
+        inside = polygons.inside(feet(message), polygon)
+        self._presence.update(message, t_ns, inside, self._chooser.rows(message, t_ns))
+        count = sum(stay.begun for stay in self._presence.stays.values())
+        wanted = self._beyond(count) and (self._open is not None or self._chooser.active(message))
+        if wanted == (self._open is not None):
+            self._changed_ns = None
+            if self._open is not None and count != self._told:
+                return [self._event(message, "update", count, self._open)]
+            return []
+        if self._changed_ns is None:
+            self._changed_ns = t_ns
+        if t_ns - self._changed_ns < round(self._options.hold_s * 1e9):
+            return []
+        self._changed_ns = None
+        if wanted:
+            self._open = message.stamp.frame_id >> 32 << 32
+            return [self._event(message, "begin", count, self._open)]
+        track_id, self._open = self._open, None
+        return [self._event(message, "end", count, track_id or 0)]
+
+    def _beyond(self, count: int) -> bool:
+        options = self._options
+        if options.above is not None:
+            return count > options.above
+        return options.below is not None and count < options.below
+
+    def _event(self, message: TrackMessage, phase: Phase, count: int, track_id: int) -> Event:
+        self._told = count
+        polygon = self._zone.pixels(message.width, message.height)
+        (x1, y1), (x2, y2) = polygon.min(axis=0).tolist(), polygon.max(axis=0).tolist()
+        return Event(
+            rule=self.name,
+            kind=self.kind,
+            phase=phase,
+            track_id=track_id,
+            class_name=", ".join(self._options.objects)[:64] or "any",
+            score=1.0,
+            box=(x1, y1, x2, y2),
+            t_media_ns=message.stamp.t_media_ns,
+            frame_id=message.stamp.frame_id,
+            details={"zone": self._options.zone, "count": count},
+        )
+
+    def state(self) -> dict[str, Any]:
+        return {
+            "time": self._time.state(),
+            "chooser": self._chooser.state(),
+            "stays": self._presence.state(),
+            "open": [self._open, self._told, self._changed_ns],
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        opened, told, changed_ns = state["open"]
+        self._presence.restore(state["stays"])
+        self._chooser.restore(state["chooser"])
+        self._time.restore(state["time"])
+        self._open, self._told, self._changed_ns = opened, int(told), changed_ns
