@@ -8,6 +8,7 @@ a test that finds them missing is skipped with the reason. Every process is ende
 
 import contextlib
 import functools
+import itertools
 import signal
 import socket
 import struct
@@ -173,3 +174,31 @@ def silent_server(reset: bool = False) -> Iterator[int]:
             thread.join()
             for peer in kept:
                 peer.close()
+
+
+@contextlib.contextmanager
+def bytes_server(data: bytes, bytes_s: float) -> Iterator[int]:
+    """Send the same bytes again and again, at a rate, to each that connects to a port."""
+    stop = threading.Event()
+    piece = 1316
+
+    def serve(listener: socket.socket) -> None:
+        while not stop.is_set():
+            with contextlib.suppress(TimeoutError, ConnectionError):
+                peer, _ = listener.accept()
+                with peer:
+                    for n in itertools.count():
+                        at = n * piece % len(data)
+                        peer.sendall(data[at : at + piece])
+                        if stop.wait(piece / bytes_s):
+                            return
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(0.1)
+        thread = threading.Thread(target=serve, args=(listener,))
+        thread.start()
+        try:
+            yield int(listener.getsockname()[1])
+        finally:
+            stop.set()
+            thread.join()

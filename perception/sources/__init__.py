@@ -43,7 +43,11 @@ class Source(Protocol):
     def fps(self) -> float | None: ...
 
     def open(self) -> None:
-        """Open it; returns within its own deadline. Raises SourceError, or SourceLost to retry."""
+        """Open it; returns within its own deadline. Raises SourceError, or SourceLost to retry.
+
+        A live source may still be connecting when this returns (at most 0.5 s): it is online with
+        its first frame, and read() raises SourceLost where the connection fails.
+        """
         ...
 
     def read(self, allocate: Allocate) -> Frame | None:

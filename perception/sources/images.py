@@ -172,7 +172,7 @@ def find_images(path: Path) -> list[Path]:
         elif path.exists() or not glob.has_magic(text):
             found = [path]
         else:
-            found = [Path(name) for name in glob.iglob(text)]
+            found = [Path(name) for name in glob.iglob(text, recursive=True)]
         images = [p for p in found if p.suffix.lower() in IMAGE_SUFFIXES and p.is_file()]
     except (OSError, ValueError) as error:
         raise SourceError(f"{path}: cannot be read: {error}") from error

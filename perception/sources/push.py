@@ -86,8 +86,9 @@ class Pusher:
 class PushSource:
     """Gives the frames that a Pusher of the same run and camera sends; None while there are none.
 
-    Options: none. counters: overwritten (came too late), time_not_rising (a pusher's time that did
-    not rise: taken as 1 ms after the last), refused (a message that fits no frame).
+    Options: none. counters: overwritten (came too late), time_not_rising (a repeat or glitch is
+    taken as 1 ms after the last, a clock that fell back by 1 s or more goes on from there), refused
+    (a message that fits no frame).
     """
 
     class Options(BaseModel):
@@ -101,7 +102,8 @@ class PushSource:
         self.counters = {"overwritten": 0, "time_not_rising": 0, "refused": 0}
         self._puller: bus.Puller | None = None
         self._reader = ring.RingReader()
-        self._last_ns: int | None = None
+        self._last: tuple[int, int] | None = None
+        self._offset_ns = 0
 
     def open(self) -> None:
         """Listen in the run's directory. Raises SourceError where there is no run."""
@@ -149,9 +151,16 @@ class PushSource:
     def _frame(self, stamp: Stamp, image: Image) -> Frame:
         now = monotonic_ns()
         arrival = stamp.t_arrival_ns if 0 <= now - stamp.t_arrival_ns <= _MAX_AGE_NS else now
-        t_media_ns = stamp.t_media_ns
-        if self._last_ns is not None and t_media_ns <= self._last_ns:
-            self.counters["time_not_rising"] += 1
-            t_media_ns = self._last_ns + NS_PER_MS
-        self._last_ns = t_media_ns
+        t_media_ns = self._rising(stamp.t_media_ns, arrival)
         return Frame(image, t_media_ns, arrival)
+
+    def _rising(self, t_ns: int, arrival: int) -> int:
+        if self._last is not None and t_ns + self._offset_ns <= self._last[0]:
+            self.counters["time_not_rising"] += 1
+            media, arrived = self._last
+            if media - t_ns - self._offset_ns > NS_PER_S:
+                self._offset_ns = media + max(NS_PER_MS, arrival - arrived) - t_ns
+            else:
+                t_ns = media + NS_PER_MS - self._offset_ns
+        self._last = t_ns + self._offset_ns, arrival
+        return self._last[0]
