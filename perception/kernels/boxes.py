@@ -25,8 +25,7 @@ def _iou_matrix(a: Any, b: Any, out: Any) -> None:
                 continue
             other = max(b[j, 2] - b[j, 0], np.float32(0)) * max(b[j, 3] - b[j, 1], np.float32(0))
             iou = w * h / (area + other - w * h)
-            # Rounding may pass 1; areas that overflow give NaN.
-            out[i, j] = min(iou, np.float32(1)) if iou >= 0 else np.float32(0)
+            out[i, j] = iou if iou >= 0 else np.float32(0)  # areas that overflow give NaN
 
 
 def iou_matrix(a: ArrayLike, b: ArrayLike) -> NDArray[np.float32]:

@@ -49,6 +49,12 @@ def test_to_image_is_the_twin(rows, width, height, scale, margin):
     assert len(got) + sum(rejected) == len(rows)
 
 
+def test_what_is_left_of_nothing_is_rejected():
+    rows = [[3, 3, 3, 9], [3, 9, 9, 9], [9, 3, 3, 9], [8, 0, 9, 9], [-3, 2, 0, 3], [0, 0, 8, 8]]
+    out, kept, rejected = boxes.to_image(rows, 8, 8)
+    assert (out.tolist(), kept.tolist(), rejected) == ([[0, 0, 8, 8]], [5], (0, 5))
+
+
 def test_every_form_is_welcome_and_compiles_nothing():
     before = forms.signatures(boxes)
     a = np.array([[0, 0, 10, 10], [5, 5, 9, 20]], np.float32)
