@@ -25,7 +25,7 @@ from perception.sources.spec import parse as parse_source
 ASSET = "asset:"
 MIN_SLOTS = 4
 TRACK_DEFAULTS = {"high_score": 0.3, "new_score": 0.4, "confirm_s": 0.2}
-"""The tracker's score thresholds for detectors with scores like YOLO's on COCO. Its own defaults suit
+"""The tracker's thresholds for detectors with scores like YOLO's on COCO. Its own defaults suit
 detectors trained for one scene: yolo11n on PETS09-S2L1 has HOTA 50.3 with them, 53.9 with these."""
 DEFAULT_FPS = 30.0
 
