@@ -40,10 +40,9 @@ def write_clip(
         out.start_encoding()
         for n in range(frames):
             picture = av.VideoFrame.from_ndarray(_picture(n, size, colour), "bgr24")
-            if tags is not None:
-                picture = picture.reformat(
-                    format=pix_fmt, dst_colorspace=tags[0], dst_color_range=tags[1]
-                )
+            # One thread: with more, swscale writes wrong pixels at the seams of odd widths.
+            colours = {"dst_colorspace": tags[0], "dst_color_range": tags[1]} if tags else {}
+            picture = picture.reformat(format=pix_fmt, threads=1, **colours)
             if stamps is not None:
                 picture.pts, picture.time_base = stamps[n], Fraction(1, fps)
             out.mux(stream.encode(picture))
