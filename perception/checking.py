@@ -28,7 +28,7 @@ _TOPICS = {
 
 
 def show(what: Plan, pictures: Path | None) -> int:
-    """Print the resolved plan; return the exit code: 3 where a source cannot be opened."""
+    """Print the resolved plan; return the exit code: 3 where a file cannot be opened."""
     screen = console()
     seen: dict[str, tuple[Image | None, float | None, str]] = {}
     for name, camera in what.cameras.items():
@@ -45,8 +45,9 @@ def show(what: Plan, pictures: Path | None) -> int:
                 screen.print(f"no picture of {name}: {why}")
             else:
                 screen.print(f"picture: {_draw(what.cameras[name], image, pictures)}")
+    # A live camera that is off now may be on when the line runs; a file that is not there will not.
     bad = [name for name, (image, _, _) in seen.items() if image is None]
-    unready = [name for name in bad if what.cameras[name].source.type != "push"]
+    unready = [name for name in bad if what.cameras[name].source.type in ("video", "images")]
     if problem:
         screen.print(f"[red]{problem}[/]")
     return EXIT_SOURCE if unready or problem else EXIT_DONE

@@ -161,7 +161,9 @@ def table(summary: Summary) -> Group:
     """Return what a terminal of 80 columns or more shows at the end of a run (rich)."""
     parts: list[Table | Text] = [_head(summary.run)]
     if summary.cameras:
-        parts += [_frames(summary), _seen(summary), _ages(summary)]
+        parts += [_frames(summary), _seen(summary)]
+        if summary.run.mode == "run":
+            parts.append(_ages(summary))
     if summary.processes:
         parts.append(_processes(summary))
     problems = [
