@@ -205,7 +205,7 @@ class FrameMessage:
     """A frame stands in shared memory: `ring` file, slot and the slot's generation."""
 
     stamp: Stamp
-    ring: Name
+    ring: Dotted
     slot: Natural
     generation: Natural
     width: Side

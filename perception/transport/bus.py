@@ -14,13 +14,24 @@ import zmq
 
 from perception.clock import NS_PER_MS, monotonic_ns
 from perception.errors import ConfigError, MessageError
-from perception.messages import MAX_MESSAGE_BYTES, TOPICS, CatchUpEnd, CatchUpRequest, Message
+from perception.messages import (
+    MAX_MESSAGE_BYTES,
+    TOPICS,
+    AlertMessage,
+    CatchUpEnd,
+    CatchUpRequest,
+    HealthMessage,
+    Message,
+)
 from perception.messages import decode as decode_message
 from perception.messages import encode as encode_message
 
 _MAX_ENDPOINT_BYTES = 107
 _RECONNECT_MS = 20
 _RECONNECT_MAX_MS = 200
+_REQUESTS_A_TURN = 16
+_CATCH_UP_BOUND = 10_000
+"""Messages that wait for one who catches up: all that tracking keeps; a router drops the rest."""
 
 
 def endpoint(run_dir: Path, topic: str, name: str) -> str:
@@ -69,8 +80,11 @@ class Publisher:
 class _Receiver:
     """Bounded receive and decode on one socket, bad messages counted by reason."""
 
-    def __init__(self, socket: zmq.Socket[bytes], topics: tuple[str, ...]) -> None:
-        self.socket, self.topics = socket, topics
+    def __init__(
+        self, socket: zmq.Socket[bytes], topics: tuple[str, ...], name: str | None = None
+    ) -> None:
+        """name: camera or process whose socket it is; a message that bears another is refused."""
+        self.socket, self.topics, self._name = socket, topics, name
 
     def receive(self, rejected: dict[str, int]) -> Any | None:
         """Return one message, or None where the next was refused or none was there."""
@@ -86,10 +100,24 @@ class _Receiver:
             rejected["parts"] = rejected.get("parts", 0) + 1
             return None
         try:
-            return decode_message(data, self.topics[0] if len(self.topics) == 1 else None)
+            message = decode_message(data, self.topics[0] if len(self.topics) == 1 else None)
+            if self._name is not None and set(_senders(message)) != {self._name}:
+                raise MessageError("sender", f"{_senders(message)} on the socket of {self._name}")
+            return message
         except MessageError as error:
             rejected[error.reason] = rejected.get(error.reason, 0) + 1
             return None
+
+
+def _senders(message: Any) -> list[str]:
+    """Return every name in a message that says whose it is."""
+    if isinstance(message, HealthMessage):
+        return [message.process]
+    if isinstance(message, CatchUpEnd):
+        return [message.camera]
+    if isinstance(message, AlertMessage):
+        return [message.stamp.camera, message.alert.camera]
+    return [message.stamp.camera]
 
 
 class Inbox:
@@ -122,7 +150,7 @@ class Inbox:
         socket.setsockopt(zmq.SUBSCRIBE, b"")
         socket.connect(endpoint(self._run_dir, self._topic, name))
         self._poller.register(socket, zmq.POLLIN)
-        self._receivers.append(_Receiver(socket, (self._topic,)))
+        self._receivers.append(_Receiver(socket, (self._topic,), name))
 
     def poll(self, timeout_ms: int) -> Iterator[Any]:
         """Wait at most timeout_ms, then yield at most one message of each camera that has one."""
@@ -149,12 +177,13 @@ class CatchUpServer:
     def __init__(self, run_dir: Path) -> None:
         self._context = zmq.Context[Any]()
         self._socket = _socket(self._context, zmq.ROUTER)
+        self._socket.setsockopt(zmq.SNDHWM, _CATCH_UP_BOUND)
         self._socket.bind(endpoint(run_dir, "catchup", "tracking"))
         self.rejected: dict[str, int] = {}
 
     def requests(self) -> Iterator[tuple[bytes, CatchUpRequest]]:
-        """Yield who asks and what, all that wait now; never blocks."""
-        while True:
+        """Yield who asks and what, a few of those that wait now; never blocks."""
+        for _ in range(_REQUESTS_A_TURN):
             try:
                 parts = [self._socket.recv(zmq.NOBLOCK)]
             except zmq.Again:
@@ -197,7 +226,7 @@ def catch_up(
         socket.setsockopt(zmq.RCVHWM, 0)
         socket.connect(endpoint(run_dir, "catchup", "tracking"))
         socket.send(encode_message(CatchUpRequest(camera=camera, after_frame_id=after_frame_id)))
-        receiver, rejected = _Receiver(socket, ("tracks", "caughtup")), {}
+        receiver, rejected = _Receiver(socket, ("tracks", "caughtup"), camera), {}
         deadline = monotonic_ns() + round(timeout_s * 1000) * NS_PER_MS
         while (wait_ns := deadline - monotonic_ns()) > 0:
             if not socket.poll(max(1, wait_ns // NS_PER_MS)):
@@ -244,7 +273,7 @@ class Puller:
         self._socket = _socket(self._context, zmq.PULL)
         self._socket.setsockopt(zmq.RCVHWM, 4)
         self._socket.bind(endpoint(run_dir, "push", name))
-        self._receiver = _Receiver(self._socket, (topic,))
+        self._receiver = _Receiver(self._socket, (topic,), name)
         self.rejected: dict[str, int] = {}
 
     def receive(self, timeout_ms: int) -> Any | None:

@@ -27,13 +27,16 @@ SHM_DIR = Path("/dev/shm")
 PREFIX = "perception-"
 MAX_SIDE = 16384
 MAX_SLOTS = 4096
-_NAME = re.compile(r"perception-[A-Za-z0-9_-]{1,150}\.[0-9]{1,9}")
+_NAME = re.compile(r"perception-[A-Za-z0-9_-]{1,150}\.[0-9]{1,15}")
 _HEADER = struct.Struct("<8sIIQ")
 _MAGIC = b"prcring1"
 _LINE = 64
 _PAGE = 4096
 _OPEN_MAPS = 4
 _UNLOCKED_GRACE_S = 10.0
+_MS = 1_000_000
+_NUMBER_ZERO = 1_577_836_800_000
+"""2020-01-01 UTC in ms: rings are numbered from here, so that no later one has the same name."""
 
 
 def _pages(size: int) -> int:
@@ -82,7 +85,8 @@ class RingWriter:
     """Writes frames into slots in turn. One per camera process.
 
     name: what the files are called after the prefix (run and camera). slots: depth. The file is
-    made at the first frame and made anew, under another number, when a larger frame comes.
+    made at the first frame and made anew, under a higher number, when a larger frame comes or the
+    process starts again; readers may still hold the one before under its number.
     Raises RingError where shared memory is too small, with the number needed.
     """
 
@@ -90,7 +94,7 @@ class RingWriter:
         if not 2 <= slots <= MAX_SLOTS:
             raise RingError(f"a ring of {slots} slots: expected 2 to {MAX_SLOTS}")
         self._base, self._slots = f"{PREFIX}{name}", slots
-        self._number = 0
+        self._number = time.time_ns() // _MS - _NUMBER_ZERO
         self._map: _Map | None = None
         self._fd = -1
         self._slot = -1
@@ -126,6 +130,7 @@ class RingWriter:
 
     def _create(self, slot_bytes: int) -> None:
         self.close()
+        sweep(f"{self._base}.*")
         self._number += 1
         size = _layout(self._slots, slot_bytes)[1]
         name = f"{self._base}.{self._number}"
@@ -246,14 +251,16 @@ def _open(name: str) -> _Map:
         os.close(fd)
 
 
-def sweep() -> list[str]:
+def sweep(pattern: str = f"{PREFIX}*") -> list[str]:
     """Remove rings of this user whose writer is gone; return their names.
+
+    pattern: of their names, where only those of one camera are meant.
 
     A writer holds a lock on its ring, in whatever container it runs, so what cannot be locked
     lives. A file younger than 10 s may be one that its writer is about to lock.
     """
     removed: list[str] = []
-    for path in SHM_DIR.glob(f"{PREFIX}*"):
+    for path in SHM_DIR.glob(pattern):
         with contextlib.suppress(OSError):
             fd = os.open(path, os.O_RDWR | os.O_NOFOLLOW)
             try:

@@ -9,21 +9,22 @@ from perception.errors import ConfigError
 from perception.transport import bus
 
 
-def stamp(n, camera="front"):
+def stamp(n, camera="a"):
     return m.Stamp(camera=camera, frame_id=n, t_media_ns=n, t_arrival_ns=n, t_wall_ns=n)
 
 
-def frame(n, camera="front"):
+def frame(n, camera="a"):
     return m.FrameMessage(
         stamp=stamp(n, camera), ring="perception-x.1", slot=0, generation=2, width=4, height=4
     )
 
 
-def alert_free_tracks(n):
+def alert_free_tracks(n, camera="a"):
     import numpy as np
 
     return m.TrackMessage(
-        stamp=stamp(n), width=4, height=4, names={}, dropped={}, t_detected_ns=0, t_tracked_ns=0,
+        stamp=stamp(n, camera), width=4, height=4, names={}, dropped={}, t_detected_ns=0,
+        t_tracked_ns=0,
         tracks=m.Tracks.none(), warp=np.eye(2, 3, dtype=np.float32),
     )  # fmt: skip
 
@@ -94,7 +95,8 @@ def test_what_is_no_message_is_dropped_and_counted(tmp_path):
     good = m.encode(alert_free_tracks(5))
     hostile = [
         [b""], [b"x"], [os.urandom(4000)], [good[:-1]], [good + b"z"],
-        [m.encode(frame(1))], [good, good], [good] + [b""] * 50, [b"prc1" + b"\xff" * 60],
+        [m.encode(frame(1))], [m.encode(alert_free_tracks(1, "b"))], [good, good],
+        [good] + [b""] * 50, [b"prc1" + b"\xff" * 60],
     ]  # fmt: skip
     try:
         for _ in range(200):
@@ -111,6 +113,7 @@ def test_what_is_no_message_is_dropped_and_counted(tmp_path):
                 break
         assert sum(inbox.rejected.values()) == len(hostile)
         assert inbox.rejected["parts"] == 2
+        assert inbox.rejected["sender"] == 1
         assert all(message.stamp.frame_id == 5 for message in received)
     finally:
         raw.close()
@@ -132,7 +135,7 @@ def test_catch_up_returns_what_was_kept(tmp_path):
     thread = threading.Thread(target=serve)
     thread.start()
     try:
-        got = [t.stamp.frame_id for t in bus.catch_up(tmp_path, "front", 6)]
+        got = [t.stamp.frame_id for t in bus.catch_up(tmp_path, "a", 6)]
         assert got == [7, 8, 9]
     finally:
         stop.set()

@@ -108,6 +108,23 @@ def test_too_little_shared_memory_is_refused_with_the_number():
     assert not list(ring.SHM_DIR.glob(f"{many._base}*"))
 
 
+def test_a_later_writer_never_takes_the_name_of_an_earlier_one():
+    base = f"test-{uuid.uuid4().hex[:8]}"
+    names = []
+    for _ in range(3):
+        code = (
+            "import os, sys; from perception.transport import ring;"
+            "w = ring.RingWriter(sys.argv[1], 3); w.begin(4, 6); print(w.commit()[0], flush=True); os._exit(0)"
+        )
+        done = subprocess.run([sys.executable, "-c", code, base], capture_output=True, text=True)
+        names.append(done.stdout.strip())
+    assert len(set(names)) == 3
+    assert names == sorted(names, key=lambda name: int(name.rpartition(".")[2]))
+    left = [path.name for path in ring.SHM_DIR.glob(f"{ring.PREFIX}{base}*")]
+    assert left == names[-1:], "what a killed writer left is removed by the next"
+    ring.sweep(f"{ring.PREFIX}{base}.*")
+
+
 def test_sweep_takes_rings_of_the_dead_and_leaves_the_living(writer):
     name = write(writer, 1)[0]
     code = (
