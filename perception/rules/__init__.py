@@ -71,6 +71,7 @@ RULES = {
     "zone": "perception.rules.zone:ZoneRule",
     "dwell": "perception.rules.dwell:DwellRule",
     "line": "perception.rules.line:LineRule",
+    "visit": "perception.rules.visit:VisitRule",
     "count": "perception.rules.count:CountRule",
     "approach": "perception.rules.approach:ApproachRule",
 }

@@ -20,6 +20,7 @@ OPTIONS = {
     "dwell": {"zone": "path", "seconds": 2},
     "line": {"line": "gate"},
     "count": {"zone": "path", "above": 0},
+    "visit": {"zone": "path"},
     "approach": {"zone": "path"},
 }
 INSIDE, OUTSIDE = 500, 100

@@ -1,0 +1,217 @@
+"""Visit: someone is here, from coming to going, whatever the tracker calls them meanwhile.
+
+Imports messages, kernels and the rest of this room.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from perception.clock import NS_PER_S
+from perception.kernels import polygons
+from perception.messages import CONFIRMED, Track, TrackMessage
+from perception.rules import Event, Phase
+from perception.rules.observed import (
+    Chooser,
+    Filter,
+    Seconds,
+    Timeline,
+    feet,
+    place,
+    seen,
+    track_at,
+)
+from perception.rules.zones import Line, Zone
+
+Box = tuple[float, float, float, float]
+
+SAME_IOU = 0.6
+"""Two tracks that overlap more than this are one person, seen twice."""
+SAME_SIZE = 2.0
+"""A track more than this many times as high as the one that went is somebody else."""
+
+WAIT_NS = NS_PER_S
+"""How long someone seen too shortly to be a visitor may be out of sight."""
+
+
+@dataclass(slots=True)
+class Visit:
+    """One visit, under way or still too short to tell. tracks: ids that are part of it."""
+
+    since_ns: int
+    last_ns: int
+    begun: bool
+    tracks: list[int]
+    class_name: str
+    score: float
+    box: Box
+
+
+class VisitRule:
+    """Begins when someone has been seen in the zone for enter_s, ends when not for away_s.
+
+    A track that appears within away_s, of the same class and about the same size, not further than
+    `near` box heights from where a visitor was last seen, goes on with that visit: an update says
+    so. Without appearance this cannot tell who came back from who came next, so away_s is short.
+    A visit has the id of its first track.
+    """
+
+    kind = "visit"
+
+    class Options(Filter):
+        """zone: its name, none: the whole picture. enter_s, away_s: s of media time. near: box
+        heights."""
+
+        zone: str | None = None
+        enter_s: Seconds = 0.2
+        away_s: Seconds = 3.0
+        near: Annotated[float, Field(ge=0.0, le=100.0, allow_inf_nan=False)] = 1.0
+
+    def __init__(
+        self, name: str, options: Any, zones: Mapping[str, Zone], lines: Mapping[str, Line]
+    ) -> None:
+        self.name = name
+        self.counts: dict[str, int] = {}
+        self._options: VisitRule.Options = options
+        self._zone = place(options.zone, zones, "zone") if options.zone else None
+        self._chooser = Chooser(options, zones)
+        self._time = Timeline()
+        self._visits: dict[int, Visit] = {}
+
+    def update(self, message: TrackMessage) -> list[Event]:
+        t_ns = self._time.advance(message)
+        inside = self._inside(message)
+        chosen = self._chooser.rows(message, t_ns)
+        of_track = {track: visit for visit in self._visits.values() for track in visit.tracks}
+        events: list[Event] = []
+        strangers: list[int] = []
+        for row in np.flatnonzero(inside).tolist():
+            visit = of_track.get(int(message.tracks.track_ids[row]))
+            if visit is not None:
+                self._look(visit, track_at(message, row), t_ns)
+            elif chosen[row]:
+                strangers.append(row)
+        for row in strangers:
+            events += self._meet(message, track_at(message, row), t_ns)
+        for key, visit in list(self._visits.items()):
+            events += self._life(message, key, visit, t_ns)
+        return events
+
+    def _inside(self, message: TrackMessage) -> NDArray[np.bool_]:
+        visible = seen(message)
+        if self._zone is None:
+            return visible
+        polygon = self._zone.pixels(message.width, message.height)
+        return visible & polygons.inside(feet(message), polygon)
+
+    def _look(self, visit: Visit, track: Track, t_ns: int) -> None:
+        visit.last_ns = t_ns
+        visit.class_name, visit.score, visit.box = track.class_name, track.score, track.box
+
+    def _meet(self, message: TrackMessage, track: Track, t_ns: int) -> list[Event]:
+        """Take a new track into the visit it goes on with, or into one of its own."""
+        fits = [
+            (_distance(visit.box, track.box), key)
+            for key, visit in self._visits.items()
+            if self._goes_on(visit, track, t_ns)
+        ]
+        if not fits:
+            visit = Visit(
+                t_ns, t_ns, False, [track.track_id], track.class_name, track.score, track.box
+            )
+            self._visits[track.track_id] = visit
+            return []
+        key = min(fits)[1]
+        visit = self._visits[key]
+        visit.tracks.append(track.track_id)
+        self._look(visit, track, t_ns)
+        return [self._event(message, "update", key, visit)] if visit.begun else []
+
+    def _goes_on(self, visit: Visit, track: Track, t_ns: int) -> bool:
+        """Say whether a track may be the visitor: in the same place, or gone and near enough."""
+        if visit.class_name != track.class_name:
+            return False
+        if visit.last_ns == t_ns:
+            return _iou(visit.box, track.box) >= SAME_IOU
+        was, now = visit.box[3] - visit.box[1], track.box[3] - track.box[1]
+        return (
+            max(was, now) <= SAME_SIZE * min(was, now)
+            and _distance(visit.box, track.box) <= self._options.near * max(was, now)
+            and t_ns - visit.last_ns <= round(self._options.away_s * 1e9)
+        )
+
+    def _life(self, message: TrackMessage, key: int, visit: Visit, t_ns: int) -> list[Event]:
+        """Begin a visit that has lasted long enough, end one that is over."""
+        away_ns = t_ns - visit.last_ns
+        if visit.begun:
+            if away_ns <= round(self._options.away_s * 1e9):
+                return []
+            del self._visits[key]
+            return [self._event(message, "end", key, visit)]
+        if away_ns > WAIT_NS:
+            del self._visits[key]
+        elif away_ns == 0 and t_ns - visit.since_ns >= round(self._options.enter_s * 1e9):
+            ids, states = message.tracks.track_ids, message.tracks.states
+            visit.begun = bool((np.isin(ids, visit.tracks) & (states == CONFIRMED)).any())
+            if visit.begun:
+                return [self._event(message, "begin", key, visit)]
+        return []
+
+    def _event(self, message: TrackMessage, phase: Phase, key: int, visit: Visit) -> Event:
+        return Event(
+            rule=self.name,
+            kind=self.kind,
+            phase=phase,
+            track_id=key,
+            class_name=visit.class_name,
+            score=visit.score,
+            box=visit.box,
+            t_media_ns=message.stamp.t_media_ns,
+            frame_id=message.stamp.frame_id,
+            details={
+                "zone": self._options.zone,
+                "inside_s": round((visit.last_ns - visit.since_ns) / 1e9, 3),
+                "tracks": len(visit.tracks),
+            },
+        )
+
+    def state(self) -> dict[str, Any]:
+        return {
+            "time": self._time.state(),
+            "chooser": self._chooser.state(),
+            "visits": {
+                str(key): [v.since_ns, v.last_ns, v.begun, v.tracks, v.class_name, v.score, v.box]
+                for key, v in self._visits.items()
+            },
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        visits: dict[int, Visit] = {}
+        for key, (since, last, begun, tracks, name, score, box) in state["visits"].items():
+            x1, y1, x2, y2 = box
+            visits[int(key)] = Visit(
+                int(since), int(last), bool(begun), list(tracks), name, score, (x1, y1, x2, y2)
+            )
+        self._chooser.restore(state["chooser"])
+        self._time.restore(state["time"])
+        self._visits = visits
+
+
+def _distance(a: Box, b: Box) -> float:
+    """Return the distance of two boxes' centres, px."""
+    return float(np.hypot(a[0] + a[2] - b[0] - b[2], a[1] + a[3] - b[1] - b[3])) / 2
+
+
+def _iou(a: Box, b: Box) -> float:
+    """Return the intersection over union of two boxes."""
+    width = min(a[2], b[2]) - max(a[0], b[0])
+    height = min(a[3], b[3]) - max(a[1], b[1])
+    if width <= 0.0 or height <= 0.0:
+        return 0.0
+    shared = width * height
+    areas = (a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1])
+    return shared / (areas - shared)
