@@ -12,6 +12,8 @@ from perception.transport.bus import Publisher
 from perception.transport.ring import RingWriter
 from perception.transport.rundir import ring_base
 
+MAX_LINGER_S = 1.0
+
 
 def run(runtime: Runtime) -> None:
     """Read the source until it ends or the run stops."""
@@ -26,7 +28,6 @@ def run(runtime: Runtime) -> None:
             runtime.turn()
             try:
                 source.open()
-                _online(runtime, camera)
                 line.read_all(source, backoff)
             except SourceEnded:
                 return
@@ -36,7 +37,7 @@ def run(runtime: Runtime) -> None:
                 _wait(runtime, backoff.failed(lost.retry_after_s))
     finally:
         source.close()
-        line.close()
+        line.close(linger_s=min(camera.keep_s, MAX_LINGER_S))
 
 
 class _Line:
@@ -49,6 +50,7 @@ class _Line:
 
     def read_all(self, source: Source, backoff: Backoff) -> None:
         runtime, name = self._runtime, self._camera.name
+        online = False
         while not runtime.stopping:
             runtime.turn()
             if self._ring is None:
@@ -59,6 +61,9 @@ class _Line:
                 runtime.metrics.counters[f"source.{name}.{cause}"] = count
             if frame is None:
                 continue
+            if not online:
+                online = True
+                _online(runtime, self._camera)
             backoff.healthy()
             stamp = Stamp(
                 camera=name,
@@ -78,7 +83,12 @@ class _Line:
             self._n += 1
             runtime.metrics.count(f"read.{name}")
 
-    def close(self) -> None:
+    def close(self, linger_s: float) -> None:
+        """Give late readers time for the last frames, then remove the ring."""
+        deadline = clock.monotonic_ns() + clock.to_ns(linger_s)
+        while self._ring is not None and clock.monotonic_ns() < deadline:
+            self._runtime.turn()
+            clock.sleep_until(min(deadline, clock.monotonic_ns() + 50 * clock.NS_PER_MS))
         self._publisher.close()
         if self._ring is not None:
             self._ring.close()
@@ -87,7 +97,7 @@ class _Line:
 def _online(runtime: Runtime, camera: CameraPlan) -> None:
     runtime.metrics.gauge(f"online.{camera.name}", 1)
     runtime.note("")
-    runtime.log.info("source open", camera=camera.name, source=camera.source.type)
+    runtime.log.info("source online", camera=camera.name, source=camera.source.type)
 
 
 def _offline(runtime: Runtime, camera: CameraPlan, why: str) -> None:

@@ -123,6 +123,7 @@ class VideoWriter:
             format="yuv420p",
             dst_colorspace=Colorspace.ITU709,
             dst_color_range=ColorRange.MPEG,
+            threads=1,  # more give wrong pixels at slice seams with some formats, and cost wake-ups
         )
         frame.pts, frame.time_base = tick, _TICK
         at_ns = tick * clock.NS_PER_S // TICKS_PER_S
