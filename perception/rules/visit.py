@@ -101,6 +101,13 @@ class VisitRule:
             events += self._life(message, key, visit, t_ns)
         return events
 
+    def visit_of(self, track_id: int) -> int:
+        """Return the id of the visit that a track is part of; its own where it is of none."""
+        for key, visit in self._visits.items():
+            if track_id in visit.tracks:
+                return key
+        return track_id
+
     def _inside(self, message: TrackMessage) -> NDArray[np.bool_]:
         visible = seen(message)
         if self._zone is None:
