@@ -29,7 +29,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 LOCAL = Path("benchmarks/results/local")
 PEER_VENVS = (".venv-ultralytics", ".venv-bench")
-"""Where peers are looked for, in this order: the full install first, it has the real torchvision."""
+"""Where peers are looked for, in this order: the full install has the real torchvision."""
 _PACKAGES = (
     *("numpy", "numba", "opencv-python", "pyzmq", "av", "openvino", "onnxruntime"),
     *("torch", "torchvision", "ultralytics", "iceoryx2"),

@@ -6,6 +6,7 @@ is its own.
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import tempfile
@@ -16,7 +17,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import psutil
 import yaml
 
@@ -136,6 +136,8 @@ def watch(
 
     def look(supervisor: Any) -> None:
         now = time.monotonic()
+        if stopped[0]:
+            return
         if not began:
             ready = all(child.state in ("ready", "done") for child in supervisor.children)
             if ready:
@@ -149,7 +151,7 @@ def watch(
             for child in supervisor.children:
                 if child.health is not None:
                     watched.samples.setdefault(child.name, []).append(_seen(child, memory))
-        if now - began[0] > seconds and not stopped[0]:
+        if now - began[0] > seconds:
             stopped[0] = True  # a second signal kills at once
             os.kill(os.getpid(), signal.SIGTERM)
 
@@ -239,7 +241,7 @@ class Analysis:
             raise self._failed[0]
         ends = [start, *self._times]
         return {
-            "ms": [(b - a) * 1e3 for a, b in zip(ends, ends[1:], strict=False)],
+            "ms": [(b - a) * 1e3 for a, b in itertools.pairwise(ends)],
             "cpu_ms": (time.process_time() - cpu) * 1e3,
         }
 
