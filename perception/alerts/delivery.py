@@ -43,7 +43,8 @@ class Courier:
     sinks: by the names that the store writes. picture: gives the picture of an alert, where there
     still is one. max_tries: then a delivery is given up (`dead`) if its sink has taken others
     meanwhile; while a sink takes nothing at all nothing is given up. counters: delivered.<sink>,
-    failed.<sink>, dead.<sink>. errors: the last error of each sink that is failing.
+    failed.<sink>, dead.<sink>,
+    left_out.<sink>. errors: the last error of each sink that is failing.
     """
 
     def __init__(
@@ -63,6 +64,7 @@ class Courier:
         self._sink_holds: dict[str, _Hold] = {}
         self._row_holds: dict[int, _Hold] = {}
         self._taken_ns: dict[str, int] = {}
+        self._last: dict[tuple[str, str, str], tuple[str, int] | None] = {}
         self.counters: Counter[str] = Counter()
         self.errors: dict[str, str] = {}
 
@@ -89,10 +91,32 @@ class Courier:
                 if now_ns - held.since_ns < OVERTAKE_S * NS_PER_S:
                     cameras.add(row.camera)
             elif row.alert.key not in keys and row.camera not in cameras:
+                if self._left_out(name, sink, row):
+                    continue
                 if not self._send(name, sink, row, now_ns):
                     break
                 sent += 1
         return sent
+
+    def _left_out(self, name: str, sink: Sink, row: Delivery) -> bool:
+        """Apply a sink's filters, and its rest after the last alert that it really got."""
+        rest = False
+        if sink.when.wants(row.alert):
+            rest = sink.when.cooldown_s > 0.0 and self._rests(name, sink, row.alert)
+            if not rest:
+                return False
+        self._store.left_out([row.id], rest=rest)
+        self.counters[f"left_out.{name}"] += 1
+        return True
+
+    def _rests(self, name: str, sink: Sink, alert: Alert) -> bool:
+        place = name, alert.camera, alert.rule
+        if place not in self._last:
+            self._last[place] = self._store.last_delivered(*place)
+        last = self._last[place]
+        if last is None or last[0] == alert.key:
+            return False
+        return sink.when.rests(alert, last[1]) or self._store.rested(name, alert.key)
 
     def _send(self, name: str, sink: Sink, row: Delivery, now_ns: int) -> bool:
         """Try one delivery and note what came of it."""
@@ -106,6 +130,7 @@ class Courier:
         self._sink_holds.pop(name, None)
         self.errors.pop(name, None)
         self._taken_ns[name] = now_ns
+        self._last.pop((name, row.camera, row.alert.rule), None)
         self.counters[f"delivered.{name}"] += 1
         return True
 

@@ -62,7 +62,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
 )
 """Step n brings a store of version n to n + 1; a row is added, never changed."""
 
-LOCK_WAIT_S = 2.0
+LOCK_WAIT_S = 0.5
 """How long a write waits for another program that holds the database."""
 PROGRESS_NS = clock.NS_PER_S
 """Frames without alerts are written down this often: a commit costs 1 ms, redoing nothing."""
@@ -92,7 +92,8 @@ class Progress:
 class Kept:
     """An alert in the store: its last state, when a person acknowledged it, and its deliveries.
 
-    deliveries: sink -> status of its last row: pending, delivered, dead.
+    deliveries: sink -> status of its last row: pending, delivered, filtered,
+    rested, dead.
     """
 
     alert: Alert
@@ -180,6 +181,29 @@ class AlertStore:
                 "UPDATE outbox SET tries = tries + 1, error = ?, status = ? WHERE id = ?",
                 [(error[:500], "dead" if dead else "pending", i) for i in ids],
             )
+
+    def left_out(self, ids: Sequence[int], *, rest: bool) -> None:
+        """Mark rows that their sink's rest after an alert, or else its filters, leave out."""
+        status = "rested" if rest else "filtered"
+        with self._transaction() as db:
+            db.executemany("UPDATE outbox SET status = ? WHERE id = ?", [(status, i) for i in ids])
+
+    def rested(self, sink: str, key: str) -> bool:
+        """Say whether a sink's rest has left out a state of this alert."""
+        sql = "SELECT 1 FROM outbox WHERE sink = ? AND key = ? AND status = 'rested' LIMIT 1"
+        return bool(self._read(sql, sink, key))
+
+    def last_delivered(self, sink: str, camera: str, rule: str) -> tuple[str, int] | None:
+        """Return key and start (wall ns) of the newest alert a sink has had of a rule."""
+        rows = self._read(
+            "SELECT alerts.key, alerts.start_t_wall_ns FROM alerts JOIN outbox USING (key) "
+            "WHERE sink = ? AND alerts.camera = ? AND rule = ? AND status = 'delivered' "
+            "ORDER BY alerts.start_t_wall_ns DESC LIMIT 1",
+            sink,
+            camera,
+            rule,
+        )
+        return (rows[0][0], rows[0][1]) if rows else None
 
     def resend(self, key: str) -> int:
         """Make every delivery of an alert pending again; return how many rows that were."""

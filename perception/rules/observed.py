@@ -13,9 +13,9 @@ from pydantic import Field
 from perception import clock
 from perception.errors import ConfigError
 from perception.extensions import unknown
+from perception.hours import Hours
 from perception.kernels import polygons
 from perception.messages import CONFIRMED, TENTATIVE, Track, TrackMessage
-from perception.rules.hours import Hours
 from perception.rules.zones import Zone
 
 Place = TypeVar("Place")

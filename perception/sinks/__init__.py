@@ -11,16 +11,17 @@ from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel
 
 from perception.extensions import load
 from perception.messages import Alert
+from perception.sinks.when import When
 
 
 class Sink(Protocol):
-    """Sends alerts. Options: its part of the launch file."""
+    """Sends alerts. Options: its part of the launch file, a When. when: those options."""
 
-    Options: type[BaseModel]
+    Options: type[When]
+    when: When
 
     def __init__(self, options: Any, folder: Path) -> None:
         """folder: where the run's output goes; relative paths in the options start there."""
@@ -35,8 +36,16 @@ class Sink(Protocol):
         ...
 
 
+def delivery_key(alert: Alert) -> str:
+    """Return what is the same whenever this state of an alert is sent: the idempotency key."""
+    return f"{alert.key}-{alert.state}-{alert.frame_id}"
+
+
 SINKS = {
     "jsonl": "perception.sinks.jsonl:JsonlSink",
+    "webhook": "perception.sinks.webhook:WebhookSink",
+    "mqtt": "perception.sinks.mqtt:MqttSink",
+    "apprise": "perception.sinks.apprise:AppriseSink",
     "snapshot": "perception.sinks.snapshot:SnapshotSink",
 }
 

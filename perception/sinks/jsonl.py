@@ -11,10 +11,10 @@ from typing import Any
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
 
 from perception.errors import SinkError
 from perception.messages import Alert
+from perception.sinks.when import When
 
 _TAIL_BYTES = 1 << 20
 
@@ -26,15 +26,14 @@ class JsonlSink:
     acknowledged, so it comes again. A line may stand twice; its key and state are then the same.
     """
 
-    class Options(BaseModel):
+    class Options(When):
         """path: the file. fsync: wait until each line is on the disk."""
-
-        model_config = ConfigDict(extra="forbid", frozen=True)
 
         path: Path = Path("alerts.jsonl")
         fsync: bool = True
 
     def __init__(self, options: Any, folder: Path) -> None:
+        self.when: When = options
         self.path = folder / options.path
         self._fsync: bool = options.fsync
 

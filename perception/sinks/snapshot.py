@@ -13,11 +13,12 @@ from typing import Annotated, Any
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from perception.clock import NS_PER_S
 from perception.errors import SinkError
 from perception.messages import Alert
+from perception.sinks.when import When
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9_-]+")
 _COLOUR = (64, 64, 255)
@@ -26,16 +27,15 @@ _COLOUR = (64, 64, 255)
 class SnapshotSink:
     """Writes <camera>-<time>-<first 8 of the key>.jpg; the same alert gives the same name."""
 
-    class Options(BaseModel):
+    class Options(When):
         """path: the folder. quality: of the JPEG. draw: the box and what it is."""
-
-        model_config = ConfigDict(extra="forbid", frozen=True)
 
         path: Path = Path("snapshots")
         quality: Annotated[int, Field(ge=1, le=100)] = 85
         draw: bool = True
 
     def __init__(self, options: Any, folder: Path) -> None:
+        self.when: When = options
         self.folder = folder / options.path
         self._quality: int = options.quality
         self._draw: bool = options.draw

@@ -10,6 +10,7 @@ from perception.clock import NS_PER_S
 from perception.errors import SinkError
 from perception.rules import rule_class
 from perception.rules.zones import Line, Zone
+from perception.sinks.when import When
 from tests.scenes import WALL_NS, alert, message, play, seen, times
 
 ZONES = {"path": Zone.model_validate([[0.4, 0.0], [0.6, 0.0], [0.6, 1.0], [0.4, 1.0]])}
@@ -128,9 +129,10 @@ class TestBook:
 class Broker:
     """A sink that is up, down, or refuses some alerts; remembers what it took."""
 
-    Options = None
+    Options = When
 
-    def __init__(self):
+    def __init__(self, **when):
+        self.when = When(**when)
         self.down, self.poison, self.got, self.tried = False, set(), [], []
 
     def send(self, alert, picture):
@@ -257,12 +259,51 @@ class TestCourier:
         for n in range(60):
             assert [s for _, i, s in broker.got if i == n] == ["raised", "cleared"]
 
+    def test_filters_leave_out_what_a_sink_does_not_want(self, store):
+        broker = Broker(only={"zone": "porch", "state": ["raised", "updated"]})
+        courier = Courier(store, {"broker": broker})
+        put(store, alert(1, details={"zone": "porch"}), alert(2), alert(1, "cleared", frame=5))
+        assert courier.deliver(0) == 1
+        assert broker.got == [("door", 1, "raised")]
+        assert store.counts() == {"broker": {"delivered": 1, "filtered": 2}}
+        assert store.resend(alert(2).key) == 1
+
+    def test_hours_of_a_sink(self, store):
+        for hours, expected in (("22:00-23:00", 1), ("23:00-24:00", 0)):
+            broker = Broker(hours=[hours], time_zone="UTC")
+            put(store, alert(expected))
+            assert Courier(store, {"broker": broker}).deliver(0) == expected
+
+    def test_a_cooldown_starts_when_something_was_delivered(self, store):
+        def at(n, seconds, **changes):
+            t_ns = WALL_NS + seconds * NS_PER_S
+            return alert(n, start_t_wall_ns=t_ns, t_wall_ns=t_ns, **changes)
+
+        broker = Broker(cooldown_s=60)
+        broker.down = True
+        courier = Courier(store, {"broker": broker}, seed=1)
+        put(store, at(1, 0))
+        run(courier, 0, 50)
+        assert store.last_delivered("broker", "door", "entered") is None
+        broker.down = False
+        run(courier, 50, 60)
+        put(
+            store, at(2, 10), at(3, 55), at(4, 59, rule="other"), at(1, 0, state="cleared", frame=9)
+        )
+        run(courier, 60, 70)
+        # 2 and 3 begin in its rest, 4 is another rule's.
+        assert broker.got == [("door", 1, "raised"), ("door", 4, "raised"), ("door", 1, "cleared")]
+        put(store, at(5, 61), at(2, 10, state="cleared", frame=99))
+        later = Courier(store, {"broker": broker}, seed=1)
+        run(later, 0, 1)
+        assert broker.got[3:] == [("door", 5, "raised")]
+
     def test_pictures_are_passed_on(self, store):
         put(store, alert(1))
         got = []
 
         class Sink:
-            Options = None
+            Options, when = When, When()
 
             def send(self, alert, picture):
                 got.append(picture)

@@ -1,4 +1,4 @@
-"""When a rule is on: spans of the week in a named time zone. Imports the standard library only."""
+"""When something is on: spans of the week in a named time zone. Imports clock only."""
 
 import re
 from datetime import UTC, datetime

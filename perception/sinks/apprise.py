@@ -1,0 +1,92 @@
+"""Alerts as messages to people: e-mail, Telegram, ntfy, ... by one apprise URL.
+
+Needs the `notify` extra. Imports messages and errors.
+"""
+
+import importlib
+import logging
+import re
+import string
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import AfterValidator, Field
+
+from perception.errors import ConfigError, SinkError
+from perception.messages import Alert
+from perception.sinks.when import When
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]+")
+FIELDS = ("camera", "rule", "kind", "state", "class_name", "details")
+
+
+def _template(text: str) -> str:
+    """Refuse a text with anything but plain {names} of FIELDS in it."""
+    for _, name, spec, conversion in string.Formatter().parse(text):
+        if name is not None and (name not in FIELDS or spec or conversion):
+            raise ValueError(f"{{{name}}} is not one of {', '.join(FIELDS)}")
+    return text
+
+
+Template = Annotated[str, AfterValidator(_template)]
+
+
+class AppriseSink:
+    """Tells people of alerts, with the snapshot where there is one.
+
+    By default only when an alert is raised; `only: {state: [raised, updated]}` tells more.
+    """
+
+    class Options(When):
+        """urls: as apprise writes them, ntfy://topic, tgram://token/chat, ...; they are secrets.
+        title, body: texts with {camera}, {rule}, {kind}, {state}, {class_name}, {details}."""
+
+        urls: tuple[str, ...] = Field(min_length=1, repr=False)
+        title: Template = "{camera}: {class_name}"
+        body: Template = "{rule}: {class_name} ({details})"
+        picture: bool = True
+
+    def __init__(self, options: Any, folder: Path) -> None:
+        """Raises ConfigError where apprise is missing or does not know a URL."""
+        when: AppriseSink.Options = options
+        self.when: When = when
+        if "state" not in when.only:
+            self.when = when.model_copy(update={"only": {**when.only, "state": "raised"}})
+        self._options = when
+        try:
+            apprise = importlib.import_module("apprise")
+        except ImportError:
+            text = "the apprise sink needs: pip install 'perception[notify]'"
+            raise ConfigError(text) from None
+        logging.getLogger("apprise").setLevel(logging.CRITICAL)  # its lines bear the URLs
+        self._apprise: Any = apprise.Apprise()
+        for number, url in enumerate(when.urls):
+            if not self._apprise.add(url):
+                scheme = url.partition(":")[0][:20]
+                text = f"urls.{number} ({scheme}:...) is no notification URL that apprise knows"
+                raise ConfigError(text)
+
+    def send(self, alert: Alert, picture: NDArray[np.uint8] | None) -> None:
+        """Send the message to every URL; see Sink.send."""
+        attach = None
+        if self._options.picture and alert.snapshot and Path(alert.snapshot).is_file():
+            attach = alert.snapshot
+        told = self._apprise.notify(
+            title=_fill(self._options.title, alert),
+            body=_fill(self._options.body, alert),
+            body_format="text",
+            interpret_escapes=False,
+            attach=attach,
+        )
+        if not told:
+            raise SinkError("apprise: not every URL took the message")
+
+
+def _fill(template: str, alert: Alert) -> str:
+    """Return the text with what the alert says, without control characters."""
+    details = ", ".join(f"{k}: {v}" for k, v in alert.details.items() if v is not None)
+    words = {name: getattr(alert, name) for name in FIELDS[:-1]} | {"details": details}
+    plain = {name: _CONTROL.sub(" ", str(value))[:200] for name, value in words.items()}
+    return template.format_map(plain)

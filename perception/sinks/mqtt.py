@@ -1,0 +1,184 @@
+"""Alerts to an MQTT broker, found by Home Assistant by themselves.
+
+Needs the `notify` extra. Topics, under `topic` (perception):
+  available                      online, offline (retained, the broker's last will)
+  events                         JSON {"type": new | update | end, "after": the alert}, as Frigate's
+  <camera>/<rule>                ON while an alert is open, OFF else (retained)
+  <camera>/<rule>/alert          the last alert as JSON (retained)
+  <camera>/<rule>/snapshot       its picture, JPEG (retained)
+Imports messages and errors.
+"""
+
+import importlib
+import json
+import re
+import threading
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from perception.errors import ConfigError, SinkError
+from perception.messages import Alert
+from perception.sinks.when import When
+
+TYPES = {"raised": "new", "updated": "update", "cleared": "end"}
+MAX_PICTURE_BYTES = 2 << 20
+_UNSAFE = re.compile(r"[^A-Za-z0-9_-]+")
+Topic = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*$", max_length=100)]
+
+
+class MqttSink:
+    """Publishes with QoS 1: an alert has arrived when the broker has acknowledged all of it.
+
+    What a broker does with it then is not ours to promise: one that is killed may forget. Messages
+    bear the alert's key, so a repeat can be told. Incoming messages are not subscribed to.
+    """
+
+    class Options(When):
+        """host, port, tls, username, password: of the broker. discovery: Home Assistant's prefix,
+        null: none. timeout_s: for the broker's acknowledgement."""
+
+        host: Annotated[str, Field(min_length=1, max_length=253)]
+        port: Annotated[int, Field(ge=1, le=65535)] | None = None
+        tls: bool = False
+        username: str | None = None
+        password: str | None = Field(default=None, repr=False)
+        client_id: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")] = "perception"
+        topic: Topic = "perception"
+        discovery: Topic | None = "homeassistant"
+        timeout_s: Annotated[float, Field(ge=0.1, le=60.0)] = 5.0
+
+    def __init__(self, options: Any, folder: Path) -> None:
+        """Starts to connect, and to reconnect whenever that is lost, in a thread of the client.
+
+        Raises ConfigError where paho-mqtt is missing.
+        """
+        self.when: When = options
+        self._options: MqttSink.Options = options
+        self._open: dict[tuple[str, str], set[str]] = {}
+        self._rules: dict[str, dict[str, str]] = {}
+        self._connected = threading.Event()
+        self._refused = "not connected"
+        try:
+            self._paho: Any = importlib.import_module("paho.mqtt.client")
+        except ImportError:
+            text = "the mqtt sink needs: pip install 'perception[notify]'"
+            raise ConfigError(text) from None
+        self._client = self._start()
+
+    def _start(self) -> Any:
+        options, paho = self._options, self._paho
+        client = paho.Client(paho.CallbackAPIVersion.VERSION2, client_id=options.client_id)
+        if options.tls:
+            client.tls_set()
+        if options.username is not None:
+            client.username_pw_set(options.username, options.password)
+        client.will_set(f"{options.topic}/available", "offline", qos=1, retain=True)
+        client.reconnect_delay_set(1, 5)
+        client.on_connect, client.on_disconnect = self._on_connect, self._on_disconnect
+        client.connect_async(options.host, options.port or (8883 if options.tls else 1883), 15)
+        client.loop_start()
+        return client
+
+    def _on_connect(self, client: Any, userdata: Any, flags: Any, reason: Any, *_: Any) -> None:
+        if reason.is_failure:
+            self._refused = f"refused: {reason}"
+            return
+        client.publish(f"{self._options.topic}/available", "online", qos=1, retain=True)
+        self._connected.set()
+
+    def _on_disconnect(self, client: Any, userdata: Any, flags: Any, reason: Any, *_: Any) -> None:
+        self._refused = "not connected"
+        self._connected.clear()
+
+    def send(self, alert: Alert, picture: NDArray[np.uint8] | None) -> None:
+        """Publish the alert; see Sink.send."""
+        place = f"{self._options.host}:{self._options.port or 'default port'}"
+        if not self._connected.wait(0.5):
+            raise SinkError(f"mqtt {place}: {self._refused}")
+        waiting = [
+            self._client.publish(topic, payload, qos=1, retain=retain)
+            for topic, payload, retain in self._messages(alert)
+        ]
+        for info in waiting:
+            try:
+                info.wait_for_publish(self._options.timeout_s)
+            except (RuntimeError, ValueError) as error:
+                raise SinkError(f"mqtt {place}: {error}") from None
+            if not info.is_published():
+                raise SinkError(f"mqtt {place}: not acknowledged in time")
+
+    def _messages(self, alert: Alert) -> list[tuple[str, bytes, bool]]:
+        """Return topic, payload and whether it is retained, of all that tells of an alert."""
+        options = self._options
+        base = f"{options.topic}/{word(alert.camera)}/{word(alert.rule)}"
+        body = msgspec.json.encode(alert)
+        event = msgspec.json.encode({"type": TYPES[alert.state], "after": alert})
+        messages = self._discovery(alert) if options.discovery else []
+        messages += [(f"{options.topic}/events", event, False), (f"{base}/alert", body, True)]
+        if alert.kind != "line":
+            messages.append((base, b"ON" if self._is_open(alert) else b"OFF", True))
+        if alert.snapshot:
+            path = Path(alert.snapshot)
+            if path.is_file() and path.stat().st_size <= MAX_PICTURE_BYTES:
+                messages.append((f"{base}/snapshot", path.read_bytes(), True))
+        return messages
+
+    def _is_open(self, alert: Alert) -> bool:
+        """Note an alert's state; return whether its rule has any open. Forgotten at a restart."""
+        opened = self._open.setdefault((alert.camera, alert.rule), set())
+        (opened.discard if alert.state == "cleared" else opened.add)(alert.key)
+        return bool(opened)
+
+    def _discovery(self, alert: Alert) -> list[tuple[str, bytes, bool]]:
+        """Return Home Assistant's device message of a camera, where a rule is new in it."""
+        rules = self._rules.setdefault(alert.camera, {})
+        if rules.get(alert.rule) == alert.kind:
+            return []
+        rules[alert.rule] = alert.kind
+        options, camera = self._options, word(alert.camera)
+        device = f"{word(options.client_id)}_{camera}"
+        parts: dict[str, Any] = {}
+        for rule, kind in rules.items():
+            base = f"{options.topic}/{camera}/{word(rule)}"
+            name = f"{device}_{word(rule)}"
+            about = {"json_attributes_topic": f"{base}/alert"}
+            if kind == "line":
+                shown = {"platform": "sensor", "state_topic": f"{base}/alert"}
+                shown["value_template"] = "{{ value_json.details.direction }}"
+            else:
+                shown = {"platform": "binary_sensor", "state_topic": base}
+            parts[name] = {"name": word(rule), "unique_id": name, **shown, **about}
+            parts[f"{name}_picture"] = {
+                "platform": "image",
+                "name": f"{word(rule)} picture",
+                "unique_id": f"{name}_picture",
+                "image_topic": f"{base}/snapshot",
+                "content_type": "image/jpeg",
+            }
+        payload = {
+            "device": {"identifiers": [device], "name": camera, "manufacturer": "perception"},
+            "origin": {"name": "perception"},
+            "availability_topic": f"{options.topic}/available",
+            "qos": 1,
+            "components": parts,
+        }
+        topic = f"{options.discovery}/device/{device}/config"
+        return [(topic, json.dumps(payload).encode(), True)]
+
+    def close(self) -> None:
+        """Say offline and end the connection."""
+        if self._connected.is_set():
+            topic = f"{self._options.topic}/available"
+            self._client.publish(topic, "offline", qos=1, retain=True).wait_for_publish(1.0)
+        self._client.disconnect()
+        self._client.loop_stop()
+
+
+def word(name: str) -> str:
+    """Return a name as one level of a topic: no wildcard, no slash, nothing a template reads."""
+    return _UNSAFE.sub("_", name)[:64] or "_"

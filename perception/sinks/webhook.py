@@ -1,0 +1,146 @@
+"""Alerts as signed JSON to a URL of the user's own. Imports messages, clock and errors.
+
+The answer is not trusted: no redirect is followed, little of it is read, and one deadline holds for
+the whole exchange, however slowly bytes drip.
+"""
+
+import base64
+import hashlib
+import hmac
+import http.client
+import socket
+import ssl
+import threading
+from pathlib import Path
+from typing import Annotated, Any
+from urllib.parse import unquote, urlsplit
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import AfterValidator, Field
+
+from perception import clock
+from perception.errors import SinkError
+from perception.messages import Alert
+from perception.sinks import delivery_key
+from perception.sinks.when import When
+
+MAX_REPLY_BYTES = 64 << 10
+
+
+def _checked(url: str) -> str:
+    try:
+        parts = urlsplit(url)
+        good = parts.scheme in ("http", "https") and bool(parts.hostname)
+        good = good and (parts.port is None or parts.port > 0)
+    except ValueError:
+        good = False
+    if not good or not url.isascii() or any(c <= " " or c == "\x7f" for c in url):
+        raise ValueError("is no URL: write https://host/path")
+    return url
+
+
+class WebhookSink:
+    """POSTs each state of an alert as JSON; any answer 200 to 299 means it has arrived.
+
+    Idempotency-Key is the same whenever the same state is sent again. With a secret,
+    X-Perception-Signature is `t=<unix seconds>,v1=<hex>`: HMAC-SHA256 of `<t>.<body>`; who receives
+    should compare in constant time and refuse an old t.
+    """
+
+    class Options(When):
+        """url: http or https, user:password@ for basic authentication. timeout_s: for all of it."""
+
+        url: Annotated[str, AfterValidator(_checked)] = Field(repr=False)
+        secret: str | None = Field(default=None, min_length=8, repr=False)
+        headers: dict[str, str] = Field(default_factory=dict[str, str], repr=False)
+        timeout_s: Annotated[float, Field(ge=0.1, le=60.0)] = 5.0
+
+    def __init__(self, options: Any, folder: Path) -> None:
+        self.when: When = options
+        self._options: WebhookSink.Options = options
+        self._url = urlsplit(options.url)
+        self._name = f"{self._url.scheme}://{self._url.hostname}"
+        self._tls = ssl.create_default_context() if self._url.scheme == "https" else None
+
+    def send(self, alert: Alert, picture: NDArray[np.uint8] | None) -> None:
+        """POST the alert; see Sink.send."""
+        body = msgspec.json.encode(alert)
+        connection = self._connection()
+        over = threading.Event()
+        timer = threading.Timer(self._options.timeout_s, _cut, (connection, over))
+        timer.daemon = True
+        timer.start()
+        try:
+            connection.request("POST", self._path(), body, self._headers(alert, body))
+            answer = connection.getresponse()
+            answer.read(MAX_REPLY_BYTES)
+            status = answer.status
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            why = "no answer in time" if over.is_set() else _reason(error)
+            raise SinkError(f"{self._name}: {why}") from None
+        finally:
+            timer.cancel()
+            connection.close()
+        if over.is_set():
+            raise SinkError(f"{self._name}: no answer in time")
+        if 300 <= status < 400:
+            raise SinkError(f"{self._name}: answered {status}: redirects are not followed")
+        if not 200 <= status < 300:
+            raise SinkError(f"{self._name}: answered {status}")
+
+    def _connection(self) -> http.client.HTTPConnection:
+        host, port = self._url.hostname or "", self._url.port
+        wait_s = self._options.timeout_s
+        if self._tls is not None:
+            return http.client.HTTPSConnection(host, port, timeout=wait_s, context=self._tls)
+        return http.client.HTTPConnection(host, port, timeout=wait_s)
+
+    def _path(self) -> str:
+        path = self._url.path or "/"
+        return f"{path}?{self._url.query}" if self._url.query else path
+
+    def _headers(self, alert: Alert, body: bytes) -> dict[str, str]:
+        headers = {
+            "Content-Type": "application/json",
+            "User-Agent": "perception",
+            "Connection": "close",
+            **self._options.headers,
+            "Idempotency-Key": delivery_key(alert),
+        }
+        if self._url.username is not None:
+            user = f"{unquote(self._url.username)}:{unquote(self._url.password or '')}"
+            headers["Authorization"] = f"Basic {base64.b64encode(user.encode()).decode()}"
+        if self._options.secret is not None:
+            now_s = clock.wall_ns() // clock.NS_PER_S
+            headers["X-Perception-Signature"] = signature(self._options.secret, now_s, body)
+        return headers
+
+
+def signature(secret: str, t_s: int, body: bytes) -> str:
+    """Return what X-Perception-Signature says of a body sent at t_s (unix seconds)."""
+    digest = hmac.new(secret.encode(), b"%d." % t_s + body, hashlib.sha256).hexdigest()
+    return f"t={t_s},v1={digest}"
+
+
+def _cut(connection: http.client.HTTPConnection, over: threading.Event) -> None:
+    """End an exchange that takes too long, wherever it hangs."""
+    over.set()
+    sock = connection.sock
+    if isinstance(sock, socket.socket):
+        try:
+            sock.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            return  # it ended by itself
+
+
+def _reason(error: Exception) -> str:
+    """Return why an exchange failed, without what the other side wrote."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"certificate not trusted: {error.verify_message}"
+    if isinstance(error, TimeoutError):
+        return "no answer in time"
+    if isinstance(error, OSError):
+        return error.strerror or type(error).__name__
+    return f"no proper answer: {type(error).__name__}"

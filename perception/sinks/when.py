@@ -1,0 +1,38 @@
+"""Which alerts a sink hears of; every sink's options begin with these. Imports hours, messages."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from perception.hours import Hours
+from perception.messages import Alert
+
+Words = tuple[str, ...]
+
+
+class When(Hours):
+    """Filters, and the rest a sink gets after an alert.
+
+    only: what has to be so, by field of the alert (camera, rule, kind, state, class_name) or by key
+    of its details (zone, direction, ...): one word or several that are all right. hours, time_zone:
+    by the wall time of the alert. cooldown_s: after an alert has really been delivered, new ones of
+    the same camera and rule are left out for so long, by the wall times of their raises.
+    """
+
+    only: dict[str, str | Words] = Field(default_factory=dict[str, str | Words])
+    cooldown_s: Annotated[float, Field(ge=0.0, le=86_400.0, allow_inf_nan=False)] = 0.0
+
+    def wants(self, alert: Alert) -> bool:
+        """Say whether the filters let this state of an alert pass."""
+        for name, words in self.only.items():
+            value = alert.details.get(name)
+            if name in ("camera", "rule", "kind", "state", "class_name"):
+                value = getattr(alert, name)
+            if str(value) not in ((words,) if isinstance(words, str) else words):
+                return False
+        return self.active(alert.t_wall_ns)
+
+    def rests(self, alert: Alert, last_start_wall_ns: int) -> bool:
+        """Say whether an alert begins in the rest after a delivered one that began then."""
+        since_ns = alert.start_t_wall_ns - last_start_wall_ns
+        return 0 < since_ns < self.cooldown_s * 1e9
