@@ -93,6 +93,7 @@ def check(
     from perception import checking, launching
 
     plan = launching.load_plan(launch, None)
+    launching.warm_up(plan)
     sys.exit(checking.show(plan, picture))
 
 

@@ -34,8 +34,8 @@ def unknown(name: str, allowed: Iterable[str], what: str) -> str:
     """Return a sentence for a name that is not allowed, with the nearest that is."""
     allowed = list(allowed)
     near = difflib.get_close_matches(name, allowed, n=1)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
-    return f"{name!r} is not one of the {what}: {', '.join(allowed)}{hint}"
+    hint = f" (did you mean {near[0]!r}?)" if near else ""
+    return f"{name!r} is not one of the {what}{hint}: {', '.join(allowed)}"
 
 
 def _entry_points(group: str) -> dict[str, str]:

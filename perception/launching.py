@@ -1,10 +1,12 @@
 """What the commands of the command line do: load, fetch, warm, run, analyse. Command line only."""
 
+import os
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from perception import assets, config, warm
+from perception import assets, config, detectors, warm
 from perception import plan as planning
 from perception.console import console, downloads, steps
 from perception.errors import EXIT_DONE, EXIT_SOURCE, ConfigError, SinkError
@@ -48,7 +50,8 @@ def needed_assets(launch: config.Launch) -> list[str]:
         if isinstance(place, str) and place.startswith(ASSET):
             names.append(place.removeprefix(ASSET))
     for options in launch.detectors.values():
-        names.append(str(options.get("model", DEFAULT_MODEL)))
+        given = options.get("model") or _default_model(str(options.get("type", "onnx")))
+        names.append(str(given))
     return [name for name in dict.fromkeys(names) if name in assets.ASSETS]
 
 
@@ -71,17 +74,16 @@ def fetch(names: Sequence[str]) -> list[Path]:
     return paths
 
 
-def warm_up() -> None:
-    """Compile every kernel, with progress where there is something to wait for."""
+def warm_up(plan: Plan | None = None) -> None:
+    """Compile every kernel and, with a plan, see that its models load and fit, with progress."""
     with steps() as bars:
-        task = bars.add_task("compiling kernels (once)", total=None)
+        task = bars.add_task("kernels and models", total=None)
 
         def progress(done: int, total: int, name: str) -> None:
             del name
             bars.update(task, completed=done, total=total)
 
-        if warm.compile_apart(progress):
-            raise ConfigError("kernels could not be compiled: see the message above")
+        warm.prepare(plan, progress)
 
 
 def run_live(plan: Plan, *, show: bool = False, without: Sequence[str] = ()) -> int:
@@ -94,23 +96,24 @@ def run_live(plan: Plan, *, show: bool = False, without: Sequence[str] = ()) -> 
     for name in without:
         plan.process(name)
     if show:
+        _check_display()
         plan = _with_window(plan)
     memory_needed(plan, checking.sizes(plan))
-    warm_up()
+    warm_up(plan)
     with LiveView(screen) as view:
         supervisor = Supervisor(plan, watch=view.watch, on_alert=view.alert, without=without)
         screen.print(
             f"run [bold]{supervisor.run_dir.name}[/]: {len(plan.cameras)} cameras, "
-            f"log in {plan.folder}/log.jsonl; Ctrl-C stops"
+            f"log in {supervisor.plan.folder}/log.jsonl; Ctrl-C stops"
         )
         code = supervisor.run()
     summary = supervisor.summary(code)
     try:
-        summary.write(Path(plan.folder) / "summary.json")
+        summary.write(Path(supervisor.plan.folder) / "summary.json")
     except SinkError as error:
         screen.print(f"[red]{error}[/]")
     screen.print(summaries.table(summary))
-    screen.print(f"results in {plan.folder}/")
+    screen.print(f"results in {supervisor.plan.folder}/")
     return code
 
 
@@ -134,8 +137,9 @@ def run_demo(detector: str, output: Path, *, show: bool = False) -> int:
 def run_stage(process: str, run: str) -> int:
     """Run one process of a running line in this one; return its exit code."""
     from perception.processes.__main__ import main
+    from perception.processes.runtime import wall_epoch
 
-    return main(process, rundir.find(run), 0, 0)
+    return main(process, rundir.find(run), wall_epoch(), 0)
 
 
 def run_analysis(
@@ -165,6 +169,23 @@ def run_analysis(
             screen.print(summaries.table(result))
             screen.print(f"results in {plans[path].folder}/")
     return EXIT_SOURCE if failed else EXIT_DONE
+
+
+def _default_model(kind: str) -> str | None:
+    """Return the model that a type of detector takes where none is named, if it has any."""
+    try:
+        fields = detectors.detector_class(kind).Options.model_fields
+    except ConfigError:
+        return None
+    return fields["model"].default if "model" in fields else None
+
+
+def _check_display() -> None:
+    if sys.platform == "linux" and not any(map(os.environ.get, ("DISPLAY", "WAYLAND_DISPLAY"))):
+        raise ConfigError(
+            "--show needs a display, and DISPLAY is not set: leave --show out, or set "
+            "`output: {video: true}` for annotated videos"
+        )
 
 
 def _with_window(plan: Plan) -> Plan:

@@ -1,20 +1,32 @@
-"""Compile every kernel once, so that no stage has to: `python -m perception.warm`.
+"""What has to be right before a line starts: kernels compiled, models loadable and fitting.
 
-Prints one line `done of all module` for each kernel module. Several processes that fill Numba's
-cache at once can crash (numba#10128), so one compiles and the others wait for it.
+`python -m perception.warm` compiles every kernel once and prints one line `done of all what` a
+step; with `-` it reads a plan from stdin and loads each of its detectors too. Several processes
+that fill Numba's cache at once can crash (numba#10128), so one compiles and the others wait.
 """
 
+import contextlib
 import fcntl
 import importlib
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 from platformdirs import user_cache_dir
 
-from perception import kernels
+from perception import kernels, plan
+from perception.errors import (
+    EXIT_MODEL,
+    EXIT_SOURCE,
+    ConfigError,
+    ModelError,
+    PerceptionError,
+    SourceError,
+)
+from perception.plan import Plan
 
 
 def compile_all(progress: Callable[[int, int, str], None]) -> float:
@@ -35,16 +47,44 @@ def compile_all(progress: Callable[[int, int, str], None]) -> float:
     return time.monotonic() - started
 
 
-def compile_apart(progress: Callable[[int, int, str], None]) -> int:
-    """Do the same in a process of its own, so that this one stays small; return its exit code."""
-    command = [sys.executable, "-m", "perception.warm"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+def prepare(what: Plan | None, progress: Callable[[int, int, str], None]) -> None:
+    """Compile kernels and, with a plan, load its detectors, in a process of its own.
+
+    So this process stays small. Raises what is wrong with a model or its classes as the error that
+    the detection process would end with, before anything is started.
+    """
+    command = [sys.executable, "-m", "perception.warm", *(["-"] if what else [])]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdin is not None
         assert process.stdout is not None
+        assert process.stderr is not None
+        errors: list[bytes] = []
+        reader = threading.Thread(target=errors.extend, args=(process.stderr,), daemon=True)
+        reader.start()
+        with contextlib.suppress(BrokenPipeError):
+            process.stdin.write(plan.encode(what) if what else b"")
+            process.stdin.close()
         for line in process.stdout:
-            done, _, rest = line.strip().partition(" of ")
+            done, _, rest = line.decode().strip().partition(" of ")
             total, _, name = rest.partition(" ")
             progress(int(done), int(total), name)
-    return process.returncode
+        reader.join(timeout=5)
+    if process.returncode:
+        said = [line.decode(errors="replace").strip() for line in errors]
+        text = next((line for line in reversed(said) if line), f"ended with {process.returncode}")
+        raise {EXIT_MODEL: ModelError, EXIT_SOURCE: SourceError}.get(
+            process.returncode, ConfigError
+        )(text)
+
+
+def _load_models(what: Plan) -> None:
+    for name in what.detectors:
+        detector = plan.make_detector(what, name, 1)
+        for camera in what.cameras.values():
+            if camera.detector == name:
+                plan.class_filter(detector, camera.objects)
 
 
 def _print(done: int, total: int, name: str) -> None:
@@ -52,4 +92,11 @@ def _print(done: int, total: int, name: str) -> None:
 
 
 if __name__ == "__main__":
+    wanted = plan.decode(sys.stdin.buffer.read()) if sys.argv[1:] == ["-"] else None
     compile_all(_print)
+    try:
+        if wanted is not None:
+            _load_models(wanted)
+    except PerceptionError as problem:
+        print(problem, file=sys.stderr)
+        sys.exit(problem.exit_code)

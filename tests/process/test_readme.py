@@ -1,0 +1,68 @@
+"""The README's code examples, run as they stand against real lines."""
+
+import re
+import subprocess
+import sys
+
+import pytest
+import yaml
+
+from tests.line import ROOT, SLOW, environment, running
+
+README = (ROOT / "README.md").read_text()
+TRACKS, PUSH = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+LINES = 10
+
+CAMERA = """
+import numpy as np
+def my_camera():
+    import time
+    for n in range(10_000):
+        picture = np.zeros((240, 320, 3), np.uint8)
+        picture[60:160, 40 + n % 100 : 100 + n % 100] = (255, 80, 40)
+        yield picture, n * 50_000_000
+        time.sleep(0.02)
+"""
+
+
+def first_lines(code, folder, count):
+    """Run code as a user's program until it has printed `count` lines; return them."""
+    file = folder / "mine.py"
+    file.write_text(code)
+    with subprocess.Popen(
+        [sys.executable, "-u", str(file)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=environment(),
+        cwd=folder,
+    ) as process:
+        try:
+            return [process.stdout.readline() for _ in range(count)]
+        finally:
+            process.kill()
+
+
+@pytest.mark.timeout(120 * SLOW)
+def test_tracks_with_their_age(tmp_path):
+    source = {"type": "synthetic", "width": 320, "height": 240, "fps": 12, "seed": 1}
+    launch = {"name": "demo", "cameras": {"highway": {"source": source}}}
+    with running(tmp_path, launch) as line:
+        line.wait_ready()
+        code = TRACKS.replace('"demo"', repr(line.name))
+        said = first_lines(code, tmp_path, LINES)
+        assert any(re.match(r"\d+ tracks, \d+ ms after the frame came", text) for text in said)
+        assert any("px/s" in text for text in said), said
+        assert line.stop() == 0
+
+
+@pytest.mark.timeout(120 * SLOW)
+def test_frames_in_and_answers_out(tmp_path):
+    launch = yaml.safe_load((ROOT / "launch/vehicle.yaml").read_text())
+    cameras = {"ahead": {"source": launch["cameras"]["ahead"]["source"]}}
+    with running(tmp_path, {"name": "vehicle", "cameras": cameras}) as line:
+        line.wait_ready()
+        code = CAMERA + PUSH.replace('"vehicle"', repr(line.name))
+        said = first_lines(code, tmp_path, LINES)
+        assert any(re.match(r"\[\('\w+', -?[\d.]+", text) for text in said), said
+        assert line.stop() == 0
