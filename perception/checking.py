@@ -54,10 +54,10 @@ def show(what: Plan, pictures: Path | None) -> int:
 
 
 def sizes(what: Plan) -> dict[str, tuple[int, int, float]]:
-    """Return height, width and fps of the cameras that are files: only they can be looked into."""
+    """Return height, width and fps of cameras that can be looked into before they run."""
     found: dict[str, tuple[int, int, float]] = {}
     for name, camera in what.cameras.items():
-        if camera.source.type in ("video", "images"):
+        if camera.source.type in ("video", "images", "synthetic"):
             image, fps, _ = _look(camera)
             if image is not None:
                 found[name] = (*image.shape[:2], fps or plan.DEFAULT_FPS)

@@ -19,7 +19,7 @@ from perception.errors import EXIT_CONFIG, EXIT_DONE, EXIT_MODEL, EXIT_SOURCE
 from perception.messages import HealthMessage
 from perception.metrics import Histogram, Metrics
 from perception.plan import ProcessPlan
-from perception.processes.runtime import thread_environment
+from perception.processes.runtime import thread_environment, wall_epoch
 
 START_S = 180.0
 STALL_S = 2.5
@@ -27,6 +27,8 @@ BACKOFF_S = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
 BUDGET, BUDGET_S = 5, 60.0
 _FINAL = (EXIT_CONFIG, EXIT_SOURCE, EXIT_MODEL)
 """Exit codes after which another try would end the same way."""
+_MAY_END = ("camera", "show")
+"""Kinds that end by themselves: the source has no more frames, the window was closed."""
 
 State = Literal["waiting", "starting", "ready", "stalled", "stopping", "done", "failed"]
 
@@ -43,9 +45,15 @@ class Totals:
 
 
 class Child:
-    """A process that shall run. state: as in DESIGN, and waiting (for back-off), done, failed."""
+    """A process that shall run. state: as in DESIGN, and waiting (for back-off), done, failed.
 
-    def __init__(self, process: ProcessPlan, run_dir: Path, log: IO[bytes]) -> None:
+    by_hand: somebody else starts it (`perception stage`); it is heard, never started or killed.
+    """
+
+    def __init__(
+        self, process: ProcessPlan, run_dir: Path, log: IO[bytes], *, by_hand: bool = False
+    ) -> None:
+        self.by_hand = by_hand
         self.process, self._run_dir, self._log = process, run_dir, log
         self.state: State = "waiting"
         self.health: HealthMessage | None = None
@@ -79,7 +87,7 @@ class Child:
 
     def start(self) -> None:
         """Start the process. Call from the main thread: the kernel ties its life to the thread."""
-        self.epoch = max(self.epoch + 1, int(clock.wall_ns() // clock.NS_PER_S) - _EPOCH_ZERO_S)
+        self.epoch = max(self.epoch + 1, wall_epoch())
         command = [
             sys.executable, "-m", "perception.processes",
             self.name, str(self._run_dir), str(self.epoch), str(os.getpid()),
@@ -98,8 +106,10 @@ class Child:
 
     def hear(self, message: HealthMessage) -> None:
         """Take a health message of this process; one of an earlier start is ignored."""
+        if self.by_hand:
+            return self._hear_stranger(message)
         if message.epoch != self.epoch or message.pid != self.pid:
-            return
+            return None
         if self.health is None or message.turns != self.health.turns:
             self._turned_ns = clock.monotonic_ns()
         self.health = message
@@ -107,6 +117,17 @@ class Child:
             if message.state == "ready" and self.state == "starting":
                 self._turned_ns = clock.monotonic_ns()
             self.state = message.state
+        return None
+
+    def _hear_stranger(self, message: HealthMessage) -> None:
+        """Take a health message of a process that was started by hand."""
+        if message.epoch < self.epoch:
+            return
+        if message.epoch > self.epoch:
+            self._settle()
+            self.totals.pids.append(message.pid)
+        self.epoch, self.health = message.epoch, message
+        self.state = "done" if message.state == "stopping" else message.state
 
     def forgive(self) -> None:
         """Start the stall clock anew: this host was suspended, not the process."""
@@ -114,6 +135,8 @@ class Child:
 
     def tend(self) -> None:
         """Reap it where it ended, kill it where it hangs, start it where its wait is over."""
+        if self.by_hand:
+            return
         now = clock.monotonic_ns()
         if self._popen is None:
             if self.state == "waiting" and self.totals.pids and now >= self._retry_ns:
@@ -161,7 +184,7 @@ class Child:
         self.totals.peak_bytes = max(self.totals.peak_bytes, usage.ru_maxrss * 1024)
         note = self.health.note if self.health else ""
         self._settle()
-        if code == EXIT_DONE and (self._asked_to_stop or self.process.kind == "camera"):
+        if code == EXIT_DONE and (self._asked_to_stop or self.process.kind in _MAY_END):
             self.state = "done"
         elif self._asked_to_stop:
             self.state, self.why = "failed", f"ended with {code} when told to stop"
@@ -212,7 +235,3 @@ class Child:
             for name, bins in part.items():
                 merged.latencies.setdefault(name, Histogram()).merge(bins)
         return merged
-
-
-_EPOCH_ZERO_S = 1_577_836_800
-"""2020-01-01 UTC: epochs are seconds since then, so that ids of a later run are greater."""

@@ -36,9 +36,11 @@ def connect(run: str, timeout_s: float = 0.0) -> "Run":
     while True:
         try:
             return Run(rundir.find(run))
-        except (ConfigError, FileNotFoundError):
+        except (ConfigError, FileNotFoundError) as error:
             if monotonic_ns() >= deadline:
-                raise
+                if isinstance(error, ConfigError):
+                    raise
+                raise ConfigError(f"run {run!r} has only just begun: wait for it") from None
             rundir.wait_for_change()
 
 

@@ -3,7 +3,9 @@
 May be imported by processes and above.
 """
 
+import contextlib
 import logging
+import os
 import re
 import sys
 from typing import Any
@@ -22,6 +24,17 @@ def _mask_values(_: Any, __: str, event: Any) -> Any:
     return {key: mask(value) if isinstance(value, str) else value for key, value in event.items()}
 
 
+class _Stderr:
+    """Standard error without a buffer; a line that cannot be written (disk full) is lost."""
+
+    def write(self, text: str) -> None:
+        with contextlib.suppress(OSError):
+            os.write(2, text.encode("utf-8", "replace"))
+
+    def flush(self) -> None:
+        """Nothing waits."""
+
+
 def setup(process: str, level: str = "info") -> Any:
     """Return a logger whose lines name the process."""
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(message)s")
@@ -36,7 +49,7 @@ def setup(process: str, level: str = "info") -> Any:
         wrapper_class=structlog.make_filtering_bound_logger(
             logging.getLevelNamesMapping()[level.upper()]
         ),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(_Stderr()),  # type: ignore[arg-type]
         cache_logger_on_first_use=True,
     )
     return structlog.get_logger().bind(process=process)

@@ -14,9 +14,20 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from perception import assets, config, detectors, extensions, rules, sinks, sources, trackers
+from perception import (
+    assets,
+    config,
+    detectors,
+    extensions,
+    identity,
+    rules,
+    sinks,
+    sources,
+    trackers,
+)
 from perception.config import Document, Launch
 from perception.errors import ConfigError, PerceptionError
+from perception.identity.gallery import Gallery
 from perception.messages import CONFIRMED, Detections, Tracks
 from perception.rules.zones import Line, Zone
 from perception.sources.pacing import Paced
@@ -51,6 +62,17 @@ class CameraPlan(msgspec.Struct, frozen=True, kw_only=True):
     keep_s: float
 
 
+class IdentityPlan(msgspec.Struct, frozen=True, kw_only=True):
+    """Who people are. gallery, key: as given; None: the user's own."""
+
+    gallery: str | None
+    key: str | None
+    embedder: StagePlan
+    deadline_s: float
+    min_faces: int
+    rate_hz: float
+
+
 class ProcessPlan(msgspec.Struct, frozen=True, kw_only=True):
     """One process: name, kind (a row of PROCESSES), the cameras it serves, its threads."""
 
@@ -75,6 +97,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     tracks: bool
     metrics_port: int | None
     processes: list[ProcessPlan]
+    identity: IdentityPlan | None = None
 
     def process(self, name: str) -> ProcessPlan:
         """Return a process by name. Raises ConfigError, which names those there are."""
@@ -105,7 +128,7 @@ def resolve(launch: Launch, document: Document, *, realtime: bool = True) -> Pla
     Raises ConfigError with file, line and key.
     """
     cameras = {name: _camera(name, launch, document, realtime=realtime) for name in launch.cameras}
-    used = {camera.detector for camera in cameras.values()}
+    used = list(dict.fromkeys(camera.detector for camera in cameras.values()))
     folder = launch.output.folder or Path("recordings") / launch.name
     names = list(cameras)
     threads = launch.threads.detection or max(1, (_cores() - 1) // len(used))
@@ -119,6 +142,10 @@ def resolve(launch: Launch, document: Document, *, realtime: bool = True) -> Pla
         )
     processes.append(ProcessPlan(name="tracking", kind="tracking", cameras=names))
     processes.append(ProcessPlan(name="alert", kind="alert", cameras=names))
+    who = _identity(launch.identity, document) if launch.identity else None
+    if launch.identity:
+        asked = _asked(launch.identity, document, names)
+        processes.append(ProcessPlan(name="identity", kind="identity", cameras=asked))
     if launch.output.video or launch.output.tracks:
         processes.append(ProcessPlan(name="output", kind="output", cameras=names))
     return Plan(
@@ -141,6 +168,7 @@ def resolve(launch: Launch, document: Document, *, realtime: bool = True) -> Pla
         tracks=launch.output.tracks,
         metrics_port=launch.metrics.port,
         processes=processes,
+        identity=who,
     )
 
 
@@ -171,6 +199,33 @@ def _tracker(launch: Launch, document: Document) -> StagePlan:
     if given.get("type", "two_stage") == "two_stage":
         given = {**TRACK_DEFAULTS, **given}
     return _stage(document, ("track",), given, trackers.tracker_class, "two_stage")
+
+
+def _identity(asked: config.Identity, document: Document) -> IdentityPlan:
+    """Return who-is-who resolved; the gallery is opened here, so that a wrong key is told now."""
+    gallery = asked.gallery and str(asked.gallery)
+    try:
+        Gallery(asked.gallery, asked.key)
+    except ConfigError as error:
+        raise document.error(("identity",), error.text) from None
+    return IdentityPlan(
+        gallery=gallery,
+        key=asked.key,
+        embedder=_stage(
+            document, ("identity", "embedder"), asked.embedder, identity.embedder_class, "sface"
+        ),
+        deadline_s=asked.deadline_s,
+        min_faces=asked.min_faces,
+        rate_hz=asked.rate_hz,
+    )
+
+
+def _asked(asked: config.Identity, document: Document, names: list[str]) -> list[str]:
+    for name in asked.cameras or ():
+        if name not in names:
+            text = extensions.unknown(name, names, "cameras")
+            raise document.error(("identity", "cameras"), text)
+    return names if asked.cameras is None else [name for name in names if name in asked.cameras]
 
 
 def _camera(name: str, launch: Launch, document: Document, *, realtime: bool) -> CameraPlan:
@@ -278,6 +333,12 @@ def make_sinks(plan: Plan) -> dict[str, sinks.Sink]:
     return made
 
 
+def make_embedder(stage: StagePlan) -> identity.Embedder:
+    """Return a face embedder, loaded. Raises ModelError."""
+    cls = identity.embedder_class(stage.type)
+    return cls(cls.Options.model_validate(stage.options))
+
+
 def slots_for(camera: CameraPlan, fps: float | None) -> int:
     """Return the depth of a camera's ring: its rate times keep_s."""
     return max(MIN_SLOTS, math.ceil((fps or DEFAULT_FPS) * camera.keep_s) + 2)
@@ -319,6 +380,7 @@ def schema() -> dict[str, Any]:
         "rules": (rules.RULES, rules.rule_class),
         "sinks": (sinks.SINKS, sinks.sink_class),
         "sources": (sources.SOURCES, sources.source_class),
+        "embedders": (identity.EMBEDDERS, identity.embedder_class),
     }
     for stage, (table, find) in tables.items():
         for name in table:

@@ -3,7 +3,7 @@
 Stands above plan and metrics; used by supervisor and analysis.
 """
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from datetime import UTC, datetime
 from typing import Any, Literal
 
@@ -20,8 +20,11 @@ from perception.recording.summary import (
     versions,
 )
 
-NOT_TAKEN = "not_taken"
-"""Cause of drops that no process named: detection was starting, restarting or killed."""
+NOT_TAKEN, NOT_TRACKED = "not_taken", "not_tracked"
+"""Causes of drops that no process named: detection, or tracking, was starting or restarting."""
+
+
+LOST = "lost"
 
 
 def summarise(
@@ -35,11 +38,13 @@ def summarise(
     duration_s: float,
     exit_code: int,
     problems: Mapping[str, list[str]],
+    restarted: Container[str] = (),
 ) -> Summary:
     """Return the summary of a run.
 
     metrics: of all processes together. alerts: raised, by camera and rule. problems: sentences by
-    camera.
+    camera. restarted: cameras whose process was started again: what it counted in its last quarter
+    of a second is not known, so frames that others had of it count as read.
     """
     return Summary(
         run=RunSummary(
@@ -54,7 +59,14 @@ def summarise(
             models=models(plan),
         ),
         cameras={
-            name: _camera(plan, name, metrics, alerts.get(name, {}), problems.get(name, []))
+            name: _camera(
+                plan,
+                name,
+                metrics,
+                alerts.get(name, {}),
+                problems.get(name, []),
+                restarted=name in restarted,
+            )
             for name in plan.cameras
         },
         processes=dict(processes),
@@ -97,13 +109,26 @@ def dropped(metrics: Metrics, camera: str) -> dict[str, int]:
         for name, count in metrics.counters.items()
         if name.startswith(prefix) and not name.endswith(".not_drawn")
     }
-    counted = metrics.counters.get(f"tracked.{camera}", 0) + sum(causes.values())
-    missing = metrics.counters.get(f"read.{camera}", 0) - counted
-    return causes | ({NOT_TAKEN: missing} if missing > 0 else {})
+    tracked, detected, read = (
+        metrics.counters.get(f"{what}.{camera}", 0) for what in ("tracked", "detected", "read")
+    )
+    missing = read - tracked - sum(causes.values())
+    if missing < 0 and LOST in causes:
+        # Detection was killed after it had counted drops and before it could tell tracking.
+        causes[LOST] = max(0, causes[LOST] + missing)
+    not_tracked = min(max(0, missing), max(0, detected - tracked - causes.get(LOST, 0)))
+    rest = {NOT_TAKEN: missing - not_tracked, NOT_TRACKED: not_tracked}
+    return {cause: n for cause, n in (causes | rest).items() if n > 0}
 
 
 def _camera(
-    plan: Plan, name: str, metrics: Metrics, alerts: Mapping[str, int], problems: list[str]
+    plan: Plan,
+    name: str,
+    metrics: Metrics,
+    alerts: Mapping[str, int],
+    problems: list[str],
+    *,
+    restarted: bool,
 ) -> CameraSummary:
     def count(what: str) -> int:
         return metrics.counters.get(f"{what}.{name}", 0)
@@ -125,12 +150,14 @@ def _camera(
     repaired = [f"{what.replace('_', ' ')}: {n}" for what, n in repairs.items()]
     if undrawn := metrics.counters.get(f"dropped.{name}.not_drawn"):
         repaired.append(f"frames gone before they were drawn: {undrawn}")
+    drops = dropped(metrics, name)
+    seen = count("tracked") + sum(drops.values())
     return CameraSummary(
         source=shown_source(plan, name),
-        frames_read=count("read"),
+        frames_read=max(count("read"), seen) if restarted else count("read"),
         frames_detected=count("detected"),
         frames_tracked=count("tracked"),
-        dropped=dropped(metrics, name),
+        dropped=drops,
         tracks_confirmed=count("confirmed"),
         crossings=crossings,
         alerts=dict(alerts),

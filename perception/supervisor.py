@@ -4,11 +4,14 @@ Children die with this process (PDEATHSIG), so they are started from the main th
 beside analysis, below the command line.
 """
 
+import fcntl
 import signal
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import IO, Any
+
+import msgspec
 
 from perception import clock, metrics, plan, report
 from perception.child import Child
@@ -27,7 +30,10 @@ STOP_S = 4.5
 DRAIN_S = 60.0
 """Within which each stage finishes what is in flight once all sources have ended."""
 _SUSPENDED_NS = clock.NS_PER_S
-_ORDER = ("show", "camera", "detection", "tracking", "alert", "output")
+_NEEDED = ("detection", "tracking", "alert")
+"""Kinds without which frames of their cameras come to nothing: given up, their cameras stop."""
+LOG = "log.jsonl"
+_ORDER = ("show", "camera", "detection", "tracking", "identity", "alert", "output")
 """Stop order; processes start in the reverse of it."""
 
 
@@ -46,26 +52,24 @@ class Supervisor:
         on_alert: Callable[[Alert], None] | None = None,
         without: Sequence[str] = (),
     ) -> None:
-        self.plan, self.started_wall_ns = what, clock.wall_ns()
+        self.started_wall_ns = clock.wall_ns()
         self._started_ns = clock.monotonic_ns()
         self.swept = rundir.sweep()
         self._watch, self._on_alert = watch, on_alert
-        folder = Path(what.folder)
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            self._log = (folder / "log.jsonl").open("ab")
-        except OSError as error:
-            raise ConfigError(f"cannot write to {folder}: {error.strerror}") from None
+        self.plan, self._log = take_folder(what)
+        what = self.plan
         self.run_dir = RunDir(what.name)
-        self._write_plan()
-        started = sorted(
-            (p for p in what.processes if p.name not in without),
-            key=lambda p: _ORDER.index(p.kind),
-        )
-        self.children = [Child(process, self.run_dir.path, self._log) for process in started]
-        names = [child.name for child in self.children]
-        self._health = Inbox(self.run_dir.path, "health", names)
-        self._alerts = Inbox(self.run_dir.path, "alerts", list(what.cameras))
+        self.children = [
+            Child(process, self.run_dir.path, self._log, by_hand=process.name in without)
+            for process in sorted(what.processes, key=lambda p: _ORDER.index(p.kind))
+        ]
+        try:
+            self._write_plan()
+            self._health = Inbox(self.run_dir.path, "health", [c.name for c in self.children])
+            self._alerts = Inbox(self.run_dir.path, "alerts", list(what.cameras))
+        except ConfigError:
+            self.run_dir.close()
+            raise
         self._metrics_server: metrics.MetricsServer | None = None
         self._raised: dict[str, dict[str, set[str]]] = {name: {} for name in what.cameras}
         self._interrupts = 0
@@ -81,7 +85,7 @@ class Supervisor:
             if self.plan.metrics_port is not None:
                 self._metrics_server = metrics.serve(self.plan.metrics_port, self._families)
             self._start()
-            while not self._interrupts and not self._sources_are_over():
+            while not self._interrupts and not self._is_over():
                 self._tick()
             self._stop(STOP_S if self._interrupts else DRAIN_S)
             return self._exit_code()
@@ -104,20 +108,23 @@ class Supervisor:
 
     def _write_plan(self) -> None:
         path = self.run_dir.path / rundir.PLAN
-        path.touch(0o600)
-        path.write_bytes(plan.encode(self.plan))
+        part = path.with_suffix(".part")
+        part.touch(0o600)
+        part.write_bytes(plan.encode(self.plan))
+        part.replace(path)
 
     def _start(self) -> None:
         """Start the stages, and the sources once every stage is ready for what they send."""
-        stages = [child for child in self.children if child.process.kind != "camera"]
+        own = [child for child in self.children if not child.by_hand]
+        stages = [child for child in own if child.process.kind != "camera"]
         for child in reversed(stages):
             child.start()
         while not self._interrupts and any(
             child.state in ("starting", "waiting") for child in stages
         ):
             self._tick()
-        if not self._interrupts:
-            for child in self.children:
+        if not self._interrupts and not self._is_over():
+            for child in own:
                 if child.process.kind == "camera":
                     child.start()
 
@@ -152,6 +159,12 @@ class Supervisor:
     def summary(self, exit_code: int) -> Summary:
         """Return what the run did so far."""
         problems: dict[str, list[str]] = {}
+        restarted = {
+            camera
+            for child in self.children
+            if child.process.kind == "camera" and child.restarts
+            for camera in child.process.cameras
+        }
         for child in self.children:
             if child.state == "failed":
                 for camera in child.process.cameras:
@@ -178,11 +191,24 @@ class Supervisor:
             duration_s=clock.seconds(clock.monotonic_ns() - self._started_ns),
             exit_code=exit_code,
             problems=problems,
+            restarted=restarted,
         )
 
-    def _sources_are_over(self) -> bool:
-        cameras = [child for child in self.children if child.process.kind == "camera"]
-        return bool(cameras) and all(child.is_over for child in cameras)
+    def _is_over(self) -> bool:
+        """Whether no camera is left that gives frames and whose frames are dealt with."""
+        failed = [child for child in self.children if child.state == "failed"]
+        lost = {
+            camera
+            for child in failed
+            if child.process.kind in _NEEDED
+            for camera in child.process.cameras
+        }
+        over = {
+            child.process.cameras[0]
+            for child in self.children
+            if child.process.kind == "camera" and child.is_over
+        }
+        return set(self.plan.cameras) == over | lost
 
     def _stop(self, limit_s: float) -> None:
         """Stop sources first, then each stage when those before it have ended."""
@@ -236,6 +262,32 @@ class Supervisor:
             {child.name: child.restarts for child in self.children},
             {child.name: child.state for child in self.children},
         )
+
+
+def take_folder(what: Plan) -> tuple[Plan, IO[bytes]]:
+    """Return the plan with an output folder that no other run writes to, and its open log.
+
+    That is its own folder, or folder-2, folder-3, ... where a live run holds it by its log's lock.
+    Raises ConfigError where it cannot be written to.
+    """
+    first = Path(what.folder)
+    for n in range(1, rundir.MAX_SAME_NAME):
+        folder = first if n == 1 else first.with_name(f"{first.name}-{n}")
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            log = (folder / LOG).open("ab")
+        except OSError as error:
+            raise ConfigError(f"cannot write to {folder}: {error.strerror}") from None
+        try:
+            fcntl.flock(log, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            log.close()
+            continue
+        store = Path(what.store)
+        if n > 1 and store.is_relative_to(first):
+            store = folder / store.relative_to(first)
+        return msgspec.structs.replace(what, folder=str(folder), store=str(store)), log
+    raise ConfigError(f"{rundir.MAX_SAME_NAME} runs write to {first}, {first}-2, ...: stop some")
 
 
 def memory_needed(what: Plan, sizes: dict[str, tuple[int, int, float]]) -> dict[str, int]:

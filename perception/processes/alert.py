@@ -14,7 +14,7 @@ from perception import clock
 from perception.alerts.book import AlertBook
 from perception.alerts.delivery import Courier
 from perception.alerts.store import AlertStore, Progress
-from perception.errors import SinkError
+from perception.errors import ConfigError, SinkError
 from perception.messages import Alert, AlertMessage, TrackMessage
 from perception.plan import make_rules, make_sinks
 from perception.processes.runtime import IDLE_MS, Runtime, drain
@@ -25,6 +25,9 @@ from perception.transport.rundir import ring_base
 
 DELIVER_S = 0.05
 MAX_UNSAVED = 10_000
+STORE_WAIT_S = 30.0
+RETRY_S = 0.5
+"""How long a store that failed is left alone: a locked one takes its time to say so."""
 
 
 def run(runtime: Runtime) -> None:
@@ -33,7 +36,8 @@ def run(runtime: Runtime) -> None:
     snapshots = [sink for sink in sinks.values() if isinstance(sink, SnapshotSink)]
     others = {name: sink for name, sink in sinks.items() if not isinstance(sink, SnapshotSink)}
     inbox = Inbox(runtime.run_dir, "tracks", runtime.process.cameras)
-    store = AlertStore(Path(runtime.plan.store), list(others))
+    runtime.count_rejected(inbox.rejected)
+    store = _open_store(runtime, list(others))
     if store.set_aside is not None:
         runtime.log.error("store was corrupt and set aside", moved_to=str(store.set_aside))
     post = _Post(runtime, Courier(store, others))
@@ -43,6 +47,7 @@ def run(runtime: Runtime) -> None:
         while not runtime.stopping:
             runtime.turn()
             for message in inbox.poll(IDLE_MS):
+                runtime.turn()
                 lines[message.stamp.camera].take(message)
         for message in drain(inbox):
             runtime.turn()
@@ -50,11 +55,23 @@ def run(runtime: Runtime) -> None:
         for line in lines.values():
             line.close()
     finally:
-        for reason, count in inbox.rejected.items():
-            runtime.metrics.counters[f"rejected.{reason}"] = count
         inbox.close()
         post.close()
         store.close()
+
+
+def _open_store(runtime: Runtime, sinks: Sequence[str]) -> AlertStore:
+    """Open the store; where another program holds it, wait for it a while."""
+    deadline = clock.monotonic_ns() + clock.to_ns(STORE_WAIT_S)
+    while True:
+        try:
+            return AlertStore(Path(runtime.plan.store), sinks)
+        except SinkError as error:
+            if "locked" not in str(error) or clock.monotonic_ns() > deadline or runtime.stopping:
+                raise ConfigError(f"alerts cannot be stored: {error}") from None
+            runtime.note(f"store: {error}")
+            runtime.turn()
+            runtime.wait(RETRY_S)
 
 
 class _Line:
@@ -74,6 +91,8 @@ class _Line:
         self._publisher = Publisher(runtime.run_dir, "alerts", name)
         self._book = self._new_book()
         self._unsaved: list[Alert] = []
+        self._failing = False
+        self._retry_ns = 0
         self._last: TrackMessage | None = None
         self._before = store.progress(name)
         if self._before is not None:
@@ -131,12 +150,22 @@ class _Line:
     def _save(self, frame_id: int, alerts: list[Alert], *, now: bool = False) -> None:
         """Commit; where the store cannot be written, keep the alerts for the next frame."""
         self._unsaved += alerts
+        if self._failing and not now and clock.monotonic_ns() < self._retry_ns:
+            return
         try:
             self._store.commit(self._name, frame_id, self._unsaved, self._book.state, now=now)
             self._unsaved.clear()
+            if self._failing:
+                self._failing = False
+                self._runtime.note("")
+                self._runtime.log.info("store writes again", camera=self._name)
         except SinkError as error:
             self._runtime.metrics.count("sink_errors.store")
             self._runtime.note(f"store: {error}")
+            if not self._failing:
+                self._runtime.log.error("store", camera=self._name, reason=str(error))
+            self._failing = True
+            self._retry_ns = clock.monotonic_ns() + clock.to_ns(RETRY_S)
             del self._unsaved[:-MAX_UNSAVED]
 
     def _with_picture(self, alert: Alert) -> Alert:

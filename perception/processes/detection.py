@@ -27,6 +27,7 @@ def run(runtime: Runtime) -> None:
     detector = make_detector(runtime.plan, cameras[0].detector, runtime.process.threads)
     runtime.metrics.gauge("stall_after_s", max(MIN_STALL_S, STALL_FACTOR * _seconds(detector)))
     lines = {camera.name: _Line(runtime, camera, detector) for camera in cameras}
+    runtime.count_rejected(inbox.rejected)
     runtime.ready()
     try:
         while not runtime.stopping:
@@ -38,8 +39,6 @@ def run(runtime: Runtime) -> None:
             runtime.turn()
             lines[message.stamp.camera].take(message)
     finally:
-        for reason, count in inbox.rejected.items():
-            runtime.metrics.counters[f"rejected.{reason}"] = count
         inbox.close()
         for line in lines.values():
             line.publisher.close()

@@ -25,6 +25,8 @@ def run(runtime: Runtime) -> None:
     tracks = Inbox(runtime.run_dir, "tracks", names)
     alerts = Inbox(runtime.run_dir, "alerts", names)
     lines = {name: _Line(runtime, name) for name in names}
+    runtime.count_rejected(tracks.rejected)
+    runtime.count_rejected(alerts.rejected)
     runtime.ready()
     try:
         while not runtime.stopping:

@@ -11,7 +11,7 @@ import os
 import resource
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import FrameType
 from typing import Any, Literal
@@ -29,6 +29,7 @@ HEALTH_S = 0.25
 IDLE_MS = 100
 """How long a work loop waits for input before it turns again."""
 _PR_SET_PDEATHSIG = 1
+_EPOCH_ZERO_S = 1_577_836_800
 _THREAD_LIBRARIES = ("OMP", "OPENBLAS", "MKL", "NUMEXPR", "NUMBA")
 
 
@@ -36,21 +37,24 @@ class Runtime:
     """A process of a running line.
 
     run_dir: directory of the run; its plan is read from it. process: name in the plan. epoch: high
-    half of the ids this process gives. parent: pid of the supervisor that must outlive us, or 0.
+    half of the ids this process gives. parent: pid of the supervisor that must outlive us, or 0
+    where it was started by hand: then it ends when the run does.
     """
 
     def __init__(self, run_dir: Path, process: str, epoch: int, parent: int = 0) -> None:
         if parent:
             _die_with(parent)
-        self.run_dir, self.epoch = run_dir, epoch
+        self.run_dir, self._by_hand = run_dir, not parent
         self.plan = plan.decode((run_dir / rundir.PLAN).read_bytes())
         self.process = self.plan.process(process)
+        self._place, self.epoch = rundir.hold(run_dir, process, epoch)
         self.metrics = Metrics()
         self.log: Any = logs.setup(process)
         self._stop = threading.Event()
         self._state: Literal["starting", "ready", "stopping"] = "starting"
         self._note = ""
         self._turns = 0
+        self._rejected: list[Mapping[str, int]] = []
         self._end = threading.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._stop_at_signal)
@@ -65,6 +69,10 @@ class Runtime:
     def turn(self) -> None:
         """Count one turn of the work loop: call it at least every second or so."""
         self._turns += 1
+
+    def count_rejected(self, rejected: Mapping[str, int]) -> None:
+        """Report a receiver's refused messages by reason as `rejected.<reason>` from now on."""
+        self._rejected.append(rejected)
 
     def ready(self) -> None:
         """Say that models are loaded and kernels compiled."""
@@ -83,6 +91,7 @@ class Runtime:
         self._state = "stopping"
         self._end.set()
         self._thread.join(timeout=2)
+        os.close(self._place)
 
     def _stop_at_signal(self, number: int, frame: FrameType | None) -> None:
         del number, frame
@@ -96,9 +105,14 @@ class Runtime:
                 publisher.send(self._health())
                 if last:
                     break
+                if self._by_hand and not rundir.is_live(self.run_dir):
+                    self._stop.set()
         publisher.close(linger_ms=500)
 
     def _health(self) -> HealthMessage:
+        for reason in {reason for rejected in self._rejected for reason in tuple(rejected)}:
+            count = sum(rejected.get(reason, 0) for rejected in self._rejected)
+            self.metrics.counters[f"rejected.{reason}"] = count
         snapshot = self.metrics.snapshot()
         return HealthMessage(
             process=self.process.name,
@@ -116,6 +130,11 @@ class Runtime:
         )
 
 
+def wall_epoch() -> int:
+    """Return seconds since 2020 UTC: epochs count from there, so that ids of a later run rise."""
+    return int(clock.wall_ns() // clock.NS_PER_S) - _EPOCH_ZERO_S
+
+
 def thread_environment(threads: int) -> dict[str, str]:
     """Return the environment variables that pin every library's threads: the one place for it."""
     count = str(threads)
@@ -123,7 +142,7 @@ def thread_environment(threads: int) -> dict[str, str]:
     return {**pinned, "OPENCV_FOR_THREADS_NUM": count, "OMP_WAIT_POLICY": "PASSIVE"}
 
 
-def drain(inbox: Any, quiet_ms: int = 300) -> Iterator[Any]:
+def drain(inbox: Any, quiet_ms: int = 100) -> Iterator[Any]:
     """Yield what still comes until nothing came for quiet_ms."""
     while messages := list(inbox.poll(quiet_ms)):
         yield from messages

@@ -19,6 +19,8 @@ def run(runtime: Runtime) -> None:
     inbox = Inbox(runtime.run_dir, "detections", names)
     server = CatchUpServer(runtime.run_dir)
     lines = {name: _Line(runtime, name) for name in names}
+    runtime.count_rejected(inbox.rejected)
+    runtime.count_rejected(server.rejected)
     runtime.ready()
     try:
         while not runtime.stopping:
@@ -32,8 +34,6 @@ def run(runtime: Runtime) -> None:
             runtime.turn()
             lines[message.stamp.camera].take(message)
     finally:
-        for reason, count in (*inbox.rejected.items(), *server.rejected.items()):
-            runtime.metrics.counters[f"rejected.{reason}"] = count
         inbox.close()
         server.close()
         for line in lines.values():

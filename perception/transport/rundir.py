@@ -80,6 +80,27 @@ def running() -> list[str]:
     return sorted(path.name for path in base_dir().iterdir() if path.is_dir() and is_live(path))
 
 
+def hold(run_dir: Path, process: str, epoch: int) -> tuple[int, int]:
+    """Lock a process's place in a run; return the descriptor that holds it, and its epoch.
+
+    epoch: high half of the ids it will give; raised where an earlier start of it had the same or a
+    higher one. Raises ConfigError where another process has the place.
+    """
+    fd = os.open(run_dir / f"{process}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(fd)
+        raise ConfigError(
+            f"{process} of run {run_dir.name} is running already: "
+            f"start the line with `--without {process}`, or end that one"
+        ) from None
+    before = os.pread(fd, 20, 0)
+    epoch = max(epoch, int(before) + 1 if before.isdigit() else 1)
+    os.pwrite(fd, b"%020d" % epoch, 0)
+    return fd, epoch
+
+
 def sweep() -> list[str]:
     """Remove what killed runs left: directories that nobody holds, rings whose writer is gone."""
     removed: list[str] = []

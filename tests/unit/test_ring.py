@@ -114,7 +114,8 @@ def test_a_later_writer_never_takes_the_name_of_an_earlier_one():
     for _ in range(3):
         code = (
             "import os, sys; from perception.transport import ring;"
-            "w = ring.RingWriter(sys.argv[1], 3); w.begin(4, 6); print(w.commit()[0], flush=True); os._exit(0)"
+            "w = ring.RingWriter(sys.argv[1], 3); w.begin(4, 6);"
+            "print(w.commit()[0], flush=True); os._exit(0)"
         )
         done = subprocess.run([sys.executable, "-c", code, base], capture_output=True, text=True)
         names.append(done.stdout.strip())
