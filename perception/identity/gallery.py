@@ -112,6 +112,14 @@ def default_gallery() -> Path:
     return Path(user_data_dir("perception")) / "gallery"
 
 
+def version(folder: Path | None) -> int:
+    """Return what changes whenever somebody is enrolled or erased; 0 where there is no gallery."""
+    try:
+        return (folder or default_gallery()).expanduser().stat().st_mtime_ns
+    except OSError:
+        return 0
+
+
 class Gallery:
     """People in a folder.
 
@@ -124,14 +132,6 @@ class Gallery:
         self._key = key
         self.damaged: list[str] = []
         self.people()
-
-    @property
-    def version(self) -> int:
-        """Changes whenever somebody was enrolled or erased; 0 where there is no gallery."""
-        try:
-            return self.folder.stat().st_mtime_ns
-        except OSError:
-            return 0
 
     def people(self) -> list[Person]:
         """Return everybody, by name; files that cannot be opened are named in `damaged`."""

@@ -98,6 +98,7 @@ MESSAGES = [
     *map(detections, (0, 1, 100)),
     *map(tracks, (0, 1, 7, 100)),
     m.AlertMessage(stamp=STAMP, t_alerted_ns=4, alert=ALERT),
+    m.IdentityMessage(stamp=STAMP, track_id=5, state="known", who="Anna", confidence=0.75, faces=3),
     HEALTH,
     m.CatchUpRequest(camera="front", after_frame_id=-1),
     m.CatchUpEnd(camera="front", sent=3),
