@@ -77,6 +77,28 @@ class Alerts(_Base):
     )
 
 
+class Identity(_Base):
+    """Who people are: faces of their tracks against a gallery of people that you enrolled."""
+
+    gallery: Path | None = Field(
+        default=None, description="folder of the gallery; the user's own, where not given"
+    )
+    key: str | None = Field(
+        default=None, description="key file (mode 0600), or the key itself as ${NAME}"
+    )
+    embedder: Options = Field(default={}, description="type (sface, onnx) and its options")
+    cameras: list[Name] | None = Field(default=None, description="all, where not given")
+    deadline_s: Annotated[float, Field(gt=0, le=60)] = Field(
+        default=2.0, description="what is not decided by then is said to be undecided"
+    )
+    min_faces: Annotated[int, Field(ge=1, le=6)] = Field(
+        default=3, description="usable faces before anybody is named; twice as many: a stranger"
+    )
+    rate_hz: Annotated[float, Field(gt=0, le=60)] = Field(
+        default=10.0, description="looks a second at a person who is not decided yet"
+    )
+
+
 class Output(_Base):
     """What a run leaves behind."""
 
@@ -107,6 +129,9 @@ class Launch(_Base):
     detectors: dict[Name, Options] = Field(default_factory=lambda: {"default": {}})
     track: Options = Field(default={}, description="tracker type and options")
     alerts: Alerts = Field(default_factory=Alerts)
+    identity: Identity | None = Field(
+        default=None, description="who people are; not asked, where not given"
+    )
     output: Output = Output()
     metrics: Metrics = Metrics()
     threads: Threads = Threads()

@@ -15,6 +15,7 @@ from perception.recording import summary as summaries
 from perception.transport import rundir
 
 DEFAULT_MODEL = "yolo11n"
+FACE_FINDER, FACE_MODEL = "yunet", "sface"
 
 
 def launch_file(name: str) -> Path:
@@ -52,6 +53,8 @@ def needed_assets(launch: config.Launch) -> list[str]:
     for options in launch.detectors.values():
         given = options.get("model") or _default_model(str(options.get("type", "onnx")))
         names.append(str(given))
+    if launch.identity is not None:
+        names += [FACE_FINDER, str(launch.identity.embedder.get("model", FACE_MODEL))]
     return [name for name in dict.fromkeys(names) if name in assets.ASSETS]
 
 

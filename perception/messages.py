@@ -268,6 +268,22 @@ class AlertMessage:
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
+class IdentityMessage:
+    """Who a track is, as far as its faces tell until the frame of `stamp`; sent again and again.
+
+    who: a name of the gallery, only where known. confidence: 0..1, see identity.decide. faces: how
+    many usable ones it rests on.
+    """
+
+    stamp: Stamp
+    track_id: Natural
+    state: Literal["known", "unknown", "undecided"]
+    who: Annotated[str, msgspec.Meta(max_length=64)]
+    confidence: Annotated[float, msgspec.Meta(ge=0, le=1)]
+    faces: Natural
+
+
+@dataclass(slots=True, eq=False, kw_only=True)
 class HealthMessage:
     """What a process says of itself. turns: turns of its work loop, which the supervisor watches.
 
@@ -309,6 +325,7 @@ Message = (
     | DetectionMessage
     | TrackMessage
     | AlertMessage
+    | IdentityMessage
     | HealthMessage
     | CatchUpRequest
     | CatchUpEnd
@@ -333,6 +350,7 @@ TOPICS = {
         Topic("detections", DetectionMessage, "queue", 256, True),
         Topic("tracks", TrackMessage, "queue", 1024, True),
         Topic("alerts", AlertMessage, "queue", 1024, True),
+        Topic("identities", IdentityMessage, "queue", 1024, True),
         Topic("health", HealthMessage, "queue", 64, True),
         Topic("catchup", CatchUpRequest, "queue", 64, False),
         Topic("caughtup", CatchUpEnd, "queue", 64, False),

@@ -99,6 +99,10 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     processes: list[ProcessPlan]
     identity: IdentityPlan | None = None
 
+    def cameras_of(self, kind: str) -> list[str]:
+        """Return the cameras that processes of a kind serve; none where there is no such one."""
+        return [name for p in self.processes if p.kind == kind for name in p.cameras]
+
     def process(self, name: str) -> ProcessPlan:
         """Return a process by name. Raises ConfigError, which names those there are."""
         for process in self.processes:

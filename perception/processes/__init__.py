@@ -8,6 +8,7 @@ PROCESSES = {
     "camera": "perception.processes.camera:run",
     "detection": "perception.processes.detection:run",
     "tracking": "perception.processes.tracking:run",
+    "identity": "perception.processes.identity:run",
     "alert": "perception.processes.alert:run",
     "output": "perception.processes.output:run",
     "show": "perception.processes.show:run",

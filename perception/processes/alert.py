@@ -15,7 +15,7 @@ from perception.alerts.book import AlertBook
 from perception.alerts.delivery import Courier
 from perception.alerts.store import AlertStore, Progress
 from perception.errors import ConfigError, SinkError
-from perception.messages import Alert, AlertMessage, TrackMessage
+from perception.messages import Alert, AlertMessage, IdentityMessage, TrackMessage
 from perception.plan import make_rules, make_sinks
 from perception.processes.runtime import IDLE_MS, Runtime, drain
 from perception.sinks.snapshot import SnapshotSink
@@ -41,11 +41,16 @@ def run(runtime: Runtime) -> None:
     if store.set_aside is not None:
         runtime.log.error("store was corrupt and set aside", moved_to=str(store.set_aside))
     post = _Post(runtime, Courier(store, others))
+    asked = runtime.plan.cameras_of("identity")
+    names = Inbox(runtime.run_dir, "identities", asked)
+    runtime.count_rejected(names.rejected)
     lines = {name: _Line(runtime, name, store, snapshots, post) for name in runtime.process.cameras}
     runtime.ready()
     try:
         while not runtime.stopping:
             runtime.turn()
+            for said in names.poll(0):
+                lines[said.stamp.camera].name(said)
             for message in inbox.poll(IDLE_MS):
                 runtime.turn()
                 lines[message.stamp.camera].take(message)
@@ -56,6 +61,7 @@ def run(runtime: Runtime) -> None:
             line.close()
     finally:
         inbox.close()
+        names.close()
         post.close()
         store.close()
 
@@ -123,6 +129,15 @@ class _Line:
             for what, count in counts.items():
                 metrics.gauge(f"crossings.{self._name}.{rule}:{what}", count)
         metrics.counters[f"repeated.{self._name}"] = self._book.repeated
+
+    def name(self, said: IdentityMessage) -> None:
+        """Note who a track is; its alerts say so with the next frame."""
+        known = {"known": True, "unknown": False, "undecided": None}[said.state]
+        confidence = None if known is None else said.confidence
+        self._book.name(
+            said.track_id,
+            {"who": said.who or said.state, "known": known, "confidence": confidence},
+        )
 
     def close(self) -> None:
         """Write down how far it got."""
