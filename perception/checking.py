@@ -23,6 +23,7 @@ _TOPICS = {
     "camera": ("frames",),
     "detection": ("detections",),
     "tracking": ("tracks",),
+    "identity": ("identities",),
     "alert": ("alerts",),
 }
 

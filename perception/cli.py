@@ -22,8 +22,14 @@ app = typer.Typer(
 )
 models_app = typer.Typer(help="Models and clips by name.", no_args_is_help=True)
 app.add_typer(models_app, name="models")
+gallery_app = typer.Typer(help="The people you enrolled.", no_args_is_help=True)
+app.add_typer(gallery_app, name="gallery")
 
 LaunchFile = Annotated[Path, typer.Argument(help="launch file (YAML)", show_default=False)]
+GalleryOf = Annotated[
+    Path | None,
+    typer.Option("--launch", help="launch file whose `identity:` names gallery and key"),
+]
 Name = Annotated[str | None, typer.Option(help="name of the run; the launch file's, if not given")]
 
 
@@ -142,6 +148,63 @@ def analyze(
     from perception import launching
 
     sys.exit(launching.run_analysis(videos, launch, output, jobs=jobs, video=video))
+
+
+@app.command()
+def enroll(
+    name: Annotated[str, typer.Argument(help="who it is")],
+    photos: Annotated[
+        list[Path] | None, typer.Argument(help="photos that show this person and nobody else")
+    ] = None,
+    alert: Annotated[
+        str | None, typer.Option(help="key of a stored alert: take its picture (needs --launch)")
+    ] = None,
+    launch: GalleryOf = None,
+) -> None:
+    """Add somebody to the gallery, or more photos of somebody; encrypted, on this host only."""
+    from perception import enrolling
+
+    enrolling.enroll(name, photos or [], alert, launch)
+
+
+@gallery_app.command("list")
+def gallery_list(launch: GalleryOf = None) -> None:
+    """List who is enrolled."""
+    from perception import enrolling
+
+    enrolling.show_all(launch)
+
+
+@gallery_app.command("show")
+def gallery_show(
+    name: Annotated[str, typer.Argument(help="who")],
+    picture: Annotated[
+        Path | None, typer.Option(help="PNG file to write the faces to, not encrypted")
+    ] = None,
+    launch: GalleryOf = None,
+) -> None:
+    """Show what is kept of somebody."""
+    from perception import enrolling
+
+    enrolling.show(name, launch, picture)
+
+
+@gallery_app.command("erase")
+def gallery_erase(
+    name: Annotated[str, typer.Argument(help="who")], launch: GalleryOf = None
+) -> None:
+    """Erase pictures and embeddings of somebody, and show that nothing is left."""
+    from perception import enrolling
+
+    enrolling.erase(name, launch)
+
+
+@gallery_app.command("new-key")
+def gallery_new_key() -> None:
+    """Print a new key, for ${NAME} in `identity.key`; a key file is made by `enroll` itself."""
+    from perception.identity.keys import new_key
+
+    print(new_key())
 
 
 @models_app.command("list")
