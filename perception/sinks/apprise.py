@@ -7,6 +7,7 @@ import importlib
 import logging
 import re
 import string
+import warnings
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -55,18 +56,24 @@ class AppriseSink:
         if "state" not in when.only:
             self.when = when.model_copy(update={"only": {**when.only, "state": "raised"}})
         self._options = when
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # of its plugins' own imports
+            self._apprise = self._load(when.urls)
+
+    def _load(self, urls: tuple[str, ...]) -> Any:
         try:
-            apprise = importlib.import_module("apprise")
+            apprise: Any = importlib.import_module("apprise")
         except ImportError:
             text = "the apprise sink needs: pip install 'perception[notify]'"
             raise ConfigError(text) from None
         logging.getLogger("apprise").setLevel(logging.CRITICAL)  # its lines bear the URLs
-        self._apprise: Any = apprise.Apprise()
-        for number, url in enumerate(when.urls):
-            if not self._apprise.add(url):
+        messenger = apprise.Apprise()
+        for number, url in enumerate(urls):
+            if not messenger.add(url):
                 scheme = url.partition(":")[0][:20]
                 text = f"urls.{number} ({scheme}:...) is no notification URL that apprise knows"
                 raise ConfigError(text)
+        return messenger
 
     def send(self, alert: Alert, picture: NDArray[np.uint8] | None) -> None:
         """Send the message to every URL; see Sink.send."""

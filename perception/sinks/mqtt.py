@@ -92,8 +92,9 @@ class MqttSink:
         self._connected.set()
 
     def _on_disconnect(self, client: Any, userdata: Any, flags: Any, reason: Any, *_: Any) -> None:
-        self._refused = "not connected"
-        self._connected.clear()
+        if self._connected.is_set():
+            self._refused = "not connected"
+            self._connected.clear()
 
     def send(self, alert: Alert, picture: NDArray[np.uint8] | None) -> None:
         """Publish the alert; see Sink.send."""

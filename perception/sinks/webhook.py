@@ -141,6 +141,8 @@ def _reason(error: Exception) -> str:
         return f"certificate not trusted: {error.verify_message}"
     if isinstance(error, TimeoutError):
         return "no answer in time"
+    if isinstance(error, http.client.RemoteDisconnected):
+        return "no answer: it hung up"
     if isinstance(error, OSError):
         return error.strerror or type(error).__name__
     return f"no proper answer: {type(error).__name__}"

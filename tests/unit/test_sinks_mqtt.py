@@ -1,0 +1,259 @@
+import getpass
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import threading
+import time
+
+import cv2
+import msgspec
+import numpy as np
+import pytest
+from pydantic import ValidationError
+
+from perception.alerts.delivery import Courier
+from perception.alerts.store import AlertStore
+from perception.clock import monotonic_ns
+from perception.errors import SinkError
+from perception.messages import Alert
+from perception.sinks import sink_class
+from perception.sinks.mqtt import word
+from tests.scenes import alert
+
+mqtt = pytest.importorskip("paho.mqtt.client")
+
+
+class Broker:
+    """A real mosquitto on a free port, with its messages on disk; may be stopped and started."""
+
+    def __init__(self, folder, *lines):
+        self.program = shutil.which("mosquitto", path=f"{os.environ['PATH']}:/usr/sbin")
+        if self.program is None:
+            pytest.skip("no mosquitto (Debian package)")
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            self.port = free.getsockname()[1]
+        self.config = folder / "mosquitto.conf"
+        text = [
+            f"listener {self.port} 127.0.0.1",
+            "persistence true",
+            f"persistence_location {folder}/",
+            f"user {getpass.getuser()}",
+        ]
+        self.config.write_text("\n".join([*text, *(lines or ["allow_anonymous true"]), ""]))
+        self.process = None
+
+    def start(self):
+        self.process = subprocess.Popen(
+            [self.program, "-c", str(self.config)], stderr=subprocess.PIPE, text=True
+        )
+        until(lambda: socket.create_connection(("127.0.0.1", self.port), 0.2).close() or True)
+
+    def end(self, how=signal.SIGTERM):
+        if self.process is not None:
+            self.process.send_signal(how)
+            self.process.wait(10)
+            self.process.stderr.close()
+            self.process = None
+
+
+@pytest.fixture
+def broker(tmp_path):
+    folder = tmp_path / "broker"
+    folder.mkdir()
+    broker = Broker(folder)
+    broker.start()
+    yield broker
+    broker.end()
+
+
+class Listener:
+    """Subscribes to everything and keeps topic, payload, retained."""
+
+    def __init__(self, port, name="listener"):
+        self.got, self.ready = [], threading.Event()
+        self.client = mqtt.Client(
+            mqtt.CallbackAPIVersion.VERSION2, client_id=name, clean_session=False
+        )
+        self.client.on_connect = lambda c, *_: c.subscribe("#", qos=1)
+        self.client.on_subscribe = lambda *_: self.ready.set()
+        self.client.on_message = lambda c, u, m: self.got.append((m.topic, m.payload, m.retain))
+        self.client.reconnect_delay_set(1, 1)
+        self.client.connect("127.0.0.1", port)
+        self.client.loop_start()
+        assert self.ready.wait(10)
+
+    def payloads(self, topic):
+        return [payload for t, payload, _ in self.got if t == topic]
+
+    def close(self):
+        self.client.disconnect()
+        self.client.loop_stop()
+
+
+def until(true, wait_s=15.0):
+    """Wait until `true()` holds; OSError counts as not yet."""
+    end = time.monotonic() + wait_s
+    while time.monotonic() < end:
+        try:
+            if true():
+                return
+        except OSError:
+            pass
+        time.sleep(0.02)
+    raise AssertionError("waited in vain")
+
+
+def make(port, **options):
+    cls = sink_class("mqtt")
+    return cls(cls.Options(host="127.0.0.1", port=port, **options), None)
+
+
+@pytest.fixture
+def listener(broker):
+    listener = Listener(broker.port)
+    yield listener
+    listener.close()
+
+
+def test_the_life_of_an_alert(broker, listener, tmp_path):
+    picture = tmp_path / "a.jpg"
+    cv2.imwrite(str(picture), np.zeros((8, 8, 3), np.uint8))
+    sink = make(broker.port)
+    states = [alert(1, snapshot=str(picture)), alert(2), alert(1, "updated"), alert(1, "cleared")]
+    for state in [*states, alert(2, "cleared")]:
+        sink.send(state, None)
+    until(lambda: len(listener.payloads("perception/events")) == 5)
+    events = [json.loads(p) for p in listener.payloads("perception/events")]
+    assert [e["type"] for e in events] == ["new", "new", "update", "end", "end"]
+    assert msgspec.convert(events[0]["after"], Alert) == states[0]
+    assert listener.payloads("perception/door/entered") == [b"ON", b"ON", b"ON", b"ON", b"OFF"]
+    assert listener.payloads("perception/door/entered/snapshot") == [picture.read_bytes()]
+    assert listener.payloads("perception/available") == [b"online"]
+    sink.close()
+    until(lambda: listener.payloads("perception/available") == [b"online", b"offline"])
+
+
+def test_home_assistant_finds_a_camera(broker, listener):
+    sink = make(broker.port)
+    sink.send(alert(1), None)
+    sink.send(alert(2), None)
+    sink.send(alert(3, rule="crossed", kind="line"), None)
+    topic = "homeassistant/device/perception_door/config"
+    until(lambda: len(listener.payloads(topic)) == 2)
+    device = json.loads(listener.payloads(topic)[-1])
+    assert device["device"]["identifiers"] == ["perception_door"]
+    assert device["availability_topic"] == "perception/available"
+    parts = device["components"]
+    assert parts["perception_door_entered"]["platform"] == "binary_sensor"
+    assert parts["perception_door_crossed"]["platform"] == "sensor"
+    for part in parts.values():
+        assert part["unique_id"]
+    sink.close()
+
+
+def test_what_is_retained_meets_who_comes_later(broker):
+    sink = make(broker.port, discovery=None)
+    sink.send(alert(1), None)
+    late = Listener(broker.port, "late")
+    until(lambda: len(late.got) >= 3)
+    assert {t for t, _, retained in late.got if retained} == {
+        "perception/available",
+        "perception/door/entered",
+        "perception/door/entered/alert",
+    }
+    late.close()
+    sink.close()
+
+
+def test_a_sink_that_is_killed_is_offline_by_its_will(broker, listener):
+    sink = make(broker.port)
+    sink.send(alert(1), None)
+    sink._client.socket().shutdown(socket.SHUT_RDWR)  # as when its host dies
+    until(lambda: b"offline" in listener.payloads("perception/available"))
+    until(lambda: listener.payloads("perception/available")[-1] == b"online")
+    sink.close()
+
+
+def test_names_cannot_leave_their_level_of_the_topic(broker, listener):
+    sink = make(broker.port)
+    sink.send(alert(1, camera="a/#+b\x00", rule="{{ x }}", class_name="<script>"), None)
+    until(lambda: listener.payloads("perception/a_b_/_x_"))
+    sink.close()
+    assert word("../..") == "_"
+    assert word("é" * 300) == "_"
+    assert len(word("x" * 300)) == 64
+
+
+def test_wrong_password_is_named_and_never_shown(tmp_path, request):
+    folder = tmp_path / "broker"
+    folder.mkdir()
+    (folder / "passwords").write_text("")
+    broker = Broker(folder, "allow_anonymous false", f"password_file {folder / 'passwords'}")
+    broker.start()
+    request.addfinalizer(broker.end)
+    sink = make(broker.port, username="me", password="hush-hush")
+    until(lambda: "refused" in sink._refused)
+    with pytest.raises(SinkError, match="refused: ") as caught:
+        sink.send(alert(1), None)
+    assert "hush" not in str(caught.value) + repr(sink.when)
+    sink.close()
+
+
+def test_nobody_there_is_named():
+    sink = make(1, timeout_s=0.2)
+    with pytest.raises(SinkError, match=r"mqtt 127\.0\.0\.1:1: not connected"):
+        sink.send(alert(1), None)
+    sink.close()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"topic": "a/#"}, {"topic": "/a"}, {"discovery": "+"}, {"client_id": "a b"}, {"port": 0}],
+)
+def test_what_cannot_be_is_refused(options):
+    with pytest.raises(ValidationError):
+        sink_class("mqtt").Options(host="h", **options)
+
+
+def deliver(courier, wanted, wait_s=30.0):
+    sent = 0
+
+    def all_sent():
+        nonlocal sent
+        sent += courier.deliver(monotonic_ns())
+        return sent >= wanted
+
+    until(all_sent, wait_s)
+
+
+def keys(listener):
+    return [json.loads(p)["after"]["key"] for p in listener.payloads("perception/events")]
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL], ids=["stopped", "killed"])
+def test_a_broker_that_goes_and_comes_back_gets_every_alert(broker, listener, tmp_path, how):
+    sink = make(broker.port, timeout_s=1)
+    with AlertStore(tmp_path / "a.sqlite", ["mqtt"]) as store:
+        courier = Courier(store, {"mqtt": sink}, seed=1)
+        for n in range(10):
+            store.commit("door", n, [alert(n)], dict)
+        deliver(courier, 10)
+        until(lambda: len(keys(listener)) >= 10)
+        broker.end(how)
+        for n in range(10, 30):
+            store.commit("door", n, [alert(n)], dict)
+        for _ in range(3):
+            assert courier.deliver(monotonic_ns()) == 0
+        broker.start()
+        listener.ready.clear()
+        assert listener.ready.wait(10)
+        deliver(courier, 20)
+        assert store.counts() == {"mqtt": {"delivered": 30}}
+        until(lambda: {alert(n).key for n in range(30)} <= set(keys(listener)))
+        assert [k for i, k in enumerate(keys(listener)) if k not in keys(listener)[:i]] == [
+            alert(n).key for n in range(30)
+        ]
+    sink.close()
