@@ -18,6 +18,8 @@ MODULES: tuple[str, ...] = (
     "perception.kernels.kalman",
     "perception.kernels.assignment",
     "perception.kernels.association",
+    "perception.kernels.track_intake",
+    "perception.kernels.track_matching",
     "perception.kernels.tracking",
     "perception.kernels.boxes",
     "perception.kernels.decode",

@@ -1,160 +1,92 @@
-"""One frame of multi-object tracking: predict, associate in stages, update, all over arrays.
+"""One frame of multi-object tracking: predict, match, update, all over arrays, compiled.
 
-Imports numpy and numba only. trackers/two_stage.py owns the arrays and is the public door; what a
-column means stands here, beside the code that uses it. Numba's cache looks at this file only:
-after a change in kalman, assignment or association save this file too.
+Imports numpy and numba only. trackers/two_stage.py owns the arrays and is the public door; what
+their columns mean stands in track_layout.py. All times are media time, never a number of frames.
 
-Source: two score stages as in ByteTrack (arXiv 2110.06864), overlap times height overlap times
-score as in Hybrid-SORT (arXiv 2308.00783); times are media time, never a number of frames.
+Source: see track_matching.py and kalman.py; noise that follows from what successive innovations
+have in common: Mehra 1970 (doi 10.1109/TAC.1970.1099422).
 """
 
 import numpy as np
 from numba import njit
 
-from perception.kernels.assignment import _assign
-from perception.kernels.association import _sort, _sweep
 from perception.kernels.kalman import _begin, _correct, _predict, _warp
-
-TENTATIVE, CONFIRMED, LOST, REMOVED = 0, 1, 2, 3
-
-# Columns of `states`, float64 (capacity, STATE_WIDTH): the filter (kalman.D), then these.
-SCORE, VOTES = 20, 21
-SLOTS = 4
-STATE_WIDTH = VOTES + SLOTS
-
-# Columns of `marks`, int64 (capacity, MARK_WIDTH); times are ns of the tracker's own clock.
-NUMBER, STATE, HITS, BORN, SEEN, ROW, CLASS, VOTED = range(8)
-MARK_WIDTH = VOTED + SLOTS
-
-# `book`, int64: what lives from frame to frame, then counters of what was rejected.
-COUNT, NEXT, NOW = range(3)
-COUNTERS = (
-    "not_finite",
-    "degenerate",
-    "duplicate",
-    "clipped",
-    "pairs_over_limit",
-    "tracks_over_limit",
-)
-NOT_FINITE, DEGENERATE, DUPLICATE, CLIPPED, PAIRS_FULL, TRACKS_FULL = range(3, 9)
-BOOK_WIDTH = 3 + len(COUNTERS)
-
-# `settings`, float64.
-(
-    DT,
-    HIGH,
-    LOW,
-    NEW,
-    GATE,
-    GATE_LOW,
-    GATE_NEW,
-    CONFIRM,
-    LOST_S,
-    NOISE,
-    WALK,
+from perception.kernels.track_intake import _take_in
+from perception.kernels.track_layout import (
     ACCELERATION,
-    SPEED,
-    MIX,
+    AGREEMENT,
+    BORN,
+    BOX_CLASS,
+    BOX_GROUP,
+    BOX_SCORE,
+    BOX_WIDTH,
+    CLASS,
+    COAST_NS,
+    CONFIRM_NS,
+    CONFIRMED,
+    COUNT,
+    DT,
+    FACTOR,
+    FRAMES,
+    GROUP,
+    LAST,
     LIMIT,
-    WARPED,
+    LOST,
+    LOST_NS,
+    NEW,
+    NEXT,
+    NOISE,
+    NOW,
+    NUMBER,
+    REMOVED,
+    ROW,
+    SCORE,
+    SEEN,
+    SLOTS,
+    SPEED,
+    STATE,
+    SURPRISE,
+    TENTATIVE,
+    TRACKS_FULL,
+    VOTED,
+    VOTES,
+    WALK,
     WARP,
-) = range(17)
-SETTINGS_WIDTH = WARP + 6
+    WARPED,
+    WEIGHT,
+)
+from perception.kernels.track_matching import _match
 
-FAR_PX = 1e6
-
-
-@njit("i8(f8[:, ::1], f8[:, ::1], i8[::1], i8[::1])", cache=True)
-def _clean(raw, boxes, rows, book):
-    """Copy usable detections sorted by their left side into boxes (x1, y1, x2, y2, score, class).
-
-    rows: where each came from. Returns how many; the rest is counted in book.
-    """
-    n = 0
-    for i in range(raw.shape[0]):
-        total = 0.0
-        for c in range(6):
-            total += raw[i, c]
-        if not np.isfinite(total):
-            book[NOT_FINITE] += 1
-            continue
-        for c in range(4):
-            if abs(raw[i, c]) > FAR_PX:
-                raw[i, c] = min(max(raw[i, c], -FAR_PX), FAR_PX)
-                book[CLIPPED] += 1
-        if raw[i, 2] - raw[i, 0] < 1e-3 or raw[i, 3] - raw[i, 1] < 1e-3:
-            book[DEGENERATE] += 1
-            continue
-        raw[n] = raw[i]
-        rows[n] = i
-        n += 1
-    order = np.empty(n, np.int64)
-    _sort(raw, n, order)
-    kept = 0
-    source = np.empty(n, np.int64)
-    for i in range(n):
-        row = order[i]
-        twin = -1
-        k = kept - 1
-        while k >= 0 and boxes[k, 0] == raw[row, 0]:
-            if (
-                boxes[k, 1] == raw[row, 1]
-                and boxes[k, 2] == raw[row, 2]
-                and boxes[k, 3] == raw[row, 3]
-                and boxes[k, 5] == raw[row, 5]
-            ):
-                twin = k
-                break
-            k -= 1
-        if twin >= 0:
-            book[DUPLICATE] += 1
-            if raw[row, 4] <= boxes[twin, 4]:
-                continue
-        else:
-            twin = kept
-            kept += 1
-        boxes[twin] = raw[row]
-        source[twin] = rows[row]
-    for i in range(kept):
-        rows[i] = source[i]
-    return kept
+MEMORY_S = 2.0
+"""How long agreement between surprises is remembered."""
+PRIOR = 50.0
+"""How many agreeing coordinates it takes to be half believed."""
+PACE = 1.5
+"""How fast the noise follows: its logarithm per second at full agreement."""
+LEAST_FACTOR, MOST_FACTOR = 0.25, 4.0
 
 
-@njit("void(i8[:, ::1], f8[::1], i8, i8[::1], i8[::1], i8[::1], i8[::1])", cache=True)
-def _match(pairs, gains, count, free_track, free_box, box_of, track_of):
-    """Assign among pairs with a gain above zero whose two ends are free; note it in *_of."""
-    m, n = free_track.shape[0], free_box.shape[0]
-    starts = np.zeros(m + 1, np.int64)
-    for e in range(count):
-        if gains[e] > 0.0 and free_track[pairs[e, 0]] and free_box[pairs[e, 1]]:
-            starts[pairs[e, 0] + 1] += 1
+@njit("void(f8[:, ::1], i8[:, ::1], i8, f8[::1])", cache=True)
+def _advance(states, marks, m, settings):
+    """Carry all tracks along with the camera and ahead in time."""
     for i in range(m):
-        starts[i + 1] += starts[i]
-    if starts[m] == 0:
-        return
-    fill = starts.copy()
-    columns = np.empty(starts[m], np.int64)
-    values = np.empty(starts[m])
-    for e in range(count):
-        i, j = pairs[e, 0], pairs[e, 1]
-        if gains[e] > 0.0 and free_track[i] and free_box[j]:
-            columns[fill[i]] = j
-            values[fill[i]] = gains[e]
-            fill[i] += 1
-    row_of, column_of = np.empty(n, np.int64), np.empty(m, np.int64)
-    _assign(starts, columns, values, row_of, column_of)
-    for i in range(m):
-        j = column_of[i]
-        if j >= 0:
-            box_of[i] = j
-            track_of[j] = i
-            free_track[i] = 0
-            free_box[j] = 0
+        row = states[i]
+        if settings[WARPED] > 0.0:
+            _warp(row, settings[WARP:])
+            a, b, c, d = settings[WARP], settings[WARP + 1], settings[WARP + 3], settings[WARP + 4]
+            for k in (LAST, LAST + 2):
+                x, y = row[k], row[k + 1]
+                row[k] = a * x + b * y + settings[WARP + 2]
+                row[k + 1] = c * x + d * y + settings[WARP + 5]
+        if marks[i, ROW] < 0:
+            # Growth is the least known of the rates: out of sight it would run away.
+            row[11] = row[16] = 0.0
+        _predict(row, settings[DT], settings[WALK], settings[ACCELERATION])
 
 
 @njit("void(f8[:, ::1], i8[:, ::1], i8, i8, f8)", cache=True)
 def _vote(states, marks, row, class_id, weight):
-    """Give a class a vote; the track's class is the one with most (Misra-Gries, four slots)."""
+    """Give a class a vote; the track's class is the one with most of SLOTS (Misra-Gries)."""
     slot = -1
     least = 0
     for s in range(SLOTS):
@@ -173,106 +105,114 @@ def _vote(states, marks, row, class_id, weight):
     marks[row, CLASS] = marks[row, VOTED + best]
 
 
-@njit("i8(f8[:, ::1], i8[:, ::1], i8[::1], f8[:, ::1], f8[::1])", cache=True)
-def step(states, marks, book, raw, settings):
-    """Take one frame's detections in. raw: float64 (N, 6) x1, y1, x2, y2, score, class.
+@njit("void(f8[:, ::1], i8[:, ::1], i8, f8[:, ::1], i8, i8, i8)", cache=True)
+def _see(states, marks, i, boxes, j, source, now):
+    """Write down that track i was seen as box j."""
+    for c in range(4):
+        states[i, LAST + c] = boxes[j, c]
+    states[i, SCORE] = boxes[j, BOX_SCORE]
+    marks[i, SEEN] = now
+    marks[i, ROW] = source
+    _vote(states, marks, i, np.int64(boxes[j, BOX_CLASS]), max(boxes[j, BOX_SCORE], 1e-3))
 
-    Returns how many rows of states and marks are to be reported, removed tracks among them;
-    `report` drops those afterwards.
+
+@njit("void(f8[::1], f8, f8, f8, f8, f8, b1, f8[::1])", cache=True)
+def _surprise(row, cx, cy, w, h, noise, first, settings):
+    """Compare how far a box lies from its prediction with how far the last one lay.
+
+    Same side again and again: the filter lags, trust measurements more. To and fro: trust them
+    less. A pair counts between -1 and 1, so no outlier rules, and size of noise does not matter.
     """
-    m, now = book[COUNT], book[NOW]
-    boxes = np.empty((raw.shape[0], 6))
-    source = np.empty(raw.shape[0], np.int64)
-    n = _clean(raw, boxes, source, book)
-    dt = settings[DT]
-    warped = settings[WARPED] > 0.0
-    where = np.empty((m, 4))
-    for i in range(m):
-        row = states[i]
-        if marks[i, STATE] == LOST:
-            row[11] = row[16] = 0.0
-        if warped:
-            _warp(row, settings[WARP:])
-        _predict(row, dt, settings[WALK], settings[ACCELERATION])
-        w, h = max(row[10], 1.0) / 2.0, max(row[15], 1.0) / 2.0
-        where[i, 0], where[i, 1] = row[0] - w, row[5] - h
-        where[i, 2], where[i, 3] = row[0] + w, row[5] + h
-    room = 64 * (m + n) + 256
-    pairs, overlaps = np.empty((room, 2), np.int64), np.empty((room, 2))
-    found = _sweep(where, m, boxes, n, pairs, overlaps)
-    if found > room:
-        book[PAIRS_FULL] += found - room
-        found = room
+    z = (cx, cy, w, h)
+    side = (max(row[10], 1.0), max(row[15], 1.0))
+    for c in range(4):
+        spread = np.sqrt(row[5 * c + 2] + (noise * side[c & 1]) ** 2)
+        now = (z[c] - row[5 * c]) / spread
+        before = row[SURPRISE + c]
+        if not first and before != 0.0:
+            settings[AGREEMENT] += 2.0 * now * before / (now * now + before * before + 1e-9)
+            settings[WEIGHT] += 1.0
+        row[SURPRISE + c] = now
 
-    free_track, free_box = np.zeros(m, np.int64), np.zeros(n, np.int64)
-    box_of, track_of = np.full(m, -1), np.full(n, -1)
-    gains = np.empty(found)
-    for stage in range(3):
-        # 0: high scores with all but tentative. 1: low scores with those seen last time.
-        # 2: what is left of the high scores with tentative tracks.
-        for i in range(m):
-            state = marks[i, STATE]
-            wanted = state == TENTATIVE if stage == 2 else state == CONFIRMED
-            wanted |= stage == 0 and state == LOST
-            wanted &= now - marks[i, SEEN] <= settings[LOST_S]
-            free_track[i] = 1 if wanted and box_of[i] < 0 else 0
-        for j in range(n):
-            high = boxes[j, 4] >= settings[HIGH]
-            wanted = (not high and boxes[j, 4] >= settings[LOW]) if stage == 1 else high
-            free_box[j] = 1 if wanted and track_of[j] < 0 else 0
-        for e in range(found):
-            i, j = pairs[e, 0], pairs[e, 1]
-            same = settings[MIX] > 0.0 or marks[i, CLASS] == np.int64(boxes[j, 5])
-            if not same:
-                gains[e] = 0.0
-            elif stage == 1:
-                gains[e] = overlaps[e, 0] - settings[GATE_LOW]
-            elif stage == 0:
-                gains[e] = overlaps[e, 0] * overlaps[e, 1] * boxes[j, 4] - settings[GATE]
-            else:
-                gains[e] = overlaps[e, 0] * overlaps[e, 1] * boxes[j, 4] - settings[GATE_NEW]
-        _match(pairs, gains, found, free_track, free_box, box_of, track_of)
 
+@njit("void(f8[::1])", cache=True)
+def _adapt(settings):
+    """Let the measurement noise of this camera follow the agreement of surprises."""
+    lean = settings[AGREEMENT] / (settings[WEIGHT] + PRIOR)
+    factor = settings[FACTOR] * np.exp(-PACE * lean * settings[DT])
+    settings[FACTOR] = min(max(factor, LEAST_FACTOR), MOST_FACTOR)
+    fade = np.exp(-settings[DT] / MEMORY_S)
+    settings[AGREEMENT] *= fade
+    settings[WEIGHT] *= fade
+
+
+@njit("void(f8[:, ::1], i8[:, ::1], i8, f8[:, ::1], i8[::1], i8[::1], f8[::1], i8)", cache=True)
+def _update(states, marks, m, boxes, source, box_of, settings, now):
+    """Take matched boxes in and move all tracks through their states."""
+    noise = settings[NOISE] * settings[FACTOR]
     for i in range(m):
         j = box_of[i]
-        marks[i, ROW] = -1
+        unseen = now - marks[i, SEEN]
         if j >= 0:
             x1, y1, x2, y2 = boxes[j, 0], boxes[j, 1], boxes[j, 2], boxes[j, 3]
-            _correct(states[i], (x1 + x2) / 2, (y1 + y2) / 2, x2 - x1, y2 - y1, settings[NOISE])
-            states[i, SCORE] = boxes[j, 4]
-            marks[i, HITS] += 1
-            marks[i, SEEN] = now
-            marks[i, ROW] = source[j]
-            _vote(states, marks, i, np.int64(boxes[j, 5]), boxes[j, 4])
-            if marks[i, STATE] != TENTATIVE or now - marks[i, BORN] >= settings[CONFIRM]:
+            cx, cy, w, h = (x1 + x2) / 2, (y1 + y2) / 2, x2 - x1, y2 - y1
+            _surprise(states[i], cx, cy, w, h, noise, marks[i, ROW] < 0, settings)
+            _correct(states[i], cx, cy, w, h, noise)
+            _see(states, marks, i, boxes, j, source[j], now)
+            if marks[i, STATE] != TENTATIVE or now - marks[i, BORN] >= settings[CONFIRM_NS]:
                 marks[i, STATE] = CONFIRMED
-        elif marks[i, STATE] == TENTATIVE or now - marks[i, SEEN] > settings[LOST_S]:
+            continue
+        marks[i, ROW] = -1
+        if marks[i, STATE] == TENTATIVE or unseen > settings[LOST_NS]:
             marks[i, STATE] = REMOVED
-        else:
+        elif unseen > settings[COAST_NS]:
             marks[i, STATE] = LOST
 
-    first = book[NEXT] == 1
-    for j in range(n):
-        if track_of[j] < 0 and boxes[j, 4] >= settings[NEW]:
-            if m >= settings[LIMIT]:
-                book[TRACKS_FULL] += 1
-                continue
-            x1, y1, x2, y2 = boxes[j, 0], boxes[j, 1], boxes[j, 2], boxes[j, 3]
-            states[m, :] = 0.0
-            marks[m, :] = 0
-            cx, cy = (x1 + x2) / 2, (y1 + y2) / 2
-            _begin(states[m], cx, cy, x2 - x1, y2 - y1, 2 * settings[NOISE], settings[SPEED])
-            states[m, SCORE] = boxes[j, 4]
-            marks[m, NUMBER] = book[NEXT]
-            marks[m, STATE] = CONFIRMED if first else TENTATIVE
-            marks[m, HITS] = 1
-            marks[m, BORN] = marks[m, SEEN] = now
-            marks[m, ROW] = source[j]
-            _vote(states, marks, m, np.int64(boxes[j, 5]), boxes[j, 4])
-            book[NEXT] += 1
-            m += 1
+
+@njit("void(f8[:, ::1], i8[:, ::1], i8[::1], f8[:, ::1], i8[::1], i8[::1], f8[::1])", cache=True)
+def _give_birth(states, marks, book, boxes, source, track_of, settings):
+    """Start tracks at boxes that belong to none; in the very first frame they are confirmed."""
+    m, now = book[COUNT], book[NOW]
+    sure = book[FRAMES] == 0 and settings[CONFIRM_NS] == 0.0
+    for j in range(track_of.shape[0]):
+        if track_of[j] >= 0 or boxes[j, BOX_SCORE] < settings[NEW]:
+            continue
+        if m >= settings[LIMIT]:
+            book[TRACKS_FULL] += 1
+            continue
+        states[m, :] = 0.0
+        marks[m, :] = 0
+        x1, y1, x2, y2 = boxes[j, 0], boxes[j, 1], boxes[j, 2], boxes[j, 3]
+        cx, cy = (x1 + x2) / 2, (y1 + y2) / 2
+        # Twice the noise: nothing yet says that the first box was a good one.
+        _begin(states[m], cx, cy, x2 - x1, y2 - y1, 2 * settings[NOISE], settings[SPEED])
+        marks[m, NUMBER] = book[NEXT]
+        marks[m, STATE] = CONFIRMED if sure else TENTATIVE
+        marks[m, BORN] = now
+        marks[m, GROUP] = np.int64(boxes[j, BOX_GROUP])
+        _see(states, marks, m, boxes, j, source[j], now)
+        book[NEXT] += 1
+        m += 1
     book[COUNT] = m
-    return m
+
+
+@njit("void(f8[:, ::1], i8[:, ::1], i8[::1], f8[:, ::1], f8[::1])", cache=True)
+def step(states, marks, book, raw, settings):
+    """Take one frame's detections in. raw: float64 (N, BOX_WIDTH), spent.
+
+    states and marks have room for N more rows. Removed tracks stay until `report`.
+    """
+    m = book[COUNT]
+    boxes = np.empty((raw.shape[0], BOX_WIDTH))
+    source = np.empty(raw.shape[0], np.int64)
+    n = _take_in(raw, boxes, source, book)
+    _advance(states, marks, m, settings)
+    box_of, track_of = np.empty(m, np.int64), np.empty(n, np.int64)
+    _match(states, marks, book, boxes, settings, box_of, track_of)
+    _update(states, marks, m, boxes, source, box_of, settings, book[NOW])
+    _adapt(settings)
+    _give_birth(states, marks, book, boxes, source, track_of, settings)
+    book[FRAMES] += 1
 
 
 @njit("void(f8[:, ::1], i8[:, ::1], i8[::1], i8, i8[::1], f4[::1], i4[::1])", cache=True)
@@ -285,20 +225,21 @@ def report(states, marks, book, epoch, ids, floats, ints):
     m, now = book[COUNT], book[NOW]
     kept = 0
     for i in range(m):
-        row = states[i]
-        w, h = max(row[10], 1.0) / 2.0, max(row[15], 1.0) / 2.0
-        floats[4 * i], floats[4 * i + 1] = row[0] - w, row[5] - h
-        floats[4 * i + 2], floats[4 * i + 3] = row[0] + w, row[5] + h
+        w, h = max(states[i, 10], 1.0) / 2.0, max(states[i, 15], 1.0) / 2.0
+        floats[4 * i], floats[4 * i + 1] = states[i, 0] - w, states[i, 5] - h
+        floats[4 * i + 2], floats[4 * i + 3] = states[i, 0] + w, states[i, 5] + h
         for c in range(4):
-            floats[4 * (m + i) + c] = row[5 * c + 1]
-        floats[8 * m + i] = row[SCORE]
+            floats[4 * (m + i) + c] = states[i, 5 * c + 1]
+        floats[8 * m + i] = states[i, SCORE]
         floats[9 * m + i] = (now - marks[i, BORN]) * 1e-9
         floats[10 * m + i] = (now - marks[i, SEEN]) * 1e-9
         ids[i] = epoch << 32 | marks[i, NUMBER]
         ints[i], ints[m + i], ints[2 * m + i] = marks[i, CLASS], marks[i, ROW], marks[i, STATE]
         if marks[i, STATE] != REMOVED:
             if kept < i:
-                states[kept] = states[i]
-                marks[kept] = marks[i]
+                for c in range(states.shape[1]):
+                    states[kept, c] = states[i, c]
+                for c in range(marks.shape[1]):
+                    marks[kept, c] = marks[i, c]
             kept += 1
     book[COUNT] = kept

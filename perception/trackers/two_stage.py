@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from perception.kernels import tracking as kernel
+from perception.kernels import track_layout as layout
+from perception.kernels.tracking import report, step
 from perception.messages import MAX_ROWS, Detections, Tracks
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
@@ -30,19 +31,36 @@ class TwoStageOptions(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    high_score: Share = 0.6
-    low_score: Share = 0.1
-    new_score: Share = 0.7
-    gate: Share = 0.15
-    gate_low: Share = 0.5
-    gate_new: Share = 0.3
-    confirm_s: Seconds = 0.0
-    lost_s: Seconds = 1.0
-    mix_classes: bool = False
-    noise: Positive = 0.05
-    walk: Positive = 0.274
-    acceleration: Positive = 1.03
-    speed: Positive = 1.875
+    high_score: Share = Field(default=0.6, description="detections scored so may match any track")
+    low_score: Share = Field(
+        default=0.1, description="below high_score, down to here, tracks are kept up"
+    )
+    new_score: Share = Field(default=0.7, description="least score that starts a track")
+    gate: Share = Field(
+        default=0.15, description="IoU x height IoU x score above which boxes may match"
+    )
+    gate_low: Share = Field(default=0.55, description="IoU above which low scores may match")
+    gate_return: Share = Field(
+        default=0.2, description="as gate, with the box where a track was last seen"
+    )
+    gate_new: Share = Field(default=0.2, description="as gate, for the second sighting of a track")
+    confirm_s: Seconds = Field(
+        default=0.0, description="least age at a sighting that confirms a track"
+    )
+    coast_s: Seconds = Field(
+        default=0.075, description="unseen so long, a track is still confirmed"
+    )
+    lost_s: Seconds = Field(default=2.0, description="unseen longer, a track is removed")
+    mix_classes: bool | list[list[int]] = Field(
+        default=False,
+        description="class ids of one list may be one object (car and truck); true: all",
+    )
+    noise: Positive = Field(
+        default=0.05, description="deviation of a box; adapts to the camera from here"
+    )
+    walk: Positive = Field(default=0.274, description="random walk of the position, sides/sqrt(s)")
+    acceleration: Positive = Field(default=0.35, description="white acceleration, sides/s^1.5")
+    speed: Positive = Field(default=1.5, description="deviation of the first velocity, sides/s")
 
 
 class TwoStageTracker:
@@ -57,16 +75,18 @@ class TwoStageTracker:
     def __init__(self, options: TwoStageOptions | None = None, *, epoch: int = 0) -> None:
         """epoch: the high half of every track id."""
         self.options = options or TwoStageOptions()
-        self.counters: dict[str, int] = dict.fromkeys((*kernel.COUNTERS, *_CLOCK_COUNTERS), 0)
+        self.counters: dict[str, int] = dict.fromkeys((*layout.COUNTERS, *_CLOCK_COUNTERS), 0)
         self._epoch = epoch
+        mix = self.options.mix_classes
+        self._groups = [g for g in mix if g] if isinstance(mix, list) else []
         self._t_ns: int | None = None
-        self._book = np.zeros(kernel.BOOK_WIDTH, np.int64)
-        self._book[kernel.NEXT] = 1
-        self._counted = self._book[kernel.NOT_FINITE :].tobytes()
+        self._book = np.zeros(layout.BOOK_WIDTH, np.int64)
+        self._book[layout.NEXT] = 1
+        self._counted = self._book[layout.NOT_FINITE :].tobytes()
         self._settings = _settings(self.options)
-        self._raw = np.empty((64, 6))
-        self._states = np.zeros((256, kernel.STATE_WIDTH))
-        self._marks = np.zeros((256, kernel.MARK_WIDTH), np.int64)
+        self._raw = np.empty((64, layout.BOX_WIDTH))
+        self._states = np.zeros((256, layout.STATE_WIDTH))
+        self._marks = np.zeros((256, layout.MARK_WIDTH), np.int64)
 
     def update(
         self,
@@ -87,18 +107,18 @@ class TwoStageTracker:
         self._keep_time(t_ns)
         self._take_warp(warp)
         book = self._book
-        if int(book[kernel.COUNT]) + n > len(self._states):
-            self._grow(int(book[kernel.COUNT]) + n)
-        kernel.step(self._states, self._marks, book, raw, self._settings)
+        if int(book[layout.COUNT]) + n > len(self._states):
+            self._grow(int(book[layout.COUNT]) + n)
+        step(self._states, self._marks, book, raw, self._settings)
         tracks = self._report()
-        counts = book[kernel.NOT_FINITE :]
+        counts = book[layout.NOT_FINITE :]
         if counts.tobytes() != self._counted:
             self._counted = counts.tobytes()
-            self.counters.update(zip(kernel.COUNTERS, counts.tolist(), strict=True))
+            self.counters.update(zip(layout.COUNTERS, counts.tolist(), strict=True))
         return tracks
 
     def _take_in(self, detections: Detections) -> NDArray[np.float64]:
-        """Return x1, y1, x2, y2, score, class as float64 (n, 6), whatever form they came in."""
+        """Return detections as float64 (n, BOX_WIDTH), whatever form they came in."""
         n = len(detections.scores)
         boxes, scores, classes = detections.boxes, detections.scores, detections.class_ids
         if n > MAX_DETECTIONS:
@@ -107,11 +127,14 @@ class TwoStageTracker:
             best.sort()
             boxes, scores, classes, n = boxes[best], scores[best], classes[best], MAX_DETECTIONS
         if n > len(self._raw):
-            self._raw = np.empty((2 * n, 6))
+            self._raw = np.empty((2 * n, layout.BOX_WIDTH))
         raw = self._raw[:n]
         raw[:, :4] = boxes
         raw[:, 4] = scores
         raw[:, 5] = classes
+        raw[:, 6] = 0.0 if self.options.mix_classes is True else raw[:, 5]
+        for group in self._groups:
+            raw[np.isin(raw[:, 5], group), 6] = group[0]
         return raw
 
     def _keep_time(self, t_ns: int) -> None:
@@ -122,37 +145,37 @@ class TwoStageTracker:
             gone = 0
         elif gone == 0 and self._t_ns is not None:
             self.counters["time_still"] += 1
-        elif gone > self._settings[kernel.LOST_S]:
+        elif gone > self._settings[layout.LOST_NS]:
             self.counters["time_gap"] += 1
-            gone = int(self._settings[kernel.LOST_S]) + 1
+            gone = int(self._settings[layout.LOST_NS]) + 1
         self._t_ns = t_ns
-        self._book[kernel.NOW] += gone
-        self._settings[kernel.DT] = gone * 1e-9
+        self._book[layout.NOW] += gone
+        self._settings[layout.DT] = gone * 1e-9
 
     def _take_warp(self, warp: NDArray[np.float32] | None) -> None:
-        self._settings[kernel.WARPED] = 0.0
+        self._settings[layout.WARPED] = 0.0
         if warp is None:
             return
-        part = self._settings[kernel.WARP :]
+        part = self._settings[layout.WARP :]
         part[:] = np.asarray(warp, np.float64).reshape(6)
         a, b, _, c, d, _ = part.tolist()
         scale = a * d - b * c
         if np.isfinite(part).all() and 0.25 < scale < 4.0 and np.abs(part).max() < 1e5:
-            self._settings[kernel.WARPED] = 1.0
+            self._settings[layout.WARPED] = 1.0
         else:
             self.counters["bad_warp"] += 1
 
     def _grow(self, rows: int) -> None:
         more = 2 * rows - len(self._states)
-        self._states = np.vstack((self._states, np.zeros((more, kernel.STATE_WIDTH))))
-        self._marks = np.vstack((self._marks, np.zeros((more, kernel.MARK_WIDTH), np.int64)))
+        self._states = np.vstack((self._states, np.zeros((more, layout.STATE_WIDTH))))
+        self._marks = np.vstack((self._marks, np.zeros((more, layout.MARK_WIDTH), np.int64)))
 
     def _report(self) -> Tracks:
-        m = int(self._book[kernel.COUNT])
+        m = int(self._book[layout.COUNT])
         ids = np.empty(m, np.int64)
         floats = np.empty(11 * m, np.float32)
         ints = np.empty(3 * m, np.int32)
-        kernel.report(self._states, self._marks, self._book, self._epoch, ids, floats, ints)
+        report(self._states, self._marks, self._book, self._epoch, ids, floats, ints)
         return Tracks(
             track_ids=ids,
             boxes=floats[: 4 * m].reshape(m, 4),
@@ -168,22 +191,24 @@ class TwoStageTracker:
 
 def _settings(options: TwoStageOptions) -> NDArray[np.float64]:
     values: dict[int, Any] = {
-        kernel.HIGH: options.high_score,
-        kernel.LOW: options.low_score,
-        kernel.NEW: options.new_score,
-        kernel.GATE: options.gate,
-        kernel.GATE_LOW: options.gate_low,
-        kernel.GATE_NEW: options.gate_new,
-        kernel.CONFIRM: options.confirm_s * 1e9,
-        kernel.LOST_S: options.lost_s * 1e9,
-        kernel.NOISE: options.noise,
-        kernel.WALK: options.walk,
-        kernel.ACCELERATION: options.acceleration,
-        kernel.SPEED: options.speed,
-        kernel.MIX: float(options.mix_classes),
-        kernel.LIMIT: _MAX_TRACKS,
+        layout.HIGH: options.high_score,
+        layout.LOW: options.low_score,
+        layout.NEW: options.new_score,
+        layout.GATE: options.gate,
+        layout.GATE_LOW: options.gate_low,
+        layout.GATE_RETURN: options.gate_return,
+        layout.GATE_NEW: options.gate_new,
+        layout.CONFIRM_NS: options.confirm_s * 1e9,
+        layout.COAST_NS: options.coast_s * 1e9,
+        layout.LOST_NS: options.lost_s * 1e9,
+        layout.NOISE: options.noise,
+        layout.WALK: options.walk,
+        layout.ACCELERATION: options.acceleration,
+        layout.SPEED: options.speed,
+        layout.LIMIT: _MAX_TRACKS,
+        layout.FACTOR: 1.0,
     }
-    settings = np.zeros(kernel.SETTINGS_WIDTH)
+    settings = np.zeros(layout.SETTINGS_WIDTH)
     for column, value in values.items():
         settings[column] = value
     return settings

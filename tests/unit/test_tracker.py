@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from perception.kernels import tracking as kernel
+from perception.kernels.tracking import step
 from perception.messages import CONFIRMED, LOST, REMOVED, Detections, Tracks, short_id
 from perception.trackers import tracker_class
 from perception.trackers.two_stage import MAX_DETECTIONS, TwoStageOptions, TwoStageTracker
@@ -70,6 +70,7 @@ def test_lost_then_found_then_removed_once():
     tracker = TwoStageTracker(options)
     walk(tracker, [seen((10, 10, 60, 130))] * 30)
     gone = walk(tracker, [Detections.none()] * 10, start=30 * 33)
+    assert [t.states.tolist() for t in gone[:3]] == [[CONFIRMED], [CONFIRMED], [LOST]]
     assert gone[-1].states.tolist() == [LOST]
     assert gone[-1].unseen_s[0] == pytest.approx(0.33)
     assert gone[-1].detection_rows.tolist() == [-1]
@@ -79,7 +80,7 @@ def test_lost_then_found_then_removed_once():
     states = [t.states.tolist() for t in empty]
     removed = states.index([REMOVED])
     assert removed * 0.033 == pytest.approx(options.lost_s, abs=0.07)
-    assert all(s == [LOST] for s in states[:removed])
+    assert all(s == [LOST] for s in states[3:removed])
     assert all(s == [] for s in states[removed + 1 :])
 
 
@@ -94,12 +95,12 @@ def test_low_scores_keep_a_track_but_start_none():
 
 
 def test_classes_do_not_mix_unless_asked():
-    for mix, ids in ((False, 2), (True, 1)):
+    for mix, ids in ((False, 2), (True, 1), ([[2, 5, 7]], 1), ([[2, 5], [7]], 2)):
         tracker = TwoStageTracker(TwoStageOptions(mix_classes=mix))
         walk(tracker, [seen((10, 10, 110, 80, 0.9, 2))] * 10)
         tracks = walk(tracker, [seen((10, 10, 110, 80, 0.9, 7))] * 3, start=330)[-1]
         assert len(tracks) == ids
-        if mix:
+        if ids == 1:
             assert tracks.class_ids.tolist() == [2]
             tracks = walk(tracker, [seen((10, 10, 110, 80, 0.9, 7))] * 20, start=430)[-1]
             assert tracks.class_ids.tolist() == [7]
@@ -186,7 +187,7 @@ def test_every_form_of_input(form):
     got = walk(TwoStageTracker(), [Detections(boxes, scores, classes)] * 3)[-1]
     for name in Tracks.__slots__:
         np.testing.assert_allclose(getattr(got, name), getattr(want, name), rtol=1e-6)
-    assert len(kernel.step.signatures) == 1
+    assert len(step.signatures) == 1
 
 
 wild = st.one_of(
