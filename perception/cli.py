@@ -24,12 +24,21 @@ models_app = typer.Typer(help="Models and clips by name.", no_args_is_help=True)
 app.add_typer(models_app, name="models")
 gallery_app = typer.Typer(help="The people you enrolled.", no_args_is_help=True)
 app.add_typer(gallery_app, name="gallery")
+alerts_app = typer.Typer(help="What happened.", no_args_is_help=True)
+app.add_typer(alerts_app, name="alerts")
 
 LaunchFile = Annotated[Path, typer.Argument(help="launch file (YAML)", show_default=False)]
 GalleryOf = Annotated[
     Path | None,
     typer.Option("--launch", help="launch file whose `identity:` names gallery and key"),
 ]
+AlertsOf = Annotated[
+    Path | None,
+    typer.Option("--launch", help="launch file of the run; else the newest run under recordings/"),
+]
+StoreFile = Annotated[Path | None, typer.Option("--store", help="alerts.sqlite of a run")]
+AlertKey = Annotated[str, typer.Argument(help="key of an alert, 4 or more of its digits")]
+AsJson = Annotated[bool, typer.Option("--json", help="JSON for programs")]
 Name = Annotated[str | None, typer.Option(help="name of the run; the launch file's, if not given")]
 
 
@@ -205,6 +214,46 @@ def gallery_new_key() -> None:
     from perception.identity.keys import new_key
 
     print(new_key())
+
+
+@alerts_app.command("list")
+def alerts_list(
+    launch: AlertsOf = None,
+    store: StoreFile = None,
+    camera: Annotated[str | None, typer.Option(help="of this camera only")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=100_000, help="how many, newest first")] = 30,
+    as_json: AsJson = False,
+) -> None:
+    """List the newest alerts and where they were delivered."""
+    from perception import answering
+
+    answering.show_newest(answering.store_of(launch, store), camera, limit, as_json)
+
+
+@alerts_app.command("show")
+def alerts_show(
+    key: AlertKey, launch: AlertsOf = None, store: StoreFile = None, as_json: AsJson = False
+) -> None:
+    """Show all of one alert."""
+    from perception import answering
+
+    answering.show(answering.store_of(launch, store), key, as_json)
+
+
+@alerts_app.command("ack")
+def alerts_ack(key: AlertKey, launch: AlertsOf = None, store: StoreFile = None) -> None:
+    """Note that you have seen an alert."""
+    from perception import answering
+
+    answering.acknowledge(answering.store_of(launch, store), key)
+
+
+@alerts_app.command("resend")
+def alerts_resend(key: AlertKey, launch: AlertsOf = None, store: StoreFile = None) -> None:
+    """Send an alert again, also one that was given up."""
+    from perception import answering
+
+    answering.resend(answering.store_of(launch, store), key)
 
 
 @models_app.command("list")

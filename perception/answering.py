@@ -1,0 +1,99 @@
+"""`perception alerts`: what happened, seen, acknowledged, sent again. Command line only."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+from rich.text import Text
+
+from perception import clock, config
+from perception.alerts.store import AlertStore, Kept
+from perception.console import console, sheet
+from perception.errors import ConfigError
+
+
+def store_of(launch: Path | None, store: Path | None) -> Path:
+    """Return the alert store of a launch file, or the one given, or the newest of any run here.
+
+    Raises ConfigError where there is none; nothing is created.
+    """
+    if store is None and launch is not None:
+        read, _ = config.load(launch)
+        folder = read.output.folder or Path("recordings") / read.name
+        store = read.alerts.store or folder / "alerts.sqlite"
+    if store is None:
+        found = Path("recordings").glob("*/alerts.sqlite")
+        store = max(found, key=lambda path: path.stat().st_mtime, default=None)
+    if store is None:
+        raise ConfigError("no run here has alerts: name a launch file with --launch, or --store")
+    if not store.is_file():
+        raise ConfigError(f"{store}: no alerts yet: there is no such file")
+    return store
+
+
+def show_newest(store: Path, camera: str | None, limit: int, as_json: bool) -> None:
+    """Print the newest alerts, newest first; as JSON lines for programs."""
+    with AlertStore(store) as opened:
+        kept = opened.newest(limit, camera)
+    if as_json:
+        for one in kept:
+            print(msgspec.json.encode(one).decode())
+        return
+    table = sheet("key", "raised (UTC)", "camera", "rule", "what", "state", "seen", "deliveries")
+    for one in kept:
+        alert = one.alert
+        table.add_row(
+            alert.key[:8],
+            _time(alert.start_t_wall_ns),
+            Text(alert.camera),
+            Text(alert.rule),
+            Text(_what(one)),
+            alert.state,
+            "yes" if one.t_acked_wall_ns else "",
+            Text(", ".join(f"{sink}: {status}" for sink, status in one.deliveries.items())),
+        )
+    console().print(table if kept else Text(f"no alerts in {store}"))
+
+
+def show(store: Path, key: str, as_json: bool) -> None:
+    """Print all of one alert. Raises ConfigError where its key is none, or two."""
+    with AlertStore(store) as opened:
+        one = opened.show(key)
+    if as_json:
+        print(msgspec.json.encode(one).decode())
+        return
+    table = sheet("", one.alert.key)
+    for name, value in msgspec.to_builtins(one.alert).items():
+        if name not in ("key", "details"):
+            table.add_row(name, Text(_time(value) if name.endswith("wall_ns") else str(value)))
+    for name, value in one.alert.details.items():
+        table.add_row(f"details.{name}", Text(str(value)))
+    for sink, status in one.deliveries.items():
+        table.add_row(f"delivery.{sink}", status)
+    table.add_row("seen", _time(one.t_acked_wall_ns) if one.t_acked_wall_ns else "no")
+    console().print(table)
+
+
+def acknowledge(store: Path, key: str) -> None:
+    """Note that a person has seen an alert."""
+    with AlertStore(store) as opened:
+        opened.acknowledge(key, clock.wall_ns())
+        one = opened.show(key)
+    console().print(Text(f"{one.alert.key[:8]}: seen"))
+
+
+def resend(store: Path, key: str) -> None:
+    """Send an alert again to every sink that was to hear of it; the line does it when it runs."""
+    with AlertStore(store) as opened:
+        count = opened.resend(key)
+    console().print(Text(f"{count} deliveries wait; the line sends them while it runs"))
+
+
+def _what(one: Kept) -> str:
+    details = {k: v for k, v in one.alert.details.items() if v is not None}
+    shown = ", ".join(f"{k} {v}" for k, v in list(details.items())[:3])
+    return f"{one.alert.class_name} ({shown})" if shown else one.alert.class_name
+
+
+def _time(t_wall_ns: int) -> str:
+    return f"{datetime.fromtimestamp(t_wall_ns / clock.NS_PER_S, UTC):%Y-%m-%d %H:%M:%S}"
