@@ -234,6 +234,21 @@ class AlertStore:
         )
         return [self._kept(*row) for row in rows]
 
+    def open_alerts(self, camera: str, rule: str) -> list[Alert]:
+        """Return the alerts of a rule that are not cleared, oldest first."""
+        rows = self._read(
+            "SELECT body FROM alerts WHERE camera = ? AND rule = ? AND state != 'cleared' "
+            "ORDER BY start_t_wall_ns",
+            camera,
+            rule,
+        )
+        return [_alert(row[0]) for row in rows]
+
+    def put(self, alert: Alert) -> None:
+        """Write down an alert that no frame is to blame for, with its outbox rows."""
+        with self._transaction() as db:
+            self._put(db, alert)
+
     def show(self, key: str) -> Kept:
         """Return one alert by its key or the first 4 or more digits of it.
 

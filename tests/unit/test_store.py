@@ -106,6 +106,16 @@ def test_a_key_that_fits_two_alerts_is_refused(path):
         store.acknowledge("0000", 1)
 
 
+def test_open_alerts_of_a_rule(path):
+    with AlertStore(path, ["jsonl"]) as store:
+        for a in (alert(1), alert(2), alert(1, "cleared", frame=3), alert(4, camera="yard")):
+            store.put(a)
+        assert store.open_alerts("door", "entered") == [alert(2)]
+        assert store.open_alerts("door", "camera") == []
+        assert len(store.pending("jsonl")) == 4
+        assert store.progress("door") is None
+
+
 def test_newest_of_one_camera(path):
     one(path, alert(1), alert(2, camera="yard"), alert(3))
     with AlertStore(path) as store:
