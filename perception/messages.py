@@ -1,27 +1,20 @@
-"""THE schema: what processes say to each other, and the bytes it becomes.
+"""THE schema: what processes say to each other. codec.py derives from it the bytes that travel.
 
-One message is one ZeroMQ part: magic, header length, a msgspec header, then NumPy columns. Encoder,
-decoder and checks are derived from the dataclasses below; nothing is mirrored by hand.
 May be imported by every room but kernels, clock and errors; imports only those.
 
 Shape letters: N detections, M tracks, H, W pixels. Boxes are xyxy float32 pixels.
 """
 
-import functools
-import math
-import operator
-import struct
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, fields, is_dataclass
-from typing import Annotated, Any, Literal, Self, get_type_hints
+from dataclasses import dataclass, field, fields
+from typing import Annotated, Any, Literal, Self
 
 import msgspec
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from perception import clock
-from perception.errors import MessageError
 
 VERSION = 1
 MAX_ROWS = 10_000
@@ -39,11 +32,8 @@ Natural = Annotated[int, msgspec.Meta(ge=0, le=(1 << 63) - 1)]
 Finite = Annotated[float, msgspec.Meta(ge=-sys.float_info.max, le=sys.float_info.max)]
 Side = Annotated[int, msgspec.Meta(ge=1, le=65535)]
 Small = Annotated[dict[Name, Natural], msgspec.Meta(max_length=64)]
-_Size = Annotated[int, msgspec.Meta(ge=0, le=MAX_ROWS)]
+Size = Annotated[int, msgspec.Meta(ge=0, le=MAX_ROWS)]
 Names = Annotated[dict[int, str], msgspec.Meta(max_length=MAX_ROWS)]
-
-_PREFIX = struct.Struct("<4sI")
-_MAGIC = b"prc%d" % VERSION
 
 
 def make_id(epoch: int, n: int) -> int:
@@ -145,7 +135,7 @@ class Tracks:
         """Return zero tracks."""
         empty: list[Any] = [
             np.zeros([0 if isinstance(side, str) else side for side in spec], dtype)
-            for _, dtype, spec in _table_columns(cls)
+            for _, dtype, spec in table_columns(cls)
         ]
         return cls(*empty)
 
@@ -236,7 +226,8 @@ class DetectionMessage:
 class TrackMessage:
     """Tracks after one frame. warp: camera motion since the last one, affine px (identity: still).
 
-    dropped: frames without detections since the last message, by cause.
+    dropped: frames without detections since the last message, by cause. cut: the picture shows
+    another scene than the last; nothing goes on across it.
     """
 
     stamp: Stamp
@@ -248,6 +239,7 @@ class TrackMessage:
     t_tracked_ns: Natural
     tracks: Tracks
     warp: NDArray[np.float32] = column("<f4", 2, 3)
+    cut: bool = False
 
     @property
     def age_ms(self) -> float:
@@ -356,199 +348,12 @@ TOPICS = {
         Topic("caughtup", CatchUpEnd, "queue", 64, False),
     )
 }
-_TOPIC_OF = {topic.message: topic.name for topic in TOPICS.values()}
 
 
 def _own(values: ArrayLike, dtype: Any) -> NDArray[Any]:
     return np.require(np.asarray(values, dtype), requirements=["C", "W", "O"])
 
 
-def _table_columns(cls: Any) -> list[tuple[str, np.dtype[Any], tuple[str | int, ...]]]:
+def table_columns(cls: Any) -> list[tuple[str, np.dtype[Any], tuple[str | int, ...]]]:
+    """Return name, dtype and shape of each array field of a table or message."""
     return [(f.name, *f.metadata["column"]) for f in fields(cls) if "column" in f.metadata]
-
-
-@dataclass(frozen=True, slots=True)
-class _Column:
-    """An array on the wire: its place in the message, dtype and shape with letters."""
-
-    path: str
-    dtype: np.dtype[Any]
-    spec: tuple[str | int, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class _Layout:
-    """Where each column stands for certain sizes. floats: (dtype, count, start) of each run."""
-
-    shapes: list[tuple[int, ...]]
-    starts: list[int]
-    size: int
-    floats: list[tuple[np.dtype[Any], int, int]]
-
-
-class _Codec:
-    """Encoder and decoder of one message class, derived from its fields once at import.
-
-    The header bears one size per shape letter. Columns stand by falling item size, floats first, so
-    that each is aligned in one copy of the bytes and all floats of a kind are checked at once.
-    """
-
-    def __init__(self, topic: Topic) -> None:
-        self.cls: Any = topic.message
-        hints = get_type_hints(self.cls, include_extras=True)
-        columns: list[_Column] = []
-        tables: list[tuple[str, Any, list[str]]] = []
-        names: list[str] = []
-        for f in fields(self.cls):
-            if "column" in f.metadata:
-                columns.append(_Column(f.name, *f.metadata["column"]))
-            elif is_dataclass(hints[f.name]):
-                inner = [
-                    _Column(f"{f.name}.{n}", d, s) for n, d, s in _table_columns(hints[f.name])
-                ]
-                tables.append((f.name, hints[f.name], [column.path for column in inner]))
-                columns += inner
-            else:
-                names.append(f.name)
-        columns.sort(key=lambda c: (-c.dtype.itemsize, c.dtype.kind != "f"))
-        self._columns = columns
-        paths = [column.path for column in columns]
-        sources: dict[str, tuple[int, int]] = {}
-        for at, column in enumerate(columns):
-            for side, letter in enumerate(column.spec):
-                if isinstance(letter, str):
-                    sources.setdefault(letter, (at, side))
-        self._letters, self._sources = list(sources), list(sources.values())
-        self._names = names
-        self._header_values = _getter(names)
-        self._arrays = _getter(paths)
-        self._tables = [(n, cls, [paths.index(p) for p in inner]) for n, cls, inner in tables]
-        self._direct = [(i, p) for i, p in enumerate(paths) if "." not in p]
-        self._layout = functools.lru_cache(512)(self._lay_out)
-        self.header: Any = msgspec.defstruct(
-            f"{self.cls.__name__}Header",
-            [*((n, hints[n]) for n in names), ("sizes", tuple[(_Size,) * len(self._letters)])],
-            tag_field="topic",
-            tag=topic.name,
-            frozen=True,
-            forbid_unknown_fields=True,
-        )
-
-    def _lay_out(self, sizes: tuple[int, ...]) -> _Layout:
-        known = dict(zip(self._letters, sizes, strict=True))
-        shapes: list[tuple[int, ...]] = []
-        starts: list[int] = []
-        floats: dict[np.dtype[Any], list[int]] = {}
-        start = 0
-        for column in self._columns:
-            shapes.append(tuple([known[s] if isinstance(s, str) else s for s in column.spec]))
-            starts.append(start)
-            count = math.prod(shapes[-1])
-            if column.dtype.kind == "f":
-                floats.setdefault(column.dtype, [0, start])[0] += count
-            start += count * column.dtype.itemsize
-        runs = [(dtype, count, first) for dtype, (count, first) in floats.items()]
-        return _Layout(shapes, starts, start, runs)
-
-    def encode(self, message: Any) -> bytes:
-        arrays = [
-            array if array.dtype is column.dtype else np.asarray(array, column.dtype)
-            for array, column in zip(self._arrays(message), self._columns, strict=True)
-        ]
-        sizes = self._sizes([array.shape for array in arrays])
-        header = _encoder.encode(self.header(*self._header_values(message), sizes))
-        if len(header) > MAX_HEADER_BYTES:
-            raise MessageError("size", f"header of {len(header)} bytes, {MAX_HEADER_BYTES} at most")
-        parts = [array.tobytes() for array in arrays]
-        return b"".join((_PREFIX.pack(_MAGIC, len(header)), header, *parts))
-
-    def _sizes(self, shapes: list[tuple[int, ...]]) -> tuple[int, ...]:
-        """Return the size of each letter; MessageError where shapes contradict the columns."""
-        try:
-            sizes = tuple([shapes[column][side] for column, side in self._sources])
-        except IndexError:
-            sizes = (0,) * len(self._letters)
-        if shapes != self._layout(sizes).shapes or max(sizes, default=0) > MAX_ROWS:
-            found = zip(self._columns, shapes, strict=True)
-            said = ", ".join(f"{column.path} {shape} for {column.spec}" for column, shape in found)
-            raise MessageError("shape", f"at most {MAX_ROWS} rows, and: {said}")
-        return sizes
-
-    def decode(self, header: Any, blob: memoryview) -> Any:
-        layout = self._layout(header.sizes)
-        if layout.size != len(blob):
-            raise MessageError("size", f"columns of {layout.size} bytes in {len(blob)}")
-        values = dict(zip(self._names, self._header_values(header), strict=True))
-        if not self._columns:
-            return self.cls(**values)
-        own = bytearray(blob)
-        for dtype, count, start in layout.floats:
-            if b"\0" in np.isfinite(np.frombuffer(own, dtype, count, start)).tobytes():
-                raise MessageError("not_finite", "a column has NaN or infinity")
-        arrays = [
-            np.ndarray(shape, column.dtype, own, start)
-            for shape, column, start in zip(
-                layout.shapes, self._columns, layout.starts, strict=True
-            )
-        ]
-        for name, cls, places in self._tables:
-            values[name] = cls(*[arrays[i] for i in places])
-        for i, name in self._direct:
-            values[name] = arrays[i]
-        return self.cls(**values)
-
-
-def _getter(paths: list[str]) -> Any:
-    """Return a function that gives the values of these attributes as a tuple."""
-    if len(paths) > 1:
-        return operator.attrgetter(*paths)
-
-    def few(message: Any) -> tuple[Any, ...]:
-        return tuple(operator.attrgetter(path)(message) for path in paths)
-
-    return few
-
-
-_encoder = msgspec.msgpack.Encoder()
-_CODECS = {name: _Codec(topic) for name, topic in TOPICS.items()}
-_decoder: Any = msgspec.msgpack.Decoder(
-    functools.reduce(operator.or_, (codec.header for codec in _CODECS.values()))
-)
-
-
-def encode(message: Message) -> bytes:
-    """Return the bytes of a message: one ZeroMQ part.
-
-    Raises MessageError("shape") where arrays contradict each other or have over MAX_ROWS rows,
-    MessageError("size") where the whole is larger than a receiver takes.
-    """
-    data = _CODECS[_TOPIC_OF[type(message)]].encode(message)
-    if len(data) > MAX_MESSAGE_BYTES:
-        raise MessageError("size", f"{len(data)} bytes, {MAX_MESSAGE_BYTES} at most")
-    return data
-
-
-def decode(data: bytes | memoryview, topic: str | None = None) -> Any:
-    """Return the message in `data`, its arrays C-contiguous, writable and finite.
-
-    topic: what the socket carries; another one is refused. Raises MessageError whose `reason` is
-    size, magic, version, header, topic or not_finite; never anything else, whatever the bytes.
-    """
-    view = memoryview(data)
-    if not _PREFIX.size <= len(view) <= MAX_MESSAGE_BYTES:
-        raise MessageError("size", f"{len(view)} bytes")
-    magic, length = _PREFIX.unpack_from(view)
-    if magic[:3] == _MAGIC[:3] and magic != _MAGIC:
-        raise MessageError("version", f"{bytes(magic[3:])!r}, this is version {VERSION}")
-    if magic != _MAGIC:
-        raise MessageError("magic", f"starts with {bytes(magic)!r}, expected {_MAGIC!r}")
-    if length > min(MAX_HEADER_BYTES, len(view) - _PREFIX.size):
-        raise MessageError("size", f"header of {length} bytes in {len(view)}")
-    try:
-        header = _decoder.decode(view[_PREFIX.size : _PREFIX.size + length])
-    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
-        raise MessageError("header", str(error)) from None
-    name = type(header).__struct_config__.tag
-    if topic is not None and name != topic:
-        raise MessageError("topic", f"{name} on a socket for {topic}")
-    return _CODECS[name].decode(header, view[_PREFIX.size + length :])

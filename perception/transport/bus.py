@@ -13,6 +13,8 @@ from typing import Any
 import zmq
 
 from perception.clock import NS_PER_MS, monotonic_ns
+from perception.codec import decode as decode_message
+from perception.codec import encode as encode_message
 from perception.errors import ConfigError, MessageError
 from perception.messages import (
     MAX_MESSAGE_BYTES,
@@ -23,8 +25,6 @@ from perception.messages import (
     HealthMessage,
     Message,
 )
-from perception.messages import decode as decode_message
-from perception.messages import encode as encode_message
 
 _MAX_ENDPOINT_BYTES = 107
 _RECONNECT_MS = 20

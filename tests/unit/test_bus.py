@@ -4,6 +4,7 @@ import threading
 import pytest
 import zmq
 
+from perception import codec
 from perception import messages as m
 from perception.errors import ConfigError
 from perception.transport import bus
@@ -92,10 +93,10 @@ def test_what_is_no_message_is_dropped_and_counted(tmp_path):
     raw.linger = 0
     raw.bind(bus.endpoint(tmp_path, "tracks", "a"))
     inbox = bus.Inbox(tmp_path, "tracks", ["a"])
-    good = m.encode(alert_free_tracks(5))
+    good = codec.encode(alert_free_tracks(5))
     hostile = [
         [b""], [b"x"], [os.urandom(4000)], [good[:-1]], [good + b"z"],
-        [m.encode(frame(1))], [m.encode(alert_free_tracks(1, "b"))], [good, good],
+        [codec.encode(frame(1))], [codec.encode(alert_free_tracks(1, "b"))], [good, good],
         [good] + [b""] * 50, [b"prc1" + b"\xff" * 60],
     ]  # fmt: skip
     try:

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from perception import codec
 from perception import messages as m
 from perception.errors import MessageError
 
@@ -103,7 +104,7 @@ MESSAGES = [
     m.CatchUpRequest(camera="front", after_frame_id=-1),
     m.CatchUpEnd(camera="front", sent=3),
 ]
-SENT = [m.encode(message) for message in MESSAGES]
+SENT = [codec.encode(message) for message in MESSAGES]
 every_message = pytest.mark.parametrize(
     "message", MESSAGES, ids=lambda message: type(message).__name__
 )
@@ -137,7 +138,7 @@ def refused(error):
 
 def only_message_errors(data, topic=None):
     try:
-        message = m.decode(data, topic)
+        message = codec.decode(data, topic)
     except MessageError as error:
         return refused(error)
     for name, array in arrays_of(message):
@@ -148,7 +149,7 @@ def only_message_errors(data, topic=None):
 
 @every_message
 def test_what_is_decoded_is_what_was_encoded(message):
-    back = m.decode(m.encode(message))
+    back = codec.decode(codec.encode(message))
     assert type(back) is type(message)
     assert plain(back) == plain(message)
 
@@ -159,8 +160,8 @@ def test_every_topic_is_in_these_tests():
 
 @every_message
 def test_decoded_arrays_are_the_receivers_own_in_the_form_kernels_take(message):
-    data = bytearray(m.encode(message))
-    back = m.decode(data)
+    data = bytearray(codec.encode(message))
+    back = codec.decode(data)
     before = plain(back)
     data[:] = bytes(len(data))
     assert plain(back) == before
@@ -181,7 +182,7 @@ def test_decoded_arrays_are_the_receivers_own_in_the_form_kernels_take(message):
 @pytest.mark.parametrize("n", [0, 3])
 def test_any_form_of_array_is_encoded_as_the_declared_one(n):
     message = detections(n)
-    expected = m.encode(message)
+    expected = codec.encode(message)
     boxes = message.detections.boxes
     wide = np.zeros((n, 8), np.float32)
     wide[:, ::2] = boxes
@@ -189,7 +190,7 @@ def test_any_form_of_array_is_encoded_as_the_declared_one(n):
     still.flags.writeable = False
     for form in (boxes.astype(np.float64), wide[:, ::2], np.asfortranarray(boxes), still):
         message.detections.boxes = form
-        assert m.encode(message) == expected
+        assert codec.encode(message) == expected
 
 
 @pytest.mark.parametrize(
@@ -206,18 +207,18 @@ def test_arrays_that_contradict_each_other_are_not_sent(change):
     message = detections(3)
     message.detections = dataclasses.replace(message.detections, **change)
     with pytest.raises(MessageError, match="shape: "):
-        m.encode(message)
+        codec.encode(message)
 
 
 def test_more_rows_or_bytes_than_a_receiver_takes_are_not_sent():
     with pytest.raises(MessageError, match=f"shape: at most {m.MAX_ROWS}"):
-        m.encode(detections(m.MAX_ROWS + 1))
+        codec.encode(detections(m.MAX_ROWS + 1))
     with pytest.raises(MessageError, match="size: "):
-        m.encode(detections(1, 9_000, 9_000))
+        codec.encode(detections(1, 9_000, 9_000))
     counters = {f"{i:0128d}": i for i in range(m.MAX_HEADER_BYTES // 128)}
     with pytest.raises(MessageError, match="size: header"):
-        m.encode(dataclasses.replace(HEALTH, counters=counters))
-    assert len(m.decode(m.encode(detections(m.MAX_ROWS))).detections) == m.MAX_ROWS
+        codec.encode(dataclasses.replace(HEALTH, counters=counters))
+    assert len(codec.decode(codec.encode(detections(m.MAX_ROWS))).detections) == m.MAX_ROWS
 
 
 @given(st.binary(max_size=400))
@@ -236,7 +237,7 @@ def test_random_headers_are_refused(data):
 
 @every_message
 def test_every_truncation_is_refused(message):
-    data = m.encode(message)
+    data = codec.encode(message)
     lengths = range(len(data)) if len(data) < 2000 else [*range(400), *range(400, len(data), 37)]
     for length in lengths:
         assert only_message_errors(data[:length]) is None
@@ -252,7 +253,7 @@ def test_flipped_bits_give_an_error_or_a_valid_message(sent, data):
         changed[bit // 8] ^= 1 << bit % 8
     message = only_message_errors(bytes(changed))
     if message is not None:
-        m.encode(message)
+        codec.encode(message)
 
 
 @settings(max_examples=200)
@@ -266,7 +267,7 @@ def test_reasons_name_what_is_wrong():
 
     def reason(changed, topic=None):
         with pytest.raises(MessageError) as caught:
-            m.decode(changed, topic)
+            codec.decode(changed, topic)
         return caught.value.reason
 
     assert reason(b"prc2" + data[4:]) == "version"
@@ -275,7 +276,7 @@ def test_reasons_name_what_is_wrong():
     assert reason(data[:-1]) == "size"
     assert reason(bytes(m.MAX_MESSAGE_BYTES + 1)) == "size"
     assert reason(data[:8] + b"\xc1" + data[9:]) == "header"
-    assert m.decode(data, "detections").width == 640
+    assert codec.decode(data, "detections").width == 640
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
@@ -298,7 +299,7 @@ def test_reasons_name_what_is_wrong():
 )
 def test_no_number_that_is_not_finite_comes_through(spoil, value):
     with pytest.raises(MessageError, match=r"not_finite|header"):
-        m.decode(m.encode(spoil(value)))
+        codec.decode(codec.encode(spoil(value)))
 
 
 def put(message, name, value):
@@ -355,7 +356,7 @@ def test_headers_out_of_range_are_refused(header):
     packed = msgspec.msgpack.encode(header)
     data = struct.pack("<4sI", b"prc1", len(packed)) + packed + SENT[5][-200:]
     with pytest.raises(MessageError, match=r"^(header|size): "):
-        m.decode(data)
+        codec.decode(data)
 
 
 def test_rows_are_typed_tracks_with_names():

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
-from perception import messages
+from perception import codec, messages
 from perception.errors import ConfigError
 from perception.metrics import BINS, Histogram, Metrics, exposition, serve, split
 
@@ -94,7 +94,7 @@ def health():
 
 def test_snapshot_is_what_a_health_message_carries():
     message = health()
-    assert messages.decode(messages.encode(message)).latencies == message.latencies
+    assert codec.decode(codec.encode(message)).latencies == message.latencies
 
 
 def scrape(port):

@@ -6,6 +6,7 @@ import os
 import numpy as np
 import pytest
 
+from perception import codec
 from perception import messages as m
 from perception.errors import SinkError, SourceError
 from perception.recording.mot import MotWriter, read_mot
@@ -76,7 +77,7 @@ def test_what_is_read_is_what_was_written(tmp_path, rows):
         np.testing.assert_array_equal(back.tracks.states, one.tracks.states)
         np.testing.assert_array_equal(back.tracks.detection_rows, one.tracks.detection_rows)
         np.testing.assert_allclose(back.warp, one.warp, atol=1e-6)
-        m.decode(m.encode(back))
+        codec.decode(codec.encode(back))
 
 
 def test_two_runs_that_differ_in_time_and_epoch_are_byte_equal(tmp_path):

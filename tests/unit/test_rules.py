@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
+from perception.codec import encode
 from perception.errors import ConfigError
-from perception.messages import LOST, REMOVED, TENTATIVE, encode, make_id
+from perception.messages import LOST, REMOVED, TENTATIVE, make_id
 from perception.rules import RULES, rule_class
 from perception.rules.zones import Line, Zone
 from tests.scenes import message, play, seen, times
