@@ -22,14 +22,24 @@ class CameraMotion:
     counters: pictures by outcome: moved, still, unsure (too few points agree), size_changed.
     """
 
+    # Chosen on the clips of benchmarks/README.md, Tracking; px of the small image.
     points: Final = 100
+    apart_px: Final = 8
+    quality: Final = 0.01
+    window: Final = 9
+    agree_px: Final = 1.3
     least: Final = 12
-    still_px: Final = 0.15
+    # Still: a quarter of the strongest points stand still, be the rest under way by themselves.
+    # Compression noise moves that quarter by up to .09, a slow drone by .08 to .14.
+    strongest: Final = 40
+    starts_px: Final = 0.10
+    stops_px: Final = 0.06
 
     def __init__(self) -> None:
         self.counters: dict[str, int] = dict.fromkeys(("moved", "still", "unsure", "resized"), 0)
         self._grey: NDArray[np.uint8] | None = None
         self._corners: NDArray[np.float32] | None = None
+        self._moving = False
 
     def estimate(self, grey: NDArray[np.uint8], boxes: ArrayLike, width: int, height: int) -> Warp:
         """Return float32 (2, 3), affine in px of the full picture, last picture to this one.
@@ -61,7 +71,9 @@ class CameraMotion:
             mask[y1 : y2 + 1, x1 : x2 + 1] = 0
         if min(grey.shape) < 16:
             return None
-        corners: Any = cv2.goodFeaturesToTrack(grey, self.points, 0.01, 5, mask=mask)
+        corners: Any = cv2.goodFeaturesToTrack(
+            grey, self.points, self.quality, self.apart_px, mask=mask
+        )
         return corners
 
     def _fit(
@@ -74,19 +86,30 @@ class CameraMotion:
         still = np.eye(2, 3, dtype=np.float32)
         start: Any = None
         moved, found, _ = cv2.calcOpticalFlowPyrLK(
-            last, grey, corners, start, winSize=(13, 13), maxLevel=2, criteria=(3, 10, 0.03)
+            last,
+            grey,
+            corners,
+            start,
+            winSize=(self.window, self.window),
+            maxLevel=2,
+            criteria=(3, 10, 0.03),
         )
         good = found.reshape(-1) == 1
         a, b = corners.reshape(-1, 2)[good], moved.reshape(-1, 2)[good]
         if len(a) < self.least:
             self.counters["unsure"] += 1
             return still
-        if float(np.median(np.abs(b - a).max(axis=1))) < self.still_px:
+        shifts = np.sort(np.abs(b - a)[: self.strongest].max(axis=1))
+        least = float(shifts[len(shifts) // 4])
+        self._moving = least > (self.stops_px if self._moving else self.starts_px)
+        if not self._moving:
             self.counters["still"] += 1
             return still
         full = scale.astype(np.float32)
         similarity: Any = cv2.estimateAffinePartial2D
-        fit, inliers = similarity(a * full, b * full, ransacReprojThreshold=float(scale.max()))
+        fit, inliers = similarity(
+            a * full, b * full, ransacReprojThreshold=self.agree_px * float(scale.max())
+        )
         if fit is None or not np.isfinite(fit).all() or int(inliers.sum()) < self.least:
             self.counters["unsure"] += 1
             return still

@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 
 from perception.trackers.camera_motion import CameraMotion
+from perception.trackers.grey import small_grey
 
 W, H = 1280, 720
 NOBODY = np.zeros((0, 4), np.float32)
@@ -80,3 +81,44 @@ def test_untrustworthy_pictures_give_the_identity(scene, grey):
         picture.flags.writeable = False
         warp = motion.estimate(picture, odd, W, H)
         np.testing.assert_array_equal(warp, np.eye(2, 3))
+
+
+@pytest.mark.footage
+def test_fixed_camera_of_real_footage_never_drifts(footage):
+    capture = cv2.VideoCapture(str(footage / "video/surveillance/vtest_PETS09-S2L1.avi"))
+    motion = CameraMotion()
+    for _ in range(100):
+        _, frame = capture.read()
+        warp = motion.estimate(small_grey(frame), NOBODY, frame.shape[1], frame.shape[0])
+        np.testing.assert_array_equal(warp, np.eye(2, 3))
+    assert motion.counters["still"] == 99
+
+
+def dense_affine(a, b):
+    """Twin: 1000 points at half resolution, as BoT-SORT does it; None where it finds nothing."""
+    a, b = (cv2.resize(x, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA) for x in (a, b))
+    points = cv2.goodFeaturesToTrack(a, 1000, 0.01, 1)
+    moved, found, _ = cv2.calcOpticalFlowPyrLK(a, b, points, None)
+    good = found.reshape(-1) == 1
+    affine, _ = cv2.estimateAffinePartial2D(points[good], moved[good])
+    affine[:, 2] *= 2
+    return affine
+
+
+@pytest.mark.footage
+@pytest.mark.parametrize(
+    "clip", ["driving/highway_solidWhiteRight.mp4", "aerial/gopro_karma_drone_gpmf.mp4"]
+)
+def test_agrees_with_ten_times_the_points_on_real_footage(footage, clip):
+    capture = cv2.VideoCapture(str(footage / "video" / clip))
+    motion, last, errors = CameraMotion(), None, []
+    for _ in range(60):
+        _, frame = capture.read()
+        grey, (h, w) = cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY), frame.shape[:2]
+        warp = motion.estimate(small_grey(frame), NOBODY, w, h)
+        if last is not None:
+            corners = np.array([[0, 0, 1], [w, 0, 1], [0, h, 1], [w, h, 1]]).T
+            apart = (warp - dense_affine(last, grey)) @ corners
+            errors.append(np.linalg.norm(apart, axis=0).mean())
+        last = grey
+    assert np.median(errors) < 0.8
