@@ -25,6 +25,7 @@ from perception.sinks.snapshot import SnapshotSink
 from perception.sources import Frame, allocate_new
 from perception.trackers.camera_motion import CameraMotion
 from perception.trackers.grey import small_grey
+from perception.trackers.scene_cut import SceneCut
 
 AHEAD = 4
 INSTANT_SHOWN_NS = 1_500_000_000
@@ -116,6 +117,7 @@ class _Work:
         self._detector = plan.make_detector(what, camera.detector, threads)
         self._keep = plan.class_filter(self._detector, camera.objects)
         self._motion = CameraMotion()
+        self._cuts = SceneCut()
         self._tracker = plan.make_tracker(what, 0)
         self._book = AlertBook(camera.name, plan.make_rules(camera))
         self._sinks = plan.make_sinks(what)
@@ -149,7 +151,12 @@ class _Work:
         started_ns = clock.monotonic_ns()
         found = self._keep(self._detector.detect(frame.image))
         detected_ns = clock.monotonic_ns()
-        warp = self._motion.estimate(small_grey(frame.image), found.boxes, width, height)
+        grey = small_grey(frame.image)
+        warp = self._motion.estimate(grey, found.boxes, width, height)
+        cut = self._cuts.is_cut(grey)
+        if cut:
+            self._tracker.end_all()
+            metrics.count(f"cuts.{name}")
         tracks = self._tracker.update(found, t_ns, warp, 0)
         tracked_ns = clock.monotonic_ns()
         ids = set(found.class_ids.tolist()) | set(tracks.class_ids.tolist())
@@ -163,6 +170,7 @@ class _Work:
             t_tracked_ns=tracked_ns,
             tracks=tracks,
             warp=warp,
+            cut=cut,
         )
         for counter in ("read", "detected", "tracked"):
             metrics.count(f"{counter}.{name}")

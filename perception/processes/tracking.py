@@ -7,6 +7,7 @@ from perception.messages import CatchUpRequest, DetectionMessage, TrackMessage
 from perception.plan import confirmed_ids, make_tracker
 from perception.processes.runtime import IDLE_MS, Runtime, drain
 from perception.trackers.camera_motion import CameraMotion
+from perception.trackers.scene_cut import SceneCut
 from perception.transport.bus import CatchUpServer, Inbox, Publisher
 
 KEEP_NS = 30 * clock.NS_PER_S
@@ -47,6 +48,7 @@ class _Line:
         self._runtime, self._name = runtime, name
         self._tracker = make_tracker(runtime.plan, runtime.epoch)
         self._motion = CameraMotion()
+        self._cuts = SceneCut()
         self._history: deque[TrackMessage] = deque(maxlen=MAX_KEPT)
         self._last_id = -1
         self._names: dict[int, str] = {}
@@ -66,6 +68,10 @@ class _Line:
         self._names.update(message.names)
         boxes = message.detections.boxes
         warp = self._motion.estimate(message.grey, boxes, message.width, message.height)
+        cut = self._cuts.is_cut(message.grey)
+        if cut:
+            self._tracker.end_all()
+            metrics.count(f"cuts.{self._name}")
         tracks = self._tracker.update(message.detections, stamp.t_media_ns, warp, missed)
         now_ns = clock.monotonic_ns()
         answer = TrackMessage(
@@ -78,6 +84,7 @@ class _Line:
             t_tracked_ns=now_ns,
             tracks=tracks,
             warp=warp,
+            cut=cut,
         )
         self.publisher.send(answer)
         self._keep(answer)

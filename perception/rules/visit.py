@@ -84,6 +84,8 @@ class VisitRule:
 
     def update(self, message: TrackMessage) -> list[Event]:
         t_ns = self._time.advance(message)
+        if message.cut:
+            return self._end_all(message)
         inside = self._inside(message)
         chosen = self._chooser.rows(message, t_ns)
         of_track = {track: visit for visit in self._visits.values() for track in visit.tracks}
@@ -100,6 +102,11 @@ class VisitRule:
         for key, visit in list(self._visits.items()):
             events += self._life(message, key, visit, t_ns)
         return events
+
+    def _end_all(self, message: TrackMessage) -> list[Event]:
+        """End every visit: nobody in another scene goes on with it. This frame begins none."""
+        gone, self._visits = self._visits, {}
+        return [self._event(message, "end", key, v) for key, v in gone.items() if v.begun]
 
     def visit_of(self, track_id: int) -> int:
         """Return the id of the visit that a track is part of; its own where it is of none."""

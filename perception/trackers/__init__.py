@@ -37,6 +37,10 @@ class Tracker(Protocol):
         """
         ...
 
+    def end_all(self) -> None:
+        """End every track with the next update: its picture shows another scene."""
+        ...
+
 
 TRACKERS = {
     "two_stage": "perception.trackers.two_stage:TwoStageTracker",

@@ -80,6 +80,7 @@ class TwoStageTracker:
         mix = self.options.mix_classes
         self._groups = [g for g in mix if g] if isinstance(mix, list) else []
         self._t_ns: int | None = None
+        self._is_over = False
         self._book = np.zeros(layout.BOOK_WIDTH, np.int64)
         self._book[layout.NEXT] = 1
         self._counted = self._book[layout.NOT_FINITE :].tobytes()
@@ -117,6 +118,10 @@ class TwoStageTracker:
             self.counters.update(zip(layout.COUNTERS, counts.tolist(), strict=True))
         return tracks
 
+    def end_all(self) -> None:
+        """End every track with the next update: its picture shows another scene."""
+        self._is_over = True
+
     def _take_in(self, detections: Detections) -> NDArray[np.float64]:
         """Return detections as float64 (n, BOX_WIDTH), whatever form they came in."""
         n = len(detections.scores)
@@ -148,6 +153,8 @@ class TwoStageTracker:
         elif gone > self._settings[layout.LOST_NS]:
             self.counters["time_gap"] += 1
             gone = int(self._settings[layout.LOST_NS]) + 1
+        if self._is_over:
+            self._is_over, gone = False, int(self._settings[layout.LOST_NS]) + 1
         self._t_ns = t_ns
         self._book[layout.NOW] += gone
         self._settings[layout.DT] = gone * 1e-9
