@@ -165,8 +165,7 @@ def _seen(child: Any, memory: bool) -> Seen:
     if memory:
         try:
             process = psutil.Process(health.pid)
-            full = process.memory_full_info()
-            rss, pss, files = full.rss, _private_pss(health.pid), process.num_fds()
+            rss, pss, files = process.memory_info().rss, _own_pss(health.pid), process.num_fds()
         except (psutil.Error, OSError):
             pass
     return Seen(
@@ -175,17 +174,13 @@ def _seen(child: Any, memory: bool) -> Seen:
     )  # fmt: skip
 
 
-def _private_pss(pid: int) -> int:
-    """Return the proportional set size in bytes, without frames in shared memory."""
-    total = 0
-    in_ring = False
-    for line in Path(f"/proc/{pid}/smaps").read_text().splitlines():
-        words = line.split()
-        if "-" in words[0] and not words[0].endswith(":"):
-            in_ring = "/dev/shm/" in line
-        elif words[0] == "Pss:" and not in_ring:
-            total += int(words[1]) * 1024
-    return total
+def _own_pss(pid: int) -> int:
+    """Return the proportional set size in bytes, without what lies in shared memory (rings)."""
+    sizes: dict[str, int] = {}
+    for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:]:
+        name, size, _ = line.split()
+        sizes[name] = int(size) * 1024
+    return sizes["Pss:"] - sizes.get("Pss_Shmem:", 0)
 
 
 class Analysis:
