@@ -117,7 +117,7 @@ def schema() -> None:
     """Print the JSON Schema of launch files, for editors."""
     import json
 
-    from perception.plan import schema as launch_schema
+    from perception.schema import launch_schema
 
     print(json.dumps(launch_schema(), indent=2))
 

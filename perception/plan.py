@@ -25,6 +25,7 @@ from perception import (
     sources,
     trackers,
 )
+from perception.alerts.watch import WatchOptions
 from perception.config import Document, Launch
 from perception.errors import ConfigError, PerceptionError
 from perception.identity.gallery import Gallery
@@ -60,6 +61,7 @@ class CameraPlan(msgspec.Struct, frozen=True, kw_only=True):
     lines: dict[str, Any]
     rules: dict[str, StagePlan]
     keep_s: float
+    watch: dict[str, Any] | None = None
 
 
 class IdentityPlan(msgspec.Struct, frozen=True, kw_only=True):
@@ -265,6 +267,9 @@ def _camera(name: str, launch: Launch, document: Document, *, realtime: bool) ->
         lines={key: line.model_dump(mode="json") for key, line in lines.items()},
         rules=stages,
         keep_s=camera.keep_s,
+        watch=None
+        if camera.watch is None
+        else document.validate(WatchOptions, camera.watch, (*path, "watch")).model_dump(),
     )
 
 
@@ -373,22 +378,3 @@ def class_filter(
 def confirmed_ids(tracks: Tracks) -> set[int]:
     """Return the ids of the confirmed tracks."""
     return set(tracks.track_ids[tracks.states == CONFIRMED].tolist())
-
-
-def schema() -> dict[str, Any]:
-    """Return the JSON Schema of launch files, stage options included where they are known."""
-    whole = Launch.model_json_schema()
-    tables = {
-        "detectors": (detectors.DETECTORS, detectors.detector_class),
-        "trackers": (trackers.TRACKERS, trackers.tracker_class),
-        "rules": (rules.RULES, rules.rule_class),
-        "sinks": (sinks.SINKS, sinks.sink_class),
-        "sources": (sources.SOURCES, sources.source_class),
-        "embedders": (identity.EMBEDDERS, identity.embedder_class),
-    }
-    for stage, (table, find) in tables.items():
-        for name in table:
-            whole["$defs"][f"{stage}.{name}"] = find(name).Options.model_json_schema(
-                ref_template="#/$defs/{model}"
-            )
-    return whole
