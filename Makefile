@@ -57,6 +57,26 @@ $(ULTRALYTICS)/installed: pyproject.toml
 	$(ULTRALYTICS)/bin/python $(PIP) install -e ".[ultralytics,test]"
 	@touch $@
 
+# The whole suite in under 20 minutes; peers that are not installed are rows that say so.
+bench: $(VENV)/installed-test
+	$(VENV)/bin/python -m benchmarks
+
+# Peers never enter the product's environment. A torch for the CPU alone (0.2 GB instead of 3) has no
+# torchvision that works beside it: `make test-ultralytics` installs the full set, taken first.
+bench-peers: $(BENCH)/installed
+
+$(BENCH)/installed: benchmarks/peers.txt
+	@echo "installing the peers of the benchmarks into $(BENCH) (about 500 MB, once)"
+	$(PYTHON) -m venv $(BENCH)
+	$(BENCH)/bin/python $(PIP) install torch==2.13.0
+	$(BENCH)/bin/python $(PIP) install -r benchmarks/peers.txt
+	$(BENCH)/bin/python $(PIP) install --no-deps ultralytics==8.4.190 ultralytics-thop
+	@touch $@
+
+# 20 minutes, two cameras, reconnects: memory and open files of each process.
+soak: $(VENV)/installed-test
+	$(VENV)/bin/python -m benchmarks.soak
+
 clean:
 	rm -rf dist build .pytest_cache .ruff_cache .hypothesis recordings/demo
 	find perception -name "*.nb[ic]" -delete

@@ -68,7 +68,7 @@ def measure(report: Report, seconds: float) -> None:
     source = {"type": "video", "path": str(clip_720p()), "loop": True, "fps": over}
     crowd = watch(
         {
-            "cameras": {f"c{n}": {"source": source} for n in range(4)},
+            "cameras": {f"c{n}": {"source": dict(source)} for n in range(4)},
             "detectors": {"default": detector("bf16")},
         },
         seconds,

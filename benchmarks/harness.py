@@ -325,6 +325,8 @@ class Worker:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+        assert self._process.stdout is not None
+        self._process.stdout.close()
 
 
 def serve(functions: Mapping[str, Callable[..., Any]]) -> None:
