@@ -104,6 +104,11 @@ class Recogniser:
                 told.append(Who(track.track_id, decision, is_new))
         return told
 
+    def faces(self, track_id: int) -> int:
+        """Return how many usable faces of a track were seen."""
+        state = self._tracks.get(track_id)
+        return state.evidence.count if state else 0
+
     def _look(self, image: Image, track: Track, people: list[Track], t_ns: int) -> None:
         state = self._state(track.track_id)
         state.looked_ns = t_ns
