@@ -90,9 +90,8 @@ class Supervisor:
             self._stop(STOP_S if self._interrupts else DRAIN_S)
             return self._exit_code()
         finally:
+            # Handlers stand until all is tidy: a late second Ctrl-C must not leave it half done.
             self._kill_all()
-            for number, handler in before.items():
-                signal.signal(number, handler)
             if self._metrics_server is not None:
                 self._metrics_server.close()
             self._health.close()
@@ -100,6 +99,8 @@ class Supervisor:
             self._log.close()
             ring.sweep()
             self.run_dir.close()
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
     @property
     def is_stopping(self) -> bool:

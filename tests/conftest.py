@@ -2,6 +2,8 @@
 
 import os
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -22,3 +24,11 @@ def footage() -> Path:
     if not place.is_dir():
         pytest.skip(f"no footage at {place}: set PERCEPTION_TEST_DATA")
     return place
+
+
+@pytest.fixture
+def home(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder whose path is short enough for sockets, and in which this test's runs live."""
+    with tempfile.TemporaryDirectory(prefix="prc-") as folder:
+        monkeypatch.setenv("XDG_RUNTIME_DIR", folder)
+        yield Path(folder)

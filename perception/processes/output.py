@@ -9,7 +9,7 @@ from pathlib import Path
 from perception.errors import SinkError
 from perception.messages import Alert, TrackMessage
 from perception.processes.runtime import IDLE_MS, Runtime, drain
-from perception.recording.output import CameraOutput
+from perception.recording.output import CameraOutput, set_aside
 from perception.rules.zones import Line, Zone
 from perception.transport.bus import Inbox
 from perception.transport.ring import RingReader
@@ -59,6 +59,8 @@ class _Line:
         self._counts: dict[str, int] = {}
         zones = {k: Zone.model_validate(v).points for k, v in camera.zones.items()}
         lines = {k: Line.model_validate(v).points for k, v in camera.lines.items()}
+        if runtime.restarted:
+            set_aside(Path(plan.folder), name)
         self._output = CameraOutput(
             Path(plan.folder), name, zones, lines, video=plan.video, tracks=plan.tracks
         )

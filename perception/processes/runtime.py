@@ -38,7 +38,8 @@ class Runtime:
 
     run_dir: directory of the run; its plan is read from it. process: name in the plan. epoch: high
     half of the ids this process gives. parent: pid of the supervisor that must outlive us, or 0
-    where it was started by hand: then it ends when the run does.
+    where it was started by hand: then it ends when the run does. restarted: whether the process
+    has run before in this run.
     """
 
     def __init__(self, run_dir: Path, process: str, epoch: int, parent: int = 0) -> None:
@@ -47,7 +48,7 @@ class Runtime:
         self.run_dir, self._by_hand = run_dir, not parent
         self.plan = plan.decode((run_dir / rundir.PLAN).read_bytes())
         self.process = self.plan.process(process)
-        self._place, self.epoch = rundir.hold(run_dir, process, epoch)
+        self._place, self.epoch, self.restarted = rundir.hold(run_dir, process, epoch)
         self.metrics = Metrics()
         self.log: Any = logs.setup(process)
         self._stop = threading.Event()

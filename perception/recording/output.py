@@ -22,6 +22,19 @@ from perception.recording.video import VideoWriter
 _Step = tuple[TracksWriter | MotWriter | VideoWriter, Callable[[], None]]
 
 
+def set_aside(folder: Path, camera: str) -> None:
+    """Rename a camera's files, as written by a process that died: name.jsonl becomes name.1.jsonl.
+
+    The next writer starts files of its own and would begin them anew.
+    """
+    for name in (f"annotated-{camera}.mp4", f"tracks-{camera}.jsonl", f"mot-{camera}.txt"):
+        path, n = folder / name, 1
+        while (aside := path.with_suffix(f".{n}{path.suffix}")).exists():
+            n += 1
+        with contextlib.suppress(OSError):
+            path.rename(aside)
+
+
 class CameraOutput:
     """Writes the annotated video and the tracks of one camera, frame by frame.
 

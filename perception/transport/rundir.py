@@ -80,8 +80,8 @@ def running() -> list[str]:
     return sorted(path.name for path in base_dir().iterdir() if path.is_dir() and is_live(path))
 
 
-def hold(run_dir: Path, process: str, epoch: int) -> tuple[int, int]:
-    """Lock a process's place in a run; return the descriptor that holds it, and its epoch.
+def hold(run_dir: Path, process: str, epoch: int) -> tuple[int, int, bool]:
+    """Lock a process's place in a run; return what holds it, its epoch, and if it ran before.
 
     epoch: high half of the ids it will give; raised where an earlier start of it had the same or a
     higher one. Raises ConfigError where another process has the place.
@@ -96,9 +96,9 @@ def hold(run_dir: Path, process: str, epoch: int) -> tuple[int, int]:
             f"start the line with `--without {process}`, or end that one"
         ) from None
     before = os.pread(fd, 20, 0)
-    epoch = max(epoch, int(before) + 1 if before.isdigit() else 1)
+    epoch = max(epoch, int(before) + 1 if before else 1)
     os.pwrite(fd, b"%020d" % epoch, 0)
-    return fd, epoch
+    return fd, epoch, bool(before)
 
 
 def sweep() -> list[str]:
