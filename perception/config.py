@@ -63,6 +63,10 @@ class Camera(_Base):
     keep_s: Annotated[float, Field(ge=0.1, le=30)] = Field(
         default=0.7, description="seconds that frames stay in shared memory for late readers"
     )
+    watch: Options | None = Field(
+        default=None,
+        description="alerts where the camera is offline, frozen or dark; {} for the defaults",
+    )
 
 
 class Alerts(_Base):

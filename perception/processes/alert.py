@@ -15,9 +15,10 @@ from perception.alerts.book import AlertBook
 from perception.alerts.delivery import Courier
 from perception.alerts.store import AlertStore, Progress
 from perception.errors import ConfigError, SinkError
-from perception.messages import Alert, AlertMessage, IdentityMessage, TrackMessage
+from perception.messages import Alert, AlertMessage, IdentityMessage, Stamp, TrackMessage
 from perception.plan import make_rules, make_sinks
 from perception.processes.runtime import IDLE_MS, Runtime, drain
+from perception.processes.watching import Watching
 from perception.sinks.snapshot import SnapshotSink
 from perception.transport.bus import Inbox, Publisher, catch_up
 from perception.transport.ring import RingReader
@@ -45,10 +46,13 @@ def run(runtime: Runtime) -> None:
     names = Inbox(runtime.run_dir, "identities", asked)
     runtime.count_rejected(names.rejected)
     lines = {name: _Line(runtime, name, store, snapshots, post) for name in runtime.process.cameras}
+    watching = Watching(runtime, store, {name: line.tell for name, line in lines.items()})
     runtime.ready()
     try:
         while not runtime.stopping:
             runtime.turn()
+            if watching.turn():
+                post.wake()
             for said in names.poll(0):
                 lines[said.stamp.camera].name(said)
             for message in inbox.poll(IDLE_MS):
@@ -101,9 +105,8 @@ class _Line:
         self._retry_ns = 0
         self._last: TrackMessage | None = None
         self._before = store.progress(name)
-        if self._before is not None or runtime.restarted:
-            after = self._before.frame_id if self._before is not None else -1
-            for message in catch_up(runtime.run_dir, name, after):
+        if self._before is not None:
+            for message in catch_up(runtime.run_dir, name, self._before.frame_id):
                 runtime.metrics.count(f"caught_up.{name}")
                 runtime.turn()
                 self.take(message)
@@ -123,13 +126,18 @@ class _Line:
             if alert.state == "raised":
                 metrics.latency(f"alert.{self._name}", now_ns - stamp.t_arrival_ns)
                 metrics.count(f"raised.{self._name}")
-            self._publisher.send(AlertMessage(stamp=stamp, t_alerted_ns=now_ns, alert=alert))
+            self.tell(stamp, alert)
         if alerts:
             self._post.wake()
         for rule, counts in self._book.counts.items():
             for what, count in counts.items():
                 metrics.gauge(f"crossings.{self._name}.{rule}:{what}", count)
         metrics.counters[f"repeated.{self._name}"] = self._book.repeated
+
+    def tell(self, stamp: Stamp, alert: Alert) -> None:
+        """Publish an alert to whoever listens."""
+        message = AlertMessage(stamp=stamp, t_alerted_ns=clock.monotonic_ns(), alert=alert)
+        self._publisher.send(message)
 
     def name(self, said: IdentityMessage) -> None:
         """Note who a track is; its alerts say so with the next frame."""

@@ -190,9 +190,10 @@ class RingReader:
         if int(self._mapped(name).generations[slot]) != generation:
             raise SlotOverwritten(f"slot {slot} of {name} was overwritten while it was read")
 
-    def picture(self, base: str, frame_id: int) -> Picture | None:
+    def picture(self, base: str, frame_id: int, *, newest: bool = False) -> Picture | None:
         """Return a copy of a frame, or of the nearest later one that still lives, or None.
 
+        newest: of the frame and the later ones the latest instead.
         base: name of the camera's ring without prefix and number, as given to its RingWriter.
         """
         for _ in range(3):
@@ -205,7 +206,10 @@ class RingReader:
                 whole = (lines[:, 0] > 0) & (lines[:, 0] % 2 == 0) & (lines[:, 1] >= frame_id)
                 if not whole.any():
                     return None
-                slot = int(np.argmin(np.where(whole, lines[:, 1], np.iinfo(np.int64).max)))
+                if newest:
+                    slot = int(np.argmax(np.where(whole, lines[:, 1], -1)))
+                else:
+                    slot = int(np.argmin(np.where(whole, lines[:, 1], np.iinfo(np.int64).max)))
                 generation, found, t_media_ns, height, width = lines[slot, :5].tolist()
                 copy = self.image(name, slot, generation, height, width).copy()
                 self.check(name, slot, generation)

@@ -157,6 +157,8 @@ def test_late_readers_find_the_frame_or_the_nearest_later_one():
     assert reader.picture(base, 1).frame_id == 3
     assert reader.picture(base, 1).t_media_ns == 300
     assert reader.picture(base, 6) is None
+    assert reader.picture(base, 1, newest=True).frame_id == 5
+    assert reader.picture(base, 6, newest=True) is None
     made.begin(80, 80)[:] = 6
     made.commit(6, 600)
     assert reader.picture(base, 4).image.shape == (80, 80, 3)

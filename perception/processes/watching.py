@@ -1,0 +1,83 @@
+"""Looks at the newest frame of each watched camera once a second, for the alert process.
+
+The ring says whether a camera delivers even where detection or tracking stands still.
+"""
+
+from collections.abc import Callable, Mapping
+
+from perception import clock
+from perception.alerts.store import AlertStore
+from perception.alerts.watch import RULE, CameraWatch, WatchOptions
+from perception.errors import RingError, SinkError
+from perception.messages import Alert, Stamp
+from perception.processes.runtime import Runtime
+from perception.transport.ring import Picture, RingReader
+from perception.transport.rundir import ring_base
+
+LOOK_NS = clock.NS_PER_S
+
+Tell = Callable[[Stamp, Alert], None]
+
+
+class Watching:
+    """The watches of the alert process's cameras. tell: what publishes an alert, by camera."""
+
+    def __init__(self, runtime: Runtime, store: AlertStore, tell: Mapping[str, Tell]) -> None:
+        self._runtime, self._store, self._tell = runtime, store, tell
+        self._watches: dict[str, CameraWatch] = {}
+        for name in runtime.process.cameras:
+            options = runtime.plan.cameras[name].watch
+            if options is not None:
+                opened = store.open_alerts(name, RULE)
+                checked = WatchOptions.model_validate(options)
+                self._watches[name] = CameraWatch(name, checked, opened)
+        self._readers = {name: RingReader() for name in self._watches}
+        self._last = dict.fromkeys(self._watches, -1)
+        self._unsaved: list[Alert] = []
+        self._due_ns = clock.monotonic_ns()
+
+    def turn(self) -> bool:
+        """Look, where it is time; return whether there is something to deliver."""
+        now_ns = clock.monotonic_ns()
+        if not self._watches or now_ns < self._due_ns:
+            return False
+        self._due_ns = now_ns + LOOK_NS
+        for name, watch in self._watches.items():
+            picture = self._newest(name)
+            frame_id, image = (picture.frame_id, picture.image) if picture else (None, None)
+            for alert in watch.look(frame_id, image, now_ns, clock.wall_ns()):
+                self._runtime.log.warning("camera", camera=name, kind=alert.kind, state=alert.state)
+                self._unsaved.append(alert)
+        return self._save(now_ns)
+
+    def _newest(self, name: str) -> Picture | None:
+        """Return the newest frame, or None where that has been looked at already."""
+        try:
+            base = ring_base(self._runtime.run_dir, name)
+            picture = self._readers[name].picture(base, self._last[name] + 1, newest=True)
+        except RingError:
+            return None  # being made or taken down
+        if picture is not None:
+            self._last[name] = picture.frame_id
+        return picture
+
+    def _save(self, now_ns: int) -> bool:
+        saved = 0
+        try:
+            for alert in self._unsaved:
+                self._store.put(alert)
+                saved += 1
+        except SinkError as error:
+            self._runtime.metrics.count("sink_errors.store")
+            self._runtime.note(f"store: {error}")
+        for alert in self._unsaved[:saved]:
+            stamp = Stamp(
+                camera=alert.camera,
+                frame_id=max(alert.frame_id, 0),
+                t_media_ns=0,
+                t_arrival_ns=now_ns,
+                t_wall_ns=alert.t_wall_ns,
+            )
+            self._tell[alert.camera](stamp, alert)
+        del self._unsaved[:saved]
+        return saved > 0
