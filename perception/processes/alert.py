@@ -105,8 +105,9 @@ class _Line:
         self._retry_ns = 0
         self._last: TrackMessage | None = None
         self._before = store.progress(name)
-        if self._before is not None:
-            for message in catch_up(runtime.run_dir, name, self._before.frame_id):
+        if self._before is not None or runtime.restarted:
+            after = self._before.frame_id if self._before is not None else -1
+            for message in catch_up(runtime.run_dir, name, after):
                 runtime.metrics.count(f"caught_up.{name}")
                 runtime.turn()
                 self.take(message)
