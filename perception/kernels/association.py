@@ -10,8 +10,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from perception.kernels import door
 
+inner = njit(no_cpython_wrapper=True, no_cfunc_wrapper=True)
+"""For what only kernels call: compiled into its caller and loaded from the cache with it."""
 
-@njit("void(f8[:, ::1], i8, i8[::1])", cache=True)
+
+@inner
 def _sort(rows, n, order):
     """Fill order with what sorts the first n rows by column 0: merge sort, stable, n log n."""
     scratch = np.empty(n, np.int64)

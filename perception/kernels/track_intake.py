@@ -4,9 +4,8 @@ Imports numpy and numba only.
 """
 
 import numpy as np
-from numba import njit
 
-from perception.kernels.association import _sort
+from perception.kernels.association import _sort, inner
 from perception.kernels.track_layout import (
     BOX_CLASS,
     BOX_SCORE,
@@ -21,7 +20,7 @@ FAR_PX = 1e6
 LEAST_PX = 1e-3
 
 
-@njit("i8(f8[:, ::1], i8[::1], i8[::1])", cache=True)
+@inner
 def _sift(raw, rows, book):
     """Move usable rows of raw to its front, clipped to FAR_PX; rows: where each came from."""
     n = 0
@@ -46,7 +45,7 @@ def _sift(raw, rows, book):
     return n
 
 
-@njit("i8(f8[:, ::1], i8, f8[:, ::1])", cache=True)
+@inner
 def _twin(boxes, count, box):
     """Return the row of boxes, sorted by their left side, that has this very box, or -1."""
     k = count - 1
@@ -60,7 +59,7 @@ def _twin(boxes, count, box):
     return -1
 
 
-@njit("i8(f8[:, ::1], f8[:, ::1], i8[::1], i8[::1])", cache=True)
+@inner
 def _take_in(raw, boxes, rows, book):
     """Fill boxes with the usable detections, sorted by their left side; return how many.
 

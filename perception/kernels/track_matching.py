@@ -6,10 +6,9 @@ Hybrid-SORT (arXiv 2308.00783); a second look at the place where a track was las
 """
 
 import numpy as np
-from numba import njit
 
 from perception.kernels.assignment import _assign
-from perception.kernels.association import _sweep
+from perception.kernels.association import _sweep, inner
 from perception.kernels.track_layout import (
     BOX_GROUP,
     BOX_SCORE,
@@ -33,7 +32,7 @@ SHAKE_DEVIATIONS = 4.0
 """How many standard errors of the median that shift must reach."""
 
 
-@njit("i8(f8[:, ::1], i8, f8[:, ::1], i8, i8[:, ::1], f8[:, ::1], i8[::1])", cache=True)
+@inner
 def _pair(where, m, boxes, n, pairs, overlaps, book):
     """Sweep; return how many pairs are written down, count what found no room."""
     found = _sweep(where, m, boxes, n, pairs, overlaps)
@@ -43,7 +42,7 @@ def _pair(where, m, boxes, n, pairs, overlaps, book):
     return found
 
 
-@njit("void(f8[:, ::1], i8, f8[:, ::1])", cache=True)
+@inner
 def _place(states, m, where):
     """Fill where, (M, 4), with the boxes xyxy of the states."""
     for i in range(m):
@@ -52,7 +51,7 @@ def _place(states, m, where):
         where[i, 2], where[i, 3] = states[i, 0] + w, states[i, 5] + h
 
 
-@njit("void(i8[:, ::1], f8[:, ::1], i8[:, ::1], f8[::1], i8, i8[::1], i8[::1])", cache=True)
+@inner
 def _solve(marks, boxes, pairs, gains, found, box_of, track_of):
     """Assign among pairs with a gain above zero whose two ends are free, and note it in *_of."""
     m, n = box_of.shape[0], track_of.shape[0]
@@ -85,7 +84,7 @@ def _solve(marks, boxes, pairs, gains, found, box_of, track_of):
             track_of[j] = i
 
 
-@njit("void(i8[:, ::1], f8[:, ::1], i8[:, ::1], f8[:, ::1], f8[::1], f8[::1], i8, i8)", cache=True)
+@inner
 def _gain(marks, boxes, pairs, overlaps, gains, settings, now, stage):
     """Fill gains with how far each pair lies above the gate of a stage; 0: it may not match.
 
@@ -108,7 +107,7 @@ def _gain(marks, boxes, pairs, overlaps, gains, settings, now, stage):
             gains[e] = overlaps[e, 0] * overlaps[e, 1] * score - gate
 
 
-@njit("b1(f8[:, ::1], i8[:, ::1], i8, f8[:, ::1], i8[::1])", cache=True)
+@inner
 def _shake(states, marks, m, boxes, box_of):
     """Move all tracks by what their first matches have in common, if it is surely more than chance.
 
@@ -141,7 +140,7 @@ def _shake(states, marks, m, boxes, box_of):
     return moved
 
 
-@njit("void(f8[:, ::1], i8[:, ::1], i8[::1], f8[:, ::1], f8[::1], i8[::1], i8[::1])", cache=True)
+@inner
 def _return(states, marks, book, boxes, settings, box_of, track_of):
     """Look for unmatched tracks where they were last seen: who is hidden often stands still."""
     m, n = box_of.shape[0], track_of.shape[0]
@@ -174,7 +173,7 @@ def _return(states, marks, book, boxes, settings, box_of, track_of):
     _solve(marks, boxes, pairs, gains, found, box_of, track_of)
 
 
-@njit("void(f8[:, ::1], i8[:, ::1], i8[::1], f8[:, ::1], f8[::1], i8[::1], i8[::1])", cache=True)
+@inner
 def _match(states, marks, book, boxes, settings, box_of, track_of):
     """Give boxes to predicted tracks in four stages. box_of (M), track_of (N): -1 where none."""
     m, n, now = box_of.shape[0], track_of.shape[0], book[NOW]

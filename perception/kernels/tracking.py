@@ -10,6 +10,7 @@ have in common: Mehra 1970 (doi 10.1109/TAC.1970.1099422).
 import numpy as np
 from numba import njit
 
+from perception.kernels.association import inner
 from perception.kernels.kalman import _begin, _correct, _predict, _warp
 from perception.kernels.track_intake import _take_in
 from perception.kernels.track_layout import (
@@ -66,7 +67,7 @@ PACE = 1.5
 LEAST_FACTOR, MOST_FACTOR = 0.25, 4.0
 
 
-@njit("void(f8[:, ::1], i8[:, ::1], i8, f8[::1])", cache=True)
+@inner
 def _advance(states, marks, m, settings):
     """Carry all tracks along with the camera and ahead in time."""
     for i in range(m):
@@ -84,7 +85,7 @@ def _advance(states, marks, m, settings):
         _predict(row, settings[DT], settings[WALK], settings[ACCELERATION])
 
 
-@njit("void(f8[:, ::1], i8[:, ::1], i8, i8, f8)", cache=True)
+@inner
 def _vote(states, marks, row, class_id, weight):
     """Give a class a vote; the track's class is the one with most of SLOTS (Misra-Gries)."""
     slot = -1
@@ -105,7 +106,7 @@ def _vote(states, marks, row, class_id, weight):
     marks[row, CLASS] = marks[row, VOTED + best]
 
 
-@njit("void(f8[:, ::1], i8[:, ::1], i8, f8[:, ::1], i8, i8, i8)", cache=True)
+@inner
 def _see(states, marks, i, boxes, j, source, now):
     """Write down that track i was seen as box j."""
     for c in range(4):
@@ -116,7 +117,7 @@ def _see(states, marks, i, boxes, j, source, now):
     _vote(states, marks, i, np.int64(boxes[j, BOX_CLASS]), max(boxes[j, BOX_SCORE], 1e-3))
 
 
-@njit("void(f8[::1], f8, f8, f8, f8, f8, b1, f8[::1])", cache=True)
+@inner
 def _surprise(row, cx, cy, w, h, noise, first, settings):
     """Compare how far a box lies from its prediction with how far the last one lay.
 
@@ -135,7 +136,7 @@ def _surprise(row, cx, cy, w, h, noise, first, settings):
         row[SURPRISE + c] = now
 
 
-@njit("void(f8[::1])", cache=True)
+@inner
 def _adapt(settings):
     """Let the measurement noise of this camera follow the agreement of surprises."""
     lean = settings[AGREEMENT] / (settings[WEIGHT] + PRIOR)
@@ -146,7 +147,7 @@ def _adapt(settings):
     settings[WEIGHT] *= fade
 
 
-@njit("void(f8[:, ::1], i8[:, ::1], i8, f8[:, ::1], i8[::1], i8[::1], f8[::1], i8)", cache=True)
+@inner
 def _update(states, marks, m, boxes, source, box_of, settings, now):
     """Take matched boxes in and move all tracks through their states."""
     noise = settings[NOISE] * settings[FACTOR]
@@ -169,7 +170,7 @@ def _update(states, marks, m, boxes, source, box_of, settings, now):
             marks[i, STATE] = LOST
 
 
-@njit("void(f8[:, ::1], i8[:, ::1], i8[::1], f8[:, ::1], i8[::1], i8[::1], f8[::1])", cache=True)
+@inner
 def _give_birth(states, marks, book, boxes, source, track_of, settings):
     """Start tracks at boxes that belong to none; in the very first frame they are confirmed."""
     m, now = book[COUNT], book[NOW]
