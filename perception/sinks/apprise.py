@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import AfterValidator, Field
 
-from perception.errors import ConfigError, SinkError
+from perception.errors import SinkError
 from perception.messages import Alert
 from perception.sinks.when import When
 
@@ -31,6 +31,30 @@ def _template(text: str) -> str:
     return text
 
 
+def messenger(urls: tuple[str, ...]) -> Any:
+    """Return apprise's messenger for URLs. Raises ValueError: apprise missing, or a URL wrong."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of its plugins' own imports
+        try:
+            apprise: Any = importlib.import_module("apprise")
+        except ImportError:
+            text = "the apprise sink needs: pip install 'perception[notify]'"
+            raise ValueError(text) from None
+        logging.getLogger("apprise").setLevel(logging.CRITICAL)  # its lines bear the URLs
+        made = apprise.Apprise()
+        for number, url in enumerate(urls, 1):
+            if not made.add(url):
+                scheme = url.partition(":")[0][:20]
+                text = f"URL {number} ({scheme}:...) is no notification URL that apprise knows"
+                raise ValueError(text)
+    return made
+
+
+def _known(urls: tuple[str, ...]) -> tuple[str, ...]:
+    messenger(urls)
+    return urls
+
+
 Template = Annotated[str, AfterValidator(_template)]
 
 
@@ -44,36 +68,18 @@ class AppriseSink:
         """urls: as apprise writes them, ntfy://topic, tgram://token/chat, ...; they are secrets.
         title, body: texts with {camera}, {rule}, {kind}, {state}, {class_name}, {details}."""
 
-        urls: tuple[str, ...] = Field(min_length=1, repr=False)
+        urls: Annotated[tuple[str, ...], AfterValidator(_known)] = Field(min_length=1, repr=False)
         title: Template = "{camera}: {class_name}"
         body: Template = "{rule}: {class_name} ({details})"
         picture: bool = True
 
     def __init__(self, options: Any, folder: Path) -> None:
-        """Raises ConfigError where apprise is missing or does not know a URL."""
         when: AppriseSink.Options = options
         self.when: When = when
         if "state" not in when.only:
             self.when = when.model_copy(update={"only": {**when.only, "state": "raised"}})
         self._options = when
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)  # of its plugins' own imports
-            self._apprise = self._load(when.urls)
-
-    def _load(self, urls: tuple[str, ...]) -> Any:
-        try:
-            apprise: Any = importlib.import_module("apprise")
-        except ImportError:
-            text = "the apprise sink needs: pip install 'perception[notify]'"
-            raise ConfigError(text) from None
-        logging.getLogger("apprise").setLevel(logging.CRITICAL)  # its lines bear the URLs
-        messenger = apprise.Apprise()
-        for number, url in enumerate(urls):
-            if not messenger.add(url):
-                scheme = url.partition(":")[0][:20]
-                text = f"urls.{number} ({scheme}:...) is no notification URL that apprise knows"
-                raise ConfigError(text)
-        return messenger
+        self._apprise = messenger(when.urls)
 
     def send(self, alert: Alert, picture: NDArray[np.uint8] | None) -> None:
         """Send the message to every URL; see Sink.send."""

@@ -10,18 +10,19 @@ Imports messages and errors.
 """
 
 import importlib
+import importlib.util
 import json
 import re
 import threading
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from perception.errors import ConfigError, SinkError
+from perception.errors import SinkError
 from perception.messages import Alert
 from perception.sinks.when import When
 
@@ -52,22 +53,21 @@ class MqttSink:
         discovery: Topic | None = "homeassistant"
         timeout_s: Annotated[float, Field(ge=0.1, le=60.0)] = 5.0
 
-    def __init__(self, options: Any, folder: Path) -> None:
-        """Starts to connect, and to reconnect whenever that is lost, in a thread of the client.
+        @model_validator(mode="after")
+        def _installed(self) -> Self:
+            if importlib.util.find_spec("paho") is None:
+                raise ValueError("the mqtt sink needs: pip install 'perception[notify]'")
+            return self
 
-        Raises ConfigError where paho-mqtt is missing.
-        """
+    def __init__(self, options: Any, folder: Path) -> None:
+        """Starts to connect, and to reconnect whenever that is lost, in a thread of the client."""
         self.when: When = options
         self._options: MqttSink.Options = options
         self._open: dict[tuple[str, str], set[str]] = {}
         self._rules: dict[str, dict[str, str]] = {}
         self._connected = threading.Event()
         self._refused = "not connected"
-        try:
-            self._paho: Any = importlib.import_module("paho.mqtt.client")
-        except ImportError:
-            text = "the mqtt sink needs: pip install 'perception[notify]'"
-            raise ConfigError(text) from None
+        self._paho: Any = importlib.import_module("paho.mqtt.client")
         self._client = self._start()
 
     def _start(self) -> Any:

@@ -1,6 +1,7 @@
 import json
 import random
 
+import msgspec
 import pytest
 
 from perception.alerts.book import AlertBook, alert_key
@@ -109,6 +110,19 @@ class TestBook:
         other = AlertBook("door", [make_rule("line", "entered", line="gate")])
         assert other.restore(b.state()) == ["entered"]
         assert {a.state for a in other.update(message(9))} == {"cleared"}
+
+    def test_a_wall_clock_that_jumps_changes_only_what_people_read(self):
+        messages = list(walk(back=True))
+        expected = play(book(), messages)
+        for m in messages[30:90]:
+            m.stamp = msgspec.structs.replace(m.stamp, t_wall_ns=m.stamp.t_wall_ns - 3600 * 10**9)
+        for m in messages[60:70]:
+            m.stamp = msgspec.structs.replace(m.stamp, t_wall_ns=m.stamp.t_wall_ns + 7200 * 10**9)
+
+        def timeless(alerts):
+            return [msgspec.structs.replace(a, t_wall_ns=0, start_t_wall_ns=0) for a in alerts]
+
+        assert timeless(play(book(), messages)) == timeless(expected)
 
     def test_the_end_of_a_recording_clears_what_is_open(self):
         b, messages = book(), list(walk())[:55]
