@@ -88,6 +88,11 @@ class ImagesSource:
                 return Frame(image, to_ns(at / self._options.fps), arrival)
         return None
 
+    @property
+    def expected_frames(self) -> int | None:
+        """Images found: for progress bars only."""
+        return len(self._paths) or None
+
     def close(self) -> None:
         """Forget the list of images."""
         self._paths = []

@@ -92,6 +92,12 @@ class VideoSource:
             raise SourceError(f"{self._options.path}: {error}") from error
         return Frame(image, t_media_ns, arrival)
 
+    @property
+    def expected_frames(self) -> int | None:
+        """Frames the header promises, which may be false: for progress bars only."""
+        whole = self._options.start_s == 0 and self._options.duration_s is None
+        return self._reel.expected_frames if self._reel is not None and whole else None
+
     def close(self) -> None:
         """Close the file; safe to call twice."""
         if self._reel is not None:
@@ -148,6 +154,7 @@ class _Reel:
         self._path, self._counters = path, counters
         self._container, self._stream = _open(path)
         self.shown = 0
+        self.expected_frames: int | None = self._stream.frames or None
         self.fps = sane_fps(self._stream.average_rate) or sane_fps(self._stream.guessed_rate)
         self._origin = self._stream.start_time or 0
         self._timeline = Timeline(counters, fps=fps, header_fps=self.fps)
