@@ -159,13 +159,17 @@ class Child:
                 self.state = "done"
             return
         self.state = "stopping"
-        self._popen.send_signal(signal.SIGTERM)
-        self._popen.send_signal(signal.SIGCONT)
+        self._signal(signal.SIGTERM)
+        self._signal(signal.SIGCONT)
 
     def kill(self) -> None:
         """Send SIGKILL."""
+        self._signal(signal.SIGKILL)
+
+    def _signal(self, number: int) -> None:
+        """Send a signal; Popen would look first whether it has ended and take its exit code."""
         if self._popen is not None:
-            self._popen.kill()
+            os.kill(self._popen.pid, number)
 
     def _stall_limit_s(self) -> float:
         return max(STALL_S, self.health.gauges.get("stall_after_s", 0.0) if self.health else 0.0)
