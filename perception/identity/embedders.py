@@ -87,6 +87,9 @@ class _Network:
                 self._net: Any = cv2.dnn.readNetFromONNX(str(path))
             except cv2.error as error:
                 raise ModelError(f"{path}: not a model that OpenCV reads: {error.err}") from None
+            outputs = len(self._net.getUnconnectedOutLayersNames())
+        if outputs != 1:
+            raise ModelError(f"{path}: has {outputs} outputs, an embedder has one vector")
         self.run(np.full((SIDE, SIDE, 3), 128, np.uint8))
 
     def run(self, face: Image) -> Vector:
