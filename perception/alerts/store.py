@@ -279,6 +279,7 @@ class AlertStore:
         self.close()
 
     def _put(self, db: sqlite3.Connection, alert: Alert) -> None:
+        alert = self._with_picture(db, alert)
         body = msgspec.json.encode(alert).decode()
         db.execute(
             "INSERT INTO alerts VALUES (?, ?, ?, ?, ?, NULL, ?) ON CONFLICT (key) DO UPDATE "
@@ -289,6 +290,18 @@ class AlertStore:
             "INSERT OR IGNORE INTO outbox (sink, camera, key, state, frame_id, body) "
             "VALUES (?, ?, ?, ?, ?, ?)",
             [(s, alert.camera, alert.key, alert.state, alert.frame_id, body) for s in self.sinks],
+        )
+
+    def _with_picture(self, db: sqlite3.Connection, alert: Alert) -> Alert:
+        """Return a later state of an alert with the picture that an earlier one had."""
+        if alert.snapshot is not None or alert.state == "raised":
+            return alert
+        row = db.execute("SELECT body FROM alerts WHERE key = ?", (alert.key,)).fetchone()
+        if row is None:
+            return alert
+        before = _alert(row[0])
+        return msgspec.structs.replace(
+            alert, snapshot=before.snapshot, picture_offset_ms=before.picture_offset_ms
         )
 
     def _kept(self, key: str, body: str, t_acked_wall_ns: int | None) -> Kept:

@@ -194,8 +194,11 @@ class _Line:
             del self._unsaved[:-MAX_UNSAVED]
 
     def _with_picture(self, alert: Alert) -> Alert:
-        """Return the alert with its snapshot taken, where it is raised and the frame lives."""
-        if alert.state != "raised" or not self._snapshots:
+        """Return the alert with its snapshot taken, where it is time and the frame lives."""
+        wanted = alert.state == "raised" or (
+            alert.state == "updated" and alert.details.get("better_look") is True
+        )
+        if not wanted or not self._snapshots:
             return alert
         base = ring_base(self._runtime.run_dir, self._name)
         picture = self._reader.picture(base, alert.frame_id)

@@ -4,7 +4,7 @@ Imports messages, kernels and the rest of this room.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import Annotated, Any
 
 import numpy as np
@@ -40,7 +40,10 @@ WAIT_NS = NS_PER_S
 
 @dataclass(slots=True)
 class Visit:
-    """One visit, under way or still too short to tell. tracks: ids that are part of it."""
+    """One visit, under way or still too short to tell. tracks: ids that are part of it.
+
+    best, best_ns: how good the look was that was told last, and when.
+    """
 
     since_ns: int
     last_ns: int
@@ -49,6 +52,8 @@ class Visit:
     class_name: str
     score: float
     box: Box
+    best: float = 0.0
+    best_ns: int = 0
 
 
 class VisitRule:
@@ -57,19 +62,21 @@ class VisitRule:
     A track that appears within away_s, of the same class and about the same size, not further than
     `near` box heights from where a visitor was last seen, goes on with that visit: an update says
     so. Without appearance this cannot tell who came back from who came next, so away_s is short.
-    A visit has the id of its first track.
+    A visit has the id of its first track. Where a visitor can be seen `better` times as well as
+    when that was told last, an update says so (detail `better_look`): time for another picture.
     """
 
     kind = "visit"
 
     class Options(Filter):
         """zone: its name, none: the whole picture. enter_s, away_s: s of media time. near: box
-        heights."""
+        heights. better: times; how well is score x area of the box, half that at the edge."""
 
         zone: str | None = None
         enter_s: Seconds = 0.2
         away_s: Seconds = 3.0
         near: Annotated[float, Field(ge=0.0, le=100.0, allow_inf_nan=False)] = 1.0
+        better: Annotated[float, Field(ge=1.1, le=1e6, allow_inf_nan=False)] = 1.5
 
     def __init__(
         self, name: str, options: Any, zones: Mapping[str, Zone], lines: Mapping[str, Line]
@@ -162,6 +169,8 @@ class VisitRule:
         """Begin a visit that has lasted long enough, end one that is over."""
         away_ns = t_ns - visit.last_ns
         if visit.begun:
+            if away_ns == 0 and self._better(message, visit, t_ns):
+                return [self._event(message, "update", key, visit, better_look=True)]
             if away_ns <= round(self._options.away_s * 1e9):
                 return []
             del self._visits[key]
@@ -172,10 +181,27 @@ class VisitRule:
             ids, states = message.tracks.track_ids, message.tracks.states
             visit.begun = bool((np.isin(ids, visit.tracks) & (states == CONFIRMED)).any())
             if visit.begun:
+                visit.best, visit.best_ns = _look_quality(message, visit), t_ns
                 return [self._event(message, "begin", key, visit)]
         return []
 
-    def _event(self, message: TrackMessage, phase: Phase, key: int, visit: Visit) -> Event:
+    def _better(self, message: TrackMessage, visit: Visit, t_ns: int) -> bool:
+        """Say whether the visitor is seen so much better that it has to be told; at most each s."""
+        quality = _look_quality(message, visit)
+        if t_ns - visit.best_ns < NS_PER_S or quality < self._options.better * visit.best:
+            return False
+        visit.best, visit.best_ns = quality, t_ns
+        return True
+
+    def _event(
+        self,
+        message: TrackMessage,
+        phase: Phase,
+        key: int,
+        visit: Visit,
+        *,
+        better_look: bool = False,
+    ) -> Event:
         return Event(
             rule=self.name,
             kind=self.kind,
@@ -190,6 +216,7 @@ class VisitRule:
                 "zone": self._options.zone,
                 "inside_s": round((visit.last_ns - visit.since_ns) / 1e9, 3),
                 "tracks": len(visit.tracks),
+                "better_look": better_look,
             },
         )
 
@@ -197,18 +224,23 @@ class VisitRule:
         return {
             "time": self._time.state(),
             "chooser": self._chooser.state(),
-            "visits": {
-                str(key): [v.since_ns, v.last_ns, v.begun, v.tracks, v.class_name, v.score, v.box]
-                for key, v in self._visits.items()
-            },
+            "visits": {str(key): list(astuple(v)) for key, v in self._visits.items()},
         }
 
     def restore(self, state: dict[str, Any]) -> None:
         visits: dict[int, Visit] = {}
-        for key, (since, last, begun, tracks, name, score, box) in state["visits"].items():
-            x1, y1, x2, y2 = box
+        for key, (since, last, begun, tracks, name, score, box, *best) in state["visits"].items():
+            (x1, y1, x2, y2), (quality, best_ns) = box, best
             visits[int(key)] = Visit(
-                int(since), int(last), bool(begun), list(tracks), name, score, (x1, y1, x2, y2)
+                int(since),
+                int(last),
+                bool(begun),
+                [int(track) for track in tracks],
+                str(name),
+                float(score),
+                (float(x1), float(y1), float(x2), float(y2)),
+                float(quality),
+                int(best_ns),
             )
         self._chooser.restore(state["chooser"])
         self._time.restore(state["time"])
@@ -229,3 +261,10 @@ def _iou(a: Box, b: Box) -> float:
     shared = width * height
     areas = (a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1])
     return shared / (areas - shared)
+
+
+def _look_quality(message: TrackMessage, visit: Visit) -> float:
+    """Return how well a visitor is seen now: score times area, half that where the edge cuts."""
+    x1, y1, x2, y2 = visit.box
+    cut = x1 <= 1 or y1 <= 1 or x2 >= message.width - 1 or y2 >= message.height - 1
+    return visit.score * (x2 - x1) * (y2 - y1) * (0.5 if cut else 1.0)

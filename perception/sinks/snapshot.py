@@ -41,8 +41,9 @@ class SnapshotSink:
         self._draw: bool = options.draw
 
     def send(self, alert: Alert, picture: NDArray[np.uint8] | None) -> None:
-        """Save the picture of an alert that is raised; see Sink.send."""
-        if alert.state == "raised" and picture is not None:
+        """Save the picture of an alert that is raised or better seen; see Sink.send."""
+        better = alert.state == "updated" and alert.details.get("better_look") is True
+        if (alert.state == "raised" or better) and picture is not None:
             self.save(alert, picture)
 
     def save(self, alert: Alert, picture: NDArray[np.uint8]) -> Path:

@@ -38,7 +38,12 @@ class TestVisit:
         assert phases(events) == [("begin", 1, 1), ("end", 1, 1)]
         assert events[0].t_media_ns == 1_200_000_000
         assert events[1].t_media_ns == 12_000_000_000  # last seen at 8.9, away_s is over
-        assert events[1].details == {"zone": None, "inside_s": 7.9, "tracks": 1}
+        assert events[1].details == {
+            "zone": None,
+            "inside_s": 7.9,
+            "tracks": 1,
+            "better_look": False,
+        }
 
     def test_a_new_id_in_the_same_place_goes_on(self):
         events = play(make(), scene((1, 500, 0, 4), (2, 540, 4, 8), (3, 500, 9.5, 12)))
@@ -85,6 +90,18 @@ class TestVisit:
     def test_seen_twice_is_one_person(self):
         events = play(make(), scene((1, 500, 0, 4), (2, 504, 1, 4)))
         assert phases(events) == [("begin", 1, 1), ("update", 1, 2), ("end", 1, 2)]
+
+    def test_a_better_look_is_told_but_not_every_frame(self):
+        messages = [message(t, seen(1, 500, 400, h=100 + 25 * t, w=50)) for t in times(0, 10)]
+        updates = [e for e in play(make(), messages) if e.phase == "update"]
+        assert [round(e.t_media_ns / 1e9, 1) for e in updates] == [2.3, 5.5]
+        assert all(e.details["better_look"] for e in updates)
+
+    def test_a_look_cut_by_the_edge_is_worse(self):
+        messages = [message(t, seen(1, 20 if t < 3 else 100, 300)) for t in times(0, 6)]
+        assert [e.phase for e in play(make(), messages)] == ["begin", "update"]
+        messages = [message(t, seen(1, 100 if t < 3 else 20, 300)) for t in times(0, 6)]
+        assert [e.phase for e in play(make(), messages)] == ["begin"]
 
     def test_who_is_seen_too_shortly_is_no_visitor(self):
         assert play(make(), scene((1, 500, 1, 1.2), (2, 500, 4, 4.1))) == []

@@ -114,11 +114,12 @@ class TestJsonl:
 
 
 class TestSnapshot:
-    def test_a_picture_at_the_raise_only(self, tmp_path):
+    def test_a_picture_at_the_raise_and_of_a_better_look(self, tmp_path):
         sink = make("snapshot", tmp_path)
         for state in ("updated", "cleared"):
             sink.send(alert(1, state), PICTURE)
         assert list(tmp_path.rglob("*.jpg")) == []
+        sink.send(alert(1, "updated", details={"better_look": True}), PICTURE)
         sink.send(alert(1), PICTURE)
         (path,) = tmp_path.rglob("*.jpg")
         assert path.name == "door-20231114T221320.000Z-00000000.jpg"

@@ -106,6 +106,16 @@ def test_a_key_that_fits_two_alerts_is_refused(path):
         store.acknowledge("0000", 1)
 
 
+def test_a_later_state_keeps_the_picture(path):
+    raised = alert(1, snapshot="/a.jpg", picture_offset_ms=3.0)
+    one(path, raised, alert(1, "updated", frame=5), alert(1, "cleared", frame=9))
+    with AlertStore(path, ["jsonl"]) as store:
+        assert store.show(raised.key).alert.snapshot == "/a.jpg"
+        assert [d.alert.snapshot for d in store.pending("jsonl")] == ["/a.jpg"] * 3
+        store.put(alert(1, "updated", frame=10, snapshot="/b.jpg"))
+        assert store.show(raised.key).alert.snapshot == "/b.jpg"
+
+
 def test_open_alerts_of_a_rule(path):
     with AlertStore(path, ["jsonl"]) as store:
         for a in (alert(1), alert(2), alert(1, "cleared", frame=3), alert(4, camera="yard")):
