@@ -33,6 +33,8 @@ CLASS_STEP = 7680
 """What Ultralytics adds to boxes of each class so that they do not overlap those of others."""
 SIZES = {"720p": (720, 1280), "1080p": (1080, 1920), "4K": (2160, 3840)}
 Rows = NDArray[np.float32]
+Found = tuple[Rows, Rows, NDArray[Any]]
+"""Boxes, scores and classes, best first: columns, as each contender has them."""
 
 
 def yolo_head(candidates: int, seed: int = 1) -> Rows:
@@ -51,11 +53,11 @@ def yolo_head(candidates: int, seed: int = 1) -> Rows:
     return head
 
 
-def ours(head: Rows) -> Rows:
+def ours(head: Rows) -> Found:
     """Decode and suppress as detectors.model does."""
     boxes, scores, class_ids, _ = decode_yolo(head, SCORE)
     keep = nms(boxes, scores, class_ids, IOU, LIMIT)
-    return np.column_stack((boxes[keep], scores[keep], class_ids[keep].astype(np.float32)))
+    return boxes[keep], scores[keep], class_ids[keep]
 
 
 def _numpy_candidates(head: Rows) -> tuple[Rows, Rows, NDArray[np.int64]]:
@@ -67,7 +69,7 @@ def _numpy_candidates(head: Rows) -> tuple[Rows, Rows, NDArray[np.int64]]:
     return boxes, best[at], part[4:].argmax(0)
 
 
-def numpy_only(head: Rows) -> Rows:
+def numpy_only(head: Rows) -> Found:
     """The same in NumPy, greedy NMS row by row."""
     boxes, scores, kinds = _numpy_candidates(head)
     order = np.argsort(-scores, kind="stable")
@@ -81,21 +83,26 @@ def numpy_only(head: Rows) -> Rows:
         high = np.minimum(moved[i, 2:], moved[rest, 2:])
         shared = np.prod(np.maximum(high - low, 0), axis=1)
         order = rest[shared / (area[i] + area[rest] - shared) <= IOU]
-    return np.column_stack((boxes[keep], scores[keep], kinds[keep].astype(np.float32)))
+    return boxes[keep], scores[keep], kinds[keep]
 
 
-def numpy_and_cv2(head: Rows) -> Rows:
+def numpy_and_cv2(head: Rows) -> Found:
     """NumPy candidates, OpenCV's batched NMS."""
     boxes, scores, kinds = _numpy_candidates(head)
     if not len(scores):
-        return np.empty((0, 6), np.float32)
+        return boxes, scores, kinds
     sides = boxes.copy()
     sides[:, 2:] -= sides[:, :2]
     keep = np.asarray(
         cv2.dnn.NMSBoxesBatched(sides.tolist(), scores.tolist(), kinds.tolist(), SCORE, IOU),
         np.int64,
     ).reshape(-1)[:LIMIT]
-    return np.column_stack((boxes[keep], scores[keep], kinds[keep].astype(np.float32)))
+    return boxes[keep], scores[keep], kinds[keep]
+
+
+def rows(found: Found) -> Rows:
+    """Return columns as one table."""
+    return np.column_stack(found).astype(np.float32)
 
 
 def differs(a: Rows, b: Rows) -> str:
@@ -115,12 +122,12 @@ def yolo(report: Report, peer: Worker | None, rounds: int, folder: Path) -> None
         head = yolo_head(count)
         path = folder / f"head-{count}.npy"
         np.save(path, head[None])
-        found = {"ours": ours(head)}
+        found = {"ours": rows(ours(head))}
         calls: dict[str, Callable[[], float]] = {
             "ours": lambda head=head: seconds_a_call(lambda: ours(head)) * 1e6
         }
         for name, function in {"NumPy": numpy_only, "NumPy + cv2 NMS": numpy_and_cv2}.items():
-            found[name] = function(head)
+            found[name] = rows(function(head))
             calls[name] = lambda f=function, head=head: seconds_a_call(lambda: f(head)) * 1e6
         if peer is not None:
             for own in (False, True):

@@ -311,7 +311,7 @@ def _read_slowly(method: str, where: str, size: tuple[int, int], queue: Any, pip
 
 
 def measure_cell(method: str, size: str, readers: int, frames: int) -> dict[str, Any]:
-    """Return ages in us and CPU ms a frame of one contender; runs in the contender's environment."""
+    """Return ages in us and CPU ms a frame of a contender; runs in its own environment."""
     context = multiprocessing.get_context("spawn")
     shape = SIZES[size]
     with tempfile.TemporaryDirectory(prefix="pb-") as folder:
@@ -373,7 +373,7 @@ def _send(writer: Any, pictures: list[Any], size: str, frames: int) -> None:
 
 
 def measure_slow(method: str, seconds: float) -> dict[str, Any]:
-    """Return ages in ms, and the growth of their median, that a slow reader sees at 30 fps, 720p."""
+    """Return ages in ms, and how their median grows, that a slow reader sees at 720p30."""
     context = multiprocessing.get_context("spawn")
     shape = SIZES["720p"]
     with tempfile.TemporaryDirectory(prefix="pb-") as folder:
@@ -459,10 +459,9 @@ def hop(report: Report, rounds: int, frames: int) -> None:
             _fan_out(report, method, size, results, cells[method, size, 1])
         if method not in PEERS:
             continue
-        for ours_name in OURS if method == "pyzmq no-copy" else (ours_name,):
-            _compare(
-                report, ours_name, cells[ours_name, size, readers], method, results, size, readers
-            )
+        both = OURS if method == "pyzmq no-copy" else (ours_name,)
+        for mine in both:
+            _compare(report, mine, cells[mine, size, readers], method, results, size, readers)
 
 
 def _compare(
@@ -524,7 +523,7 @@ def slow_reader(report: Report, seconds: float) -> None:
         theirs = apart("measure_slow", here, method=policy, seconds=duration)
         report.add(
             name + "median age", "ms", ours["p50_ms"], policy, theirs["p50_ms"],
-            note=f"p99 {theirs['p99_ms']:.0f}, grew {theirs['growth_ms']:.0f} ms in {duration:.0f} s",
+            note=f"p99 {theirs['p99_ms']:.0f}, grew {theirs['growth_ms']:.0f} in {duration:.0f} s",
         )  # fmt: skip
 
 

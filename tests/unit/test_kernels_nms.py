@@ -78,7 +78,7 @@ def test_every_form_is_welcome_and_compiles_nothing():
         assert nms(b, s, np.zeros(3, np.int64), 0.5).tolist() == [1, 2]
     assert nms([], [], [], 0.5).tolist() == []
     assert nms(np.zeros((0, 4)), np.zeros(0), None, 0.5).tolist() == []
-    assert forms.signatures(module) == before == {"_greedy": 1}
+    assert forms.signatures(module) == before == {"_greedy": 1, "_keys": 1}
 
 
 def test_lengths_that_differ_are_refused():
