@@ -7,19 +7,21 @@ from pydantic import Field
 from perception.hours import Hours
 from perception.messages import Alert
 
-Words = tuple[str, ...]
+Word = str | bool | int | float | None
+Words = Word | tuple[Word, ...]
 
 
 class When(Hours):
     """Filters, and the rest a sink gets after an alert.
 
     only: what has to be so, by field of the alert (camera, rule, kind, state, class_name) or by key
-    of its details (zone, direction, ...): one word or several that are all right. hours, time_zone:
+    of its details (zone, direction, known, ...): one value or several that are all right, null where
+    there is none: `known: [false, null]` leaves out whom you know. hours, time_zone:
     by the wall time of the alert. cooldown_s: after an alert has really been delivered, new ones of
     the same camera and rule are left out for so long, by the wall times of their raises.
     """
 
-    only: dict[str, str | Words] = Field(default_factory=dict[str, str | Words])
+    only: dict[str, Words] = Field(default_factory=dict[str, Words])
     cooldown_s: Annotated[float, Field(ge=0.0, le=86_400.0, allow_inf_nan=False)] = 0.0
 
     def wants(self, alert: Alert) -> bool:
@@ -28,7 +30,7 @@ class When(Hours):
             value = alert.details.get(name)
             if name in ("camera", "rule", "kind", "state", "class_name"):
                 value = getattr(alert, name)
-            if str(value) not in ((words,) if isinstance(words, str) else words):
+            if value not in (words if isinstance(words, tuple) else (words,)):
                 return False
         return self.active(alert.t_wall_ns)
 

@@ -282,6 +282,22 @@ class TestCourier:
         assert store.counts() == {"broker": {"delivered": 1, "filtered": 2}}
         assert store.resend(alert(2).key) == 1
 
+    @pytest.mark.parametrize(
+        ("known", "only", "expected"),
+        [
+            (True, [False, None], False),
+            (False, [False, None], True),
+            (None, [False, None], True),
+            (True, True, True),
+            (None, None, True),
+            (True, "True", False),
+        ],
+    )
+    def test_only_whom_you_do_not_know(self, known, only, expected):
+        when = When(only={"known": only})
+        assert when.wants(alert(1, details={"known": known})) is expected
+        assert When(only={"known": [None]}).wants(alert(1))
+
     def test_hours_of_a_sink(self, store):
         for hours, expected in (("22:00-23:00", 1), ("23:00-24:00", 0)):
             broker = Broker(hours=[hours], time_zone="UTC")
