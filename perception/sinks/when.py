@@ -15,10 +15,10 @@ class When(Hours):
     """Filters, and the rest a sink gets after an alert.
 
     only: what has to be so, by field of the alert (camera, rule, kind, state, class_name) or by key
-    of its details (zone, direction, known, ...): one value or several that are all right, null where
-    there is none: `known: [false, null]` leaves out whom you know. hours, time_zone:
-    by the wall time of the alert. cooldown_s: after an alert has really been delivered, new ones of
-    the same camera and rule are left out for so long, by the wall times of their raises.
+    of its details (zone, direction, known, ...): one value, or several that are all right; null
+    stands for none, so `known: [false, null]` leaves out whom you know. hours, time_zone: by the
+    wall time of the alert. cooldown_s: after an alert has really been delivered, new ones of the
+    same camera and rule are left out for so long, by the wall times of their raises.
     """
 
     only: dict[str, Words] = Field(default_factory=dict[str, Words])
