@@ -144,9 +144,13 @@ def thread_environment(threads: int) -> dict[str, str]:
 
 
 def drain(inbox: Any, quiet_ms: int = 100) -> Iterator[Any]:
-    """Yield what still comes until nothing came for quiet_ms."""
+    """Yield what was in flight: until nothing came for quiet_ms, or only frames taken since."""
+    since_ns = clock.monotonic_ns()
     while messages := list(inbox.poll(quiet_ms)):
-        yield from messages
+        before = [message for message in messages if message.stamp.t_arrival_ns <= since_ns]
+        if not before:
+            return
+        yield from before
 
 
 def _die_with(parent: int) -> None:
