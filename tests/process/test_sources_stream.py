@@ -15,6 +15,7 @@ import av
 import numpy as np
 import pytest
 
+from benchmarks.streams import Camera, number_of
 from perception.errors import SourceLost
 from perception.sources import Frame, allocate_new
 from perception.sources.stream import MpegTsSource, RtspSource
@@ -329,3 +330,15 @@ def frames_elsewhere(url: str) -> Iterator[Frame]:
     with closing(rtsp(url)) as source:
         source.open()
         yield from frames(source)
+
+
+def test_a_picture_of_mpegts_is_out_when_the_next_begins():
+    """MPEG-TS hides one period, for a packet ends where the next begins; a parser hid another."""
+    camera, fps = Camera(), 4
+    port = camera.open(fps=fps, frames=40, height=240, width=512)
+    with closing(mpegts(f"tcp://127.0.0.1:{port}")) as source:
+        source.open()
+        seen = [(number_of(f.image), f.t_arrival_ns) for f in frames(source, lambda f: True)]
+        seen += [(number_of(f.image), f.t_arrival_ns) for f in frames(source, lambda f: True)]
+    sent = {int(n): t for n, t in camera.sent().items()}
+    assert min((t - sent[n]) / 1e9 for n, t in seen) < 1.6 / fps
