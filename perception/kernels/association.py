@@ -17,9 +17,13 @@ inner = njit(no_cpython_wrapper=True, no_cfunc_wrapper=True)
 @inner
 def _sort(rows, n, order):
     """Fill order with what sorts the first n rows by column 0: merge sort, stable, n log n."""
-    scratch = np.empty(n, np.int64)
+    rising = True
     for i in range(n):
         order[i] = i
+        rising = rising and (i == 0 or rows[i - 1, 0] <= rows[i, 0])
+    if rising:
+        return
+    scratch = np.empty(n, np.int64)
     width = 1
     source, target, swapped = order, scratch, False
     while width < n:

@@ -140,7 +140,7 @@ def _surprise(row, cx, cy, w, h, noise, first, settings):
 def _adapt(settings):
     """Let the measurement noise of this camera follow the agreement of surprises."""
     lean = settings[AGREEMENT] / (settings[WEIGHT] + PRIOR)
-    factor = settings[FACTOR] * np.exp(-PACE * lean * settings[DT])
+    factor = settings[FACTOR] * np.exp(-PACE * lean * min(settings[DT], MEMORY_S / 10.0))
     settings[FACTOR] = min(max(factor, LEAST_FACTOR), MOST_FACTOR)
     fade = np.exp(-settings[DT] / MEMORY_S)
     settings[AGREEMENT] *= fade

@@ -78,7 +78,9 @@ class TwoStageTracker:
         self.counters: dict[str, int] = dict.fromkeys((*layout.COUNTERS, *_CLOCK_COUNTERS), 0)
         self._epoch = epoch
         mix = self.options.mix_classes
+        self._mix_all = mix is True
         self._groups = [g for g in mix if g] if isinstance(mix, list) else []
+        self._lost_ns = round(self.options.lost_s * 1e9)
         self._t_ns: int | None = None
         self._is_over = False
         self._book = np.zeros(layout.BOOK_WIDTH, np.int64)
@@ -99,17 +101,18 @@ class TwoStageTracker:
         """Return all tracks after a frame at media time t_ns, rows by rising track_id.
 
         detections: any float and integer dtypes and strides. warp: affine (2, 3) px, last picture
-        to this one; None: still. dropped: frames not detected since the last update. Removed
-        tracks are in the result once. Time that stands still or goes back moves nothing; a gap
-        longer than lost_s ends every track.
+        to this one; None: still. dropped: frames not detected since the last update; media time
+        already says how long they took. Removed tracks are in the result once. Time that stands
+        still or goes back moves nothing; a gap longer than lost_s ends every track.
         """
         raw = self._take_in(detections)
         n = len(raw)
         self._keep_time(t_ns)
         self._take_warp(warp)
         book = self._book
-        if int(book[layout.COUNT]) + n > len(self._states):
-            self._grow(int(book[layout.COUNT]) + n)
+        needed = int(book[layout.COUNT]) + n
+        if needed > len(self._states):
+            self._grow(needed)
         step(self._states, self._marks, book, raw, self._settings)
         tracks = self._report()
         counts = book[layout.NOT_FINITE :]
@@ -124,45 +127,47 @@ class TwoStageTracker:
 
     def _take_in(self, detections: Detections) -> NDArray[np.float64]:
         """Return detections as float64 (n, BOX_WIDTH), whatever form they came in."""
-        n = len(detections.scores)
         boxes, scores, classes = detections.boxes, detections.scores, detections.class_ids
+        n = len(scores)
         if n > MAX_DETECTIONS:
             self.counters["over_limit"] += n - MAX_DETECTIONS
             best = np.argsort(-np.nan_to_num(scores, nan=-1.0), kind="stable")[:MAX_DETECTIONS]
             best.sort()
-            boxes, scores, classes, n = boxes[best], scores[best], classes[best], MAX_DETECTIONS
+            boxes, scores, classes = (np.asarray(a)[best] for a in (boxes, scores, classes))
+            n = MAX_DETECTIONS
         if n > len(self._raw):
             self._raw = np.empty((2 * n, layout.BOX_WIDTH))
         raw = self._raw[:n]
         raw[:, :4] = boxes
-        raw[:, 4] = scores
-        raw[:, 5] = classes
-        raw[:, 6] = 0.0 if self.options.mix_classes is True else raw[:, 5]
+        raw[:, layout.BOX_SCORE] = scores
+        raw[:, layout.BOX_CLASS] = classes
+        raw[:, layout.BOX_GROUP] = 0.0 if self._mix_all else classes
         for group in self._groups:
-            raw[np.isin(raw[:, 5], group), 6] = group[0]
+            mixed = np.isin(raw[:, layout.BOX_CLASS], group)
+            raw[mixed, layout.BOX_GROUP] = group[0]
         return raw
 
     def _keep_time(self, t_ns: int) -> None:
         """Advance the tracker's own clock, which never stands in doubt, by the media time gone."""
         gone = 0 if self._t_ns is None else t_ns - self._t_ns
-        if gone < 0:
-            self.counters["time_back"] += 1
+        if gone <= 0:
+            if self._t_ns is not None:
+                self.counters["time_back" if gone else "time_still"] += 1
             gone = 0
-        elif gone == 0 and self._t_ns is not None:
-            self.counters["time_still"] += 1
-        elif gone > self._settings[layout.LOST_NS]:
+        elif gone > self._lost_ns:
             self.counters["time_gap"] += 1
-            gone = int(self._settings[layout.LOST_NS]) + 1
+            gone = self._lost_ns + 1
         if self._is_over:
-            self._is_over, gone = False, int(self._settings[layout.LOST_NS]) + 1
+            self._is_over, gone = False, self._lost_ns + 1
         self._t_ns = t_ns
         self._book[layout.NOW] += gone
         self._settings[layout.DT] = gone * 1e-9
 
     def _take_warp(self, warp: NDArray[np.float32] | None) -> None:
-        self._settings[layout.WARPED] = 0.0
         if warp is None:
+            self._settings[layout.WARPED] = 0.0
             return
+        self._settings[layout.WARPED] = 0.0
         part = self._settings[layout.WARP :]
         part[:] = np.asarray(warp, np.float64).reshape(6)
         a, b, _, c, d, _ = part.tolist()
