@@ -16,6 +16,7 @@ from perception.errors import ConfigError, SourceError
 from perception.plan import Plan
 from perception.processes.runtime import thread_environment
 from perception.recording.summary import Summary
+from perception.sinks import FILES
 
 VIDEO_SUFFIXES = frozenset(
     {".avi", ".h264", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".ts", ".webm"}
@@ -68,6 +69,7 @@ def plans(
             document.file,
         )
     camera = next(iter(launch.cameras.values()))
+    files = {k: v for k, v in launch.alerts.sinks.items() if v.get("type", k) in FILES}
     made: dict[Path, Plan] = {}
     folders: set[str] = set()
     for path in found:
@@ -75,6 +77,7 @@ def plans(
         changed = launch.model_copy(
             update={
                 "name": name,
+                "alerts": launch.alerts.model_copy(update={"sinks": files}),
                 "cameras": {name: camera.model_copy(update={"source": _source(camera, path)})},
                 "output": config.Output(folder=output / name, video=video, tracks=True),
             }

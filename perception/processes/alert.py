@@ -15,6 +15,7 @@ from perception.alerts.book import AlertBook
 from perception.alerts.delivery import Courier
 from perception.alerts.store import AlertStore, Progress
 from perception.errors import ConfigError, SinkError
+from perception.identity.who import details
 from perception.messages import Alert, AlertMessage, IdentityMessage, Stamp, TrackMessage
 from perception.plan import make_rules, make_sinks
 from perception.processes.runtime import IDLE_MS, Runtime, drain
@@ -142,12 +143,7 @@ class _Line:
 
     def name(self, said: IdentityMessage) -> None:
         """Note who a track is; its alerts say so with the next frame."""
-        known = {"known": True, "unknown": False, "undecided": None}[said.state]
-        confidence = None if known is None else said.confidence
-        self._book.name(
-            said.track_id,
-            {"who": said.who or said.state, "known": known, "confidence": confidence},
-        )
+        self._book.name(said.track_id, details(said.state, said.who, said.confidence))
 
     def close(self) -> None:
         """Write down how far it got."""
@@ -195,10 +191,7 @@ class _Line:
 
     def _with_picture(self, alert: Alert) -> Alert:
         """Return the alert with its snapshot taken, where it is time and the frame lives."""
-        wanted = alert.state == "raised" or (
-            alert.state == "updated" and alert.details.get("better_look") is True
-        )
-        if not wanted or not self._snapshots:
+        if not any(sink.wants(alert) for sink in self._snapshots):
             return alert
         base = ring_base(self._runtime.run_dir, self._name)
         picture = self._reader.picture(base, alert.frame_id)

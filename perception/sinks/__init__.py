@@ -49,6 +49,9 @@ SINKS = {
     "snapshot": "perception.sinks.snapshot:SnapshotSink",
 }
 
+FILES = ("jsonl", "snapshot")
+"""The sinks that write files only: a recording that is analysed again calls nobody."""
+
 
 def sink_class(name: str) -> Any:
     """Return the class of a sink; ConfigError with the nearest name where there is none."""

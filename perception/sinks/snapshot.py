@@ -42,9 +42,13 @@ class SnapshotSink:
 
     def send(self, alert: Alert, picture: NDArray[np.uint8] | None) -> None:
         """Save the picture of an alert that is raised or better seen; see Sink.send."""
-        better = alert.state == "updated" and alert.details.get("better_look") is True
-        if (alert.state == "raised" or better) and picture is not None:
+        if picture is not None and self.wants(alert):
             self.save(alert, picture)
+
+    def wants(self, alert: Alert) -> bool:
+        """Say whether this state of an alert is one to take a picture of."""
+        better = alert.state == "updated" and alert.details.get("better_look") is True
+        return alert.state == "raised" or better
 
     def save(self, alert: Alert, picture: NDArray[np.uint8]) -> Path:
         """Write the picture, uint8 (H, W, 3) BGR, and return its path. Raises SinkError.
