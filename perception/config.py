@@ -91,7 +91,9 @@ class Identity(_Base):
         default=None, description="key file (mode 0600), or the key itself as ${NAME}"
     )
     embedder: Options = Field(default={}, description="type (sface, onnx) and its options")
-    cameras: list[Name] | None = Field(default=None, description="all, where not given")
+    cameras: Annotated[list[Name], Field(min_length=1)] | None = Field(
+        default=None, description="all, where not given"
+    )
     deadline_s: Annotated[float, Field(gt=0, le=60)] = Field(
         default=2.0, description="what is not decided by then is said to be undecided"
     )

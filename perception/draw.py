@@ -244,7 +244,9 @@ def alerts(image: Image, alerts: Iterable[Alert], message: TrackMessage | None =
             continue
         box = now.get(alert.track_id, np.asarray(alert.box))
         _box(image, np.add(box, (-grow, -grow, grow, grow)), ALERT, 2 * pen.stroke)
-        texts.append(f"{alert.rule}: {alert.class_name} {short_id(alert.track_id)}")
+        who = alert.details.get("who")
+        named = f", {who}".encode("ascii", "replace").decode() if who else ""
+        texts.append(f"{alert.rule}: {alert.class_name} {short_id(alert.track_id)}{named}")
     if len(texts) > 6:
         texts = [*texts[:5], f"and {len(texts) - 5} more"]
     _corner(image, texts, ALERT, pen, right=True)

@@ -32,6 +32,7 @@ class LiveView:
         self._past: deque[tuple[float, dict[str, int]]] = deque(maxlen=16)
         self._states: dict[str, str] = {}
         self._plain_next = 0.0
+        self._who: dict[str, str] = {}
 
     def __enter__(self) -> "LiveView":
         if self._console.is_terminal:
@@ -55,10 +56,15 @@ class LiveView:
                 self._console.print("  ".join(self._cells(name, metrics)), highlight=False)
 
     def alert(self, alert: Alert) -> None:
-        """Print an alert that is raised; it scrolls by above the table."""
-        if alert.state != "raised":
+        """Print an alert that is raised, and who it is once that is known; it scrolls by."""
+        who, before = alert.details.get("who"), self._who.get(alert.key)
+        if alert.state == "cleared":
+            self._who.pop(alert.key, None)
+        elif who is not None:
+            self._who[alert.key] = str(who)
+        if alert.state != "raised" and (alert.state == "cleared" or who in (None, before)):
             return
-        says = alert.details.get("direction") or alert.details.get("zone") or ""
+        says = who or alert.details.get("direction") or alert.details.get("zone") or ""
         at = clock.seconds(alert.t_media_ns)
         self._console.print(
             Text.assemble(

@@ -7,7 +7,7 @@ processes, supervisor and analysis.
 
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,10 @@ from perception import (
 from perception.alerts.watch import WatchOptions
 from perception.config import Document, Launch
 from perception.errors import ConfigError, PerceptionError
-from perception.identity.gallery import Gallery
+from perception.identity.decide import Thresholds
+from perception.identity.faces import FaceFinder
+from perception.identity.gallery import Gallery, Templates
+from perception.identity.who import Recogniser
 from perception.messages import CONFIRMED, Detections, Tracks
 from perception.rules.zones import Line, Zone
 from perception.sources.pacing import Paced
@@ -342,10 +345,24 @@ def make_sinks(plan: Plan) -> dict[str, sinks.Sink]:
     return made
 
 
-def make_embedder(stage: StagePlan) -> identity.Embedder:
-    """Return a face embedder, loaded. Raises ModelError."""
-    cls = identity.embedder_class(stage.type)
-    return cls(cls.Options.model_validate(stage.options))
+def make_recognisers(what: Plan, cameras: Sequence[str]) -> dict[str, Recogniser]:
+    """Return what tells who people are for those cameras that ask; models shared, gallery read.
+
+    Raises ModelError or ConfigError.
+    """
+    asked = what.identity
+    wanted = [name for name in cameras if name in what.cameras_of("identity")]
+    if asked is None or not wanted:
+        return {}
+    cls = identity.embedder_class(asked.embedder.type)
+    embedder: identity.Embedder = cls(cls.Options.model_validate(asked.embedder.options))
+    thresholds = Thresholds(embedder.accept, embedder.reject, asked.min_faces, asked.deadline_s)
+    folder = Path(asked.gallery) if asked.gallery else None
+    templates = Templates.of(Gallery(folder, asked.key).people(), embedder.model)
+    finder = FaceFinder()
+    return {
+        name: Recogniser(finder, embedder, thresholds, templates, asked.rate_hz) for name in wanted
+    }
 
 
 def slots_for(camera: CameraPlan, fps: float | None) -> int:

@@ -119,6 +119,7 @@ class _Work:
         self._motion = CameraMotion()
         self._cuts = SceneCut()
         self._tracker = plan.make_tracker(what, 0)
+        self._who = plan.make_recognisers(what, [camera.name]).get(camera.name)
         self._book = AlertBook(camera.name, plan.make_rules(camera))
         self._sinks = plan.make_sinks(what)
         self._output = CameraOutput(
@@ -179,6 +180,8 @@ class _Work:
         confirmed = plan.confirmed_ids(tracks)
         metrics.count(f"confirmed.{name}", len(confirmed - self._confirmed))
         self._confirmed = (self._confirmed | confirmed) & set(tracks.track_ids.tolist())
+        for who in self._who.update(message, frame.image) if self._who else ():
+            self._book.name(who.track_id, who.details)
         self._alert(self._book.update(message), frame)
         self._write(message, frame)
         self._last = stamp
@@ -209,7 +212,7 @@ class _Work:
     def _send(self, alert: Alert, image: object) -> None:
         for sink in self._sinks.values():
             try:
-                if isinstance(sink, SnapshotSink) and alert.state == "raised" and image is not None:
+                if isinstance(sink, SnapshotSink) and sink.wants(alert) and image is not None:
                     path = sink.save(alert, image)  # pyright: ignore[reportArgumentType]
                     alert = msgspec.structs.replace(
                         alert, snapshot=path.name, picture_offset_ms=0.0

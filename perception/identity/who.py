@@ -40,6 +40,21 @@ class Who:
     decision: Decision
     is_new: bool
 
+    @property
+    def details(self) -> dict[str, str | float | bool | None]:
+        """What an alert says of it: who (a name, unknown, undecided), known, confidence."""
+        return details(self.decision.state, self.decision.who, self.decision.confidence)
+
+
+def details(state: str, who: str | None, confidence: float) -> dict[str, str | float | bool | None]:
+    """Return what an alert says of a decision; known and confidence are None where undecided."""
+    known = {"known": True, "unknown": False}.get(state)
+    return {
+        "who": who or state,
+        "known": known,
+        "confidence": None if known is None else confidence,
+    }
+
 
 @dataclass(slots=True)
 class _Track:
@@ -69,6 +84,11 @@ class Recogniser:
         self._period_ns = clock.to_ns(1 / rate_hz)
         self._tracks: dict[int, _Track] = {}
         self.counters: Counter[str] = Counter()
+
+    @property
+    def model(self) -> str:
+        """What makes the vectors: only people enrolled with it can be known."""
+        return self._embedder.model
 
     def wanted(self, message: TrackMessage) -> list[Track]:
         """Return the tracks whose faces shall be looked for in this frame, most urgent first."""

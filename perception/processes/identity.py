@@ -9,12 +9,10 @@ from pathlib import Path
 
 from perception import clock
 from perception.errors import ConfigError, RingError
-from perception.identity.decide import Thresholds
-from perception.identity.faces import FaceFinder
 from perception.identity.gallery import Gallery, Templates, version
 from perception.identity.who import Recogniser, Who
 from perception.messages import IdentityMessage, TrackMessage
-from perception.plan import IdentityPlan, make_embedder
+from perception.plan import IdentityPlan, make_recognisers
 from perception.processes.runtime import IDLE_MS, Runtime
 from perception.transport.bus import Inbox, Publisher
 from perception.transport.ring import RingReader
@@ -36,15 +34,9 @@ def run(runtime: Runtime) -> None:
     runtime.metrics.gauge("stall_after_s", STALL_S)
     inbox = Inbox(runtime.run_dir, "tracks", runtime.process.cameras, newest=True)
     runtime.count_rejected(inbox.rejected)
-    embedder, finder = make_embedder(asked.embedder), FaceFinder()
-    people = _People(runtime, asked, embedder.model)
-    thresholds = Thresholds(embedder.accept, embedder.reject, asked.min_faces, asked.deadline_s)
-    lines = {
-        name: _Line(
-            runtime, name, Recogniser(finder, embedder, thresholds, people.templates, asked.rate_hz)
-        )
-        for name in runtime.process.cameras
-    }
+    recognisers = make_recognisers(runtime.plan, runtime.process.cameras)
+    lines = {name: _Line(runtime, name, who) for name, who in recognisers.items()}
+    people = _People(runtime, asked, next(iter(recognisers.values())).model)
     runtime.ready()
     try:
         while not runtime.stopping:
@@ -68,7 +60,6 @@ class _People:
         self._runtime, self._asked, self._model = runtime, asked, model
         self._version, self._looked_ns = _UNREADABLE, -RELOAD_NS
         self.templates = Templates.of([], model)
-        self.changed()
 
     def changed(self) -> bool:
         """Look, at most once a second, whether the gallery is another; take it then."""

@@ -94,6 +94,9 @@ def test_who_is_enrolled_while_it_runs_is_known_and_who_is_erased_is_not(
         photo = footage / "images/faces/face_recognition/examples_lin-manuel-miranda.png"
         assert perception_says("enroll", "Lin", photo, **own).returncode == 0
         wait_until(lambda: said("Lin"), 40 * SLOW, "the singer is known")
+        assert perception_says("gallery", "erase", "Lin", **own).returncode == 0
+        strangers = said("unknown")
+        wait_until(lambda: said("unknown") > strangers, 60 * SLOW, "a stranger again")
         assert line.stop() == 0
 
 
