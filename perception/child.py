@@ -195,12 +195,12 @@ class Child:
         elif code in _FINAL:
             self.state, self.why = "failed", note or f"ended with {code}"
         else:
-            self._plan_restart(code)
+            self._plan_restart(f"ended with {code}" + (f": {note}" if code > 0 and note else ""))
         return True
 
-    def _plan_restart(self, code: int) -> None:
+    def _plan_restart(self, why: str) -> None:
         now = clock.monotonic_ns()
-        self.why = self.why if self.state == "stalled" else f"ended with {code}"
+        self.why = self.why if self.state == "stalled" else why
         if len(self._deaths) == BUDGET and now - self._deaths[0] < clock.to_ns(BUDGET_S):
             self.state = "failed"
             self.why += f"; {BUDGET + 1} times within {BUDGET_S:.0f} s: given up"
