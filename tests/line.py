@@ -81,7 +81,8 @@ def write_launch(path: Path, launch: dict[str, Any]) -> Path:
     """Write a launch file; without `detectors` the blobs detector, without `name` line."""
     whole = {"name": "line", "detectors": {"default": {"type": "blobs"}}, **launch}
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(yaml.safe_dump(whole, sort_keys=False))
+    unshared = json.loads(json.dumps(whole))  # YAML aliases are refused in launch files
+    path.write_text(yaml.safe_dump(unshared, sort_keys=False))
     return path
 
 

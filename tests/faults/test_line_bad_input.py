@@ -1,5 +1,6 @@
 """What a user gets for broken sources, a full disk, too little memory: the rest goes on."""
 
+import os
 import shutil
 import signal
 import socket
@@ -13,6 +14,7 @@ import pytest
 from tests.clips import write_clip
 from tests.line import (
     BACK_S,
+    ROOT,
     START_S,
     command,
     environment,
@@ -39,9 +41,7 @@ def namespace(script: str) -> tuple[str, ...]:
     return ("unshare", "-Urm", "sh", "-c", f'{script} && exec "$@"', "sh")
 
 
-def test_sources_that_cannot_be_read_are_named_and_the_others_go_on(
-    home: Path, footage: Path
-) -> None:
+def test_sources_that_cannot_be_read_are_named_and_the_others_go_on(home: Path) -> None:
     (home / "empty").mkdir()
     (home / "text.mp4").write_text("no video at all\n" * 50)
     (home / "zero.mp4").write_bytes(b"")
@@ -75,8 +75,9 @@ def test_sources_that_cannot_be_read_are_named_and_the_others_go_on(
 
 
 @pytest.mark.timeout(180)
-def test_a_camera_whose_decoder_takes_it_down(home: Path, footage: Path) -> None:
-    crashes = footage / "video" / "broken" / "raw_bgr24_48x48_crashes_cv2.avi"
+def test_a_camera_whose_decoder_takes_it_down(home: Path) -> None:
+    footage = os.environ.get("PERCEPTION_TEST_DATA", ROOT.parent / "shared" / "data")
+    crashes = Path(footage) / "video" / "broken" / "raw_bgr24_48x48_crashes_cv2.avi"
     cameras: dict[str, Any] = {
         "bad": {"source": {"type": "aborts", "frames": 3}},
         "good": synthetic(),
@@ -111,7 +112,7 @@ def test_too_little_shared_memory_is_refused_before_anything_starts(home: Path) 
     done = subprocess.run(
         [*prefix, *command("run", file)],
         env=environment(),
-        cwd=Path(__file__).parent.parent.parent,
+        cwd=ROOT,
         capture_output=True,
         text=True,
         timeout=60,
