@@ -158,6 +158,10 @@ class OnnxRuntimeNetwork:
             raise ModelError(
                 f"{path}: not a model that ONNX Runtime reads: {_brief(error)}"
             ) from None
+        if provider not in self._session.get_providers():  # it falls back to the CPU by itself
+            raise ModelError(
+                f"device {device}: {provider} finds no GPU that works here (driver, CUDA libraries)"
+            )
         self._path, self._wrong = path, wrong
         inputs = self._session.get_inputs()
         shapes = [[dim if isinstance(dim, int) else None for dim in port.shape] for port in inputs]

@@ -55,6 +55,9 @@ class UltralyticsDetector:
         path = assets.resolve(options.model, "weights", "model")
         self._options = options
         self._model = _load(path)
+        torch = importlib.import_module("torch")
+        if options.device == "cuda" and not torch.cuda.is_available():
+            raise ModelError(f"device cuda: PyTorch {torch.__version__} sees no GPU here")
         self.names = {int(k): str(name) for k, name in self._model.names.items()}
         allowed = allowed_classes(self.names, options.classes)
         self._classes = None if options.classes is None else np.flatnonzero(allowed).tolist()
@@ -64,7 +67,7 @@ class UltralyticsDetector:
         except (ValueError, *onnxruntime_errors()) as error:
             raise ModelError(f"{path}: Ultralytics cannot run it: {error}") from error
         # Ultralytics sets it to cores - 1 when it first predicts; busy cores then wait for another.
-        importlib.import_module("torch").set_num_threads(threads)
+        torch.set_num_threads(threads)
 
     def prepare(self, image: NDArray[np.uint8]) -> Prepared:
         """Return `image`, uint8 (H, W, 3) BGR, letterboxed into a canvas of its own.

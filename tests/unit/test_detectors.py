@@ -225,6 +225,14 @@ def test_what_does_not_fit_is_named(options, error, text):
         OnnxDetector(OnnxOptions(**options))
 
 
+@pytest.mark.filterwarnings("ignore:Specified provider:UserWarning")
+def test_a_provider_without_a_gpu_is_one_line_and_no_silent_cpu(monkeypatch):
+    runtime = pytest.importorskip("onnxruntime")
+    monkeypatch.setattr(runtime, "get_available_providers", lambda: ["CUDAExecutionProvider"])
+    with pytest.raises(ModelError, match="device cuda: CUDAExecutionProvider finds no GPU"):
+        OnnxDetector(OnnxOptions(device="cuda"))
+
+
 @pytest.mark.parametrize("runtime", RUNTIMES)
 def test_files_that_are_no_detector_are_named(runtime, tmp_path):
     junk = tmp_path / "junk.onnx"

@@ -1,5 +1,6 @@
 """The ultralytics backend: what is said without the extra; with it (marked), the same boxes."""
 
+import importlib
 import importlib.util
 
 import cv2
@@ -147,3 +148,12 @@ def test_what_does_not_fit_is_named(tmp_path):
         UltralyticsDetector(UltralyticsOptions(classes=["persn"]))
     with pytest.raises(ModelError, match=r"did you mean 'yolo26n\.pt'"):
         UltralyticsDetector(UltralyticsOptions(model="yolo26.pt"))
+
+
+@marked
+def test_a_gpu_that_is_not_there_is_one_line():
+    torch = importlib.import_module("torch")
+    if torch.cuda.is_available():
+        pytest.skip("there is a GPU")
+    with pytest.raises(ModelError, match=r"^device cuda: PyTorch \S+ sees no GPU here$"):
+        UltralyticsDetector(UltralyticsOptions(device="cuda"))
