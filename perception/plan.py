@@ -256,6 +256,10 @@ def _camera(name: str, launch: Launch, document: Document, *, realtime: bool) ->
         if "type" not in options:
             raise document.error(place, f"needs a type: {', '.join(rules.RULES)}")
         stages[key] = _stage(document, place, options, rules.rule_class, "")
+        for wanted in stages[key].options.get("objects", ()):
+            if camera.objects is not None and wanted not in camera.objects:
+                text = extensions.unknown(wanted, camera.objects, "objects of this camera")
+                raise document.error((*place, "objects"), text)
         try:
             _make_rule(key, stages[key], zones, lines)
         except ConfigError as error:

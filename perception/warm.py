@@ -85,6 +85,8 @@ def _load_models(what: Plan) -> None:
         for camera in what.cameras.values():
             if camera.detector == name:
                 plan.class_filter(detector, camera.objects)
+                for rule in camera.rules.values():
+                    plan.class_filter(detector, rule.options.get("objects"))
 
 
 def _print(done: int, total: int, name: str) -> None:
