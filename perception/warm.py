@@ -87,6 +87,7 @@ def _load_models(what: Plan) -> None:
                 plan.class_filter(detector, camera.objects)
                 for rule in camera.rules.values():
                     plan.class_filter(detector, rule.options.get("objects"))
+    plan.make_recognisers(what, what.cameras_of("identity"))
 
 
 def _print(done: int, total: int, name: str) -> None:
