@@ -1,8 +1,8 @@
 """From the outbox to the sinks: at least once, in order, however long a sink is down.
 
-A plain object: a thread of the alert process calls `deliver` again and again; it sends what is
-due and never sleeps. Tries are counted in the store; when to try again is kept in monotonic time,
-so neither a restart nor a clock that jumps holds anything back.
+A plain object: a thread of the alert process, one a sink, calls `deliver` again and again; it sends
+what is due and never sleeps. Tries are counted in the store; when to try again is kept in
+monotonic time, so neither a restart nor a clock that jumps holds anything back.
 Imports sinks, messages, clock and errors.
 """
 

@@ -1,11 +1,11 @@
 """The alert process: tracks -> rules -> alerts, in the store first, then to every sink.
 
 Each alert is committed together with the last frame dealt with; after a restart tracking is asked
-for what was missed. Delivery runs in a thread of its own, so that a slow sink delays nothing.
+for what was missed. Delivery runs in threads, one a sink, so that a slow one delays nothing.
 """
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -20,12 +20,14 @@ from perception.messages import Alert, AlertMessage, IdentityMessage, Stamp, Tra
 from perception.plan import make_rules, make_sinks
 from perception.processes.runtime import IDLE_MS, Runtime, drain
 from perception.processes.watching import Watching
+from perception.sinks import Sink
 from perception.sinks.snapshot import SnapshotSink
 from perception.transport.bus import Inbox, Publisher, catch_up
 from perception.transport.ring import RingReader
 from perception.transport.rundir import ring_base
 
-DELIVER_S = 0.05
+DELIVER_S = 0.2
+CLOSE_S = 2.0
 MAX_UNSAVED = 10_000
 STORE_WAIT_S = 30.0
 RETRY_S = 0.5
@@ -42,7 +44,7 @@ def run(runtime: Runtime) -> None:
     store = _open_store(runtime, list(others))
     if store.set_aside is not None:
         runtime.log.error("store was corrupt and set aside", moved_to=str(store.set_aside))
-    post = _Post(runtime, Courier(store, others))
+    post = _Post(runtime, store, others)
     asked = runtime.plan.cameras_of("identity")
     names = Inbox(runtime.run_dir, "identities", asked)
     runtime.count_rejected(names.rejected)
@@ -213,40 +215,52 @@ class _Line:
 
 
 class _Post:
-    """Delivers what the store's outbox holds, in a thread."""
+    """Delivers what the store's outbox holds: a thread for each sink, so none waits for another."""
 
-    def __init__(self, runtime: Runtime, courier: Courier) -> None:
-        self._runtime, self._courier = runtime, courier
-        self._wake, self._end = threading.Event(), threading.Event()
-        self._thread = threading.Thread(target=self._work, name="post", daemon=True)
-        self._thread.start()
+    def __init__(self, runtime: Runtime, store: AlertStore, sinks: Mapping[str, Sink]) -> None:
+        self._runtime, self._end = runtime, threading.Event()
+        self._wakes = [threading.Event() for _ in sinks]
+        self._threads = [
+            threading.Thread(
+                target=self._work,
+                args=(Courier(store, {name: sink}), wake),
+                name=f"post-{name}",
+                daemon=True,
+            )
+            for (name, sink), wake in zip(sinks.items(), self._wakes, strict=True)
+        ]
+        for thread in self._threads:
+            thread.start()
 
     def wake(self) -> None:
         """Say that there is something to deliver."""
-        self._wake.set()
+        for wake in self._wakes:
+            wake.set()
 
     def close(self) -> None:
-        """Deliver what is due now, then end."""
+        """Deliver what is due now, then end; who hangs is left behind after CLOSE_S."""
         self._end.set()
-        self._wake.set()
-        self._thread.join(timeout=2)
+        self.wake()
+        deadline = clock.monotonic_ns() + clock.to_ns(CLOSE_S)
+        for thread in self._threads:
+            thread.join(timeout=max(0.0, clock.seconds(deadline - clock.monotonic_ns())))
 
-    def _work(self) -> None:
+    def _work(self, courier: Courier, wake: threading.Event) -> None:
         failing: dict[str, str] = {}
         while True:
             last = self._end.is_set()
-            self._wake.wait(0 if last else DELIVER_S * 4)
-            self._wake.clear()
+            wake.wait(0 if last else DELIVER_S)
+            wake.clear()
             try:
-                self._courier.deliver(clock.monotonic_ns())
+                courier.deliver(clock.monotonic_ns())
             except SinkError as error:
                 self._runtime.metrics.count("sink_errors.store")
                 self._runtime.note(f"store: {error}")
-            for name, count in self._courier.counters.items():
+            for name, count in courier.counters.items():
                 self._runtime.metrics.counters[name] = count
-            for sink, why in self._courier.errors.items():
+            for sink, why in courier.errors.items():
                 if failing.get(sink) != why:
                     self._runtime.log.warning("delivery failed", sink=sink, reason=why)
-            failing = dict(self._courier.errors)
+            failing = dict(courier.errors)
             if last:
                 return

@@ -62,7 +62,7 @@ def launch(url: str) -> dict[str, object]:
         "rules": {"crossing": {"type": "line", "line": "gate"}},
     }
     hook = {"type": "webhook", "url": url, "timeout_s": 0.5}
-    return {"cameras": {"a": camera}, "alerts": {"sinks": {"hook": hook}}}
+    return {"cameras": {"a": camera}, "alerts": {"sinks": {"hook": hook, "jsonl": {}}}}
 
 
 def tracked_rate(line: RunningLine, seconds: float) -> float:
@@ -73,6 +73,17 @@ def tracked_rate(line: RunningLine, seconds: float) -> float:
         last = listen(seconds + 5 * SLOW, lambda m: m.t_monotonic_ns >= wait_ns)
     frames = last.counters["tracked.a"] - first.counters["tracked.a"]
     return frames / ((last.t_monotonic_ns - first.t_monotonic_ns) / 1e9)
+
+
+def written_late(line: RunningLine, seconds: float) -> float:
+    """Return how long, at most, an alert told in these seconds takes to stand in alerts.jsonl."""
+    told, late = line.connect().alerts("a"), 0.0
+    path, end = line.folder / "alerts.jsonl", time.monotonic() + seconds
+    while time.monotonic() < end:
+        alert, began = next(told), time.monotonic()
+        wait_until(lambda key=alert.key: key in path.read_text(), 10, "it is written")
+        late = max(late, time.monotonic() - began)
+    return late
 
 
 def keys(line: RunningLine) -> set[str]:
@@ -90,6 +101,7 @@ def test_a_webhook_in_trouble_delays_nothing_and_gets_all(home: Path, mood: str)
         assert tracked_rate(line, 4.0) > FPS * 0.7
         wait_until(lambda: len(keys(line) - before) >= 3, 20 * SLOW, "alerts go on being stored")
         wait_until(lambda: hook.asked > asked, 10 * SLOW, "it is tried")
+        assert written_late(line, 4.0) < 0.4 * SLOW, "the other sink does not wait"
         assert hook.asked - asked < 30, "it is not hammered"
         hook.mood = "well"
         missed = keys(line)
