@@ -15,11 +15,13 @@ from pathlib import Path
 from typing import IO, Any, Literal
 
 from perception import clock
-from perception.errors import EXIT_CONFIG, EXIT_DONE, EXIT_MODEL, EXIT_SOURCE
+from perception.codec import decode
+from perception.errors import EXIT_CONFIG, EXIT_DONE, EXIT_MODEL, EXIT_SOURCE, MessageError
 from perception.messages import HealthMessage
 from perception.metrics import Histogram, Metrics
 from perception.plan import ProcessPlan
 from perception.processes.runtime import thread_environment, wall_epoch
+from perception.transport import rundir
 
 START_S = 180.0
 STALL_S = 2.5
@@ -186,6 +188,7 @@ class Child:
         self.totals.exit_codes.append(code)
         self.totals.cpu_s += usage.ru_utime + usage.ru_stime
         self.totals.peak_bytes = max(self.totals.peak_bytes, usage.ru_maxrss * 1024)
+        self._read_last_words(pid)
         note = self.health.note if self.health else ""
         self._settle()
         if code == EXIT_DONE and (self._asked_to_stop or self.process.kind in _MAY_END):
@@ -197,6 +200,15 @@ class Child:
         else:
             self._plan_restart(f"ended with {code}" + (f": {note}" if code > 0 and note else ""))
         return True
+
+    def _read_last_words(self, pid: int) -> None:
+        try:
+            data = rundir.last_words(self._run_dir, self.name).read_bytes()
+            message = decode(data, "health")
+        except (OSError, MessageError):
+            return
+        if message.pid == pid and message.epoch == self.epoch:
+            self.health = message
 
     def _plan_restart(self, why: str) -> None:
         now = clock.monotonic_ns()

@@ -19,6 +19,7 @@ from typing import Any, Literal
 import zmq
 
 from perception import clock, logs, plan
+from perception.codec import encode
 from perception.errors import ConfigError
 from perception.messages import HealthMessage
 from perception.metrics import Metrics
@@ -88,10 +89,15 @@ class Runtime:
         self._stop.wait(seconds)
 
     def close(self) -> None:
-        """Send the last health message and end the side thread."""
+        """Send the last health message and end the side thread.
+
+        It is left in a file too: a process that ends at once ends before it is listened to.
+        """
         self._state = "stopping"
         self._end.set()
         self._thread.join(timeout=2)
+        with contextlib.suppress(OSError):
+            rundir.last_words(self.run_dir, self.process.name).write_bytes(encode(self._health()))
         os.close(self._place)
 
     def _stop_at_signal(self, number: int, frame: FrameType | None) -> None:

@@ -29,7 +29,7 @@ from perception.messages import (
 _MAX_ENDPOINT_BYTES = 107
 _RECONNECT_MS = 20
 _RECONNECT_MAX_MS = 200
-_REQUESTS_A_TURN = 16
+_REQUESTS_A_TURN = 64
 _CATCH_UP_BOUND = 10_000
 """Messages that wait for one who catches up: all that tracking keeps; a router drops the rest."""
 

@@ -101,6 +101,11 @@ def hold(run_dir: Path, process: str, epoch: int) -> tuple[int, int, bool]:
     return fd, epoch, bool(before)
 
 
+def last_words(run_dir: Path, process: str) -> Path:
+    """Return the file where a process that ends leaves its last health message."""
+    return run_dir / f"{process}.last"
+
+
 def sweep() -> list[str]:
     """Remove what killed runs left: directories that nobody holds, rings whose writer is gone."""
     removed: list[str] = []
