@@ -99,6 +99,7 @@ def _cameras(what: Plan, seen: dict[str, tuple[Image | None, float | None, str]]
             picture = Text(f"{image.shape[1]}x{image.shape[0]}{rate}")
         rules = ", ".join(f"{k} ({rule.type})" for k, rule in camera.rules.items()) or "-"
         limit = f" at most {camera.rate_hz:g}/s" if camera.rate_hz else ""
+        limit += f", {camera.motion_gate:g}/s at rest" if camera.motion_gate else ""
         source = report.shown_source(what, name)
         table.add_row(name, Text(source), picture, camera.detector + limit, rules)
     console().print(table)

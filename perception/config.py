@@ -39,6 +39,10 @@ class Detect(_Base):
         default=None,
         description="at most so many frames a second are detected; the tracker bridges",
     )
+    motion_gate: Annotated[float, Field(ge=0.1, le=100)] | None = Field(
+        default=None,
+        description="fixed view: while nothing moves only so many frames a second are detected",
+    )
 
 
 class Camera(_Base):

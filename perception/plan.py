@@ -59,6 +59,7 @@ class CameraPlan(msgspec.Struct, frozen=True, kw_only=True):
     source: StagePlan
     detector: str
     rate_hz: float | None
+    motion_gate: float | None = None
     objects: list[str] | None
     zones: dict[str, Any]
     lines: dict[str, Any]
@@ -269,6 +270,7 @@ def _camera(name: str, launch: Launch, document: Document, *, realtime: bool) ->
         source=_source(camera.source, document, (*path, "source"), realtime=realtime),
         detector=camera.detect.detector,
         rate_hz=camera.detect.rate_hz,
+        motion_gate=camera.detect.motion_gate,
         objects=camera.objects,
         zones={key: zone.model_dump(mode="json") for key, zone in zones.items()},
         lines={key: line.model_dump(mode="json") for key, line in lines.items()},

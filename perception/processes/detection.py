@@ -8,6 +8,7 @@ import numpy as np
 
 from perception import clock
 from perception.detectors import Detector
+from perception.detectors.gate import MotionGate
 from perception.errors import RingError, SlotOverwritten
 from perception.messages import DetectionMessage, Detections, FrameMessage, short_id
 from perception.plan import CameraPlan, class_filter, make_detector
@@ -56,6 +57,7 @@ class _Line:
         self._period_ns = 0 if camera.rate_hz is None else round(clock.NS_PER_S / camera.rate_hz)
         self._dropped: dict[str, int] = {}
         self._keep = class_filter(detector, camera.objects)
+        self._gate = None if camera.motion_gate is None else MotionGate(camera.motion_gate)
 
     def take(self, message: FrameMessage) -> None:
         """Detect in a frame and send what was found, also where that is nothing."""
@@ -66,7 +68,10 @@ class _Line:
         try:
             frame = (message.ring, message.slot, message.generation)
             image = self._reader.image(*frame, message.height, message.width)
-            prepared, grey = self._detector.prepare(image), small_grey(image)
+            grey = small_grey(image)
+            if self._gate is not None and not self._gate.passes(grey, message.stamp.t_media_ns):
+                return self._drop("still")
+            prepared = self._detector.prepare(image)
             self._reader.check(*frame)
         except SlotOverwritten:
             return self._drop("overwritten")
