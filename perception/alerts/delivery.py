@@ -101,7 +101,8 @@ class Courier:
     def _left_out(self, name: str, sink: Sink, row: Delivery) -> bool:
         """Apply a sink's filters, and its rest after the last alert that it really got."""
         rest = False
-        if sink.when.wants(row.alert):
+        told = sink.when.once and self._store.has_had(name, row.alert.key)
+        if sink.when.wants(row.alert) and not told:
             rest = sink.when.cooldown_s > 0.0 and self._rests(name, sink, row.alert)
             if not rest:
                 return False

@@ -188,6 +188,11 @@ class AlertStore:
         with self._transaction() as db:
             db.executemany("UPDATE outbox SET status = ? WHERE id = ?", [(status, i) for i in ids])
 
+    def has_had(self, sink: str, key: str) -> bool:
+        """Say whether a sink has had any state of this alert."""
+        sql = "SELECT 1 FROM outbox WHERE sink = ? AND key = ? AND status = 'delivered' LIMIT 1"
+        return bool(self._read(sql, sink, key))
+
     def rested(self, sink: str, key: str) -> bool:
         """Say whether a sink's rest has left out a state of this alert."""
         sql = "SELECT 1 FROM outbox WHERE sink = ? AND key = ? AND status = 'rested' LIMIT 1"

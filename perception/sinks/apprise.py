@@ -61,7 +61,7 @@ Template = Annotated[str, AfterValidator(_template)]
 class AppriseSink:
     """Tells people of alerts, with the snapshot where there is one.
 
-    By default only when an alert is raised; `only: {state: [raised, updated]}` tells more.
+    By default once an alert, when it is raised or, with filters, at the first update that passes.
     """
 
     class Options(When):
@@ -72,12 +72,14 @@ class AppriseSink:
         title: Template = "{camera}: {class_name}"
         body: Template = "{rule}: {class_name} ({details})"
         picture: bool = True
+        once: bool = True
 
     def __init__(self, options: Any, folder: Path) -> None:
         when: AppriseSink.Options = options
         self.when: When = when
         if "state" not in when.only:
-            self.when = when.model_copy(update={"only": {**when.only, "state": "raised"}})
+            states = {"state": ("raised", "updated")}
+            self.when = when.model_copy(update={"only": {**when.only, **states}})
         self._options = when
         self._apprise = messenger(when.urls)
 

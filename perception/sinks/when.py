@@ -16,12 +16,14 @@ class When(Hours):
 
     only: what has to be so, by field of the alert (camera, rule, kind, state, class_name) or by key
     of its details (zone, direction, known, ...): one value, or several that are all right; null
-    stands for none, so `known: [false, null]` leaves out whom you know. hours, time_zone: by the
-    wall time of the alert. cooldown_s: after an alert has really been delivered, new ones of the
+    stands for none; `who: [unknown, undecided]` waits for the name and leaves out whom you know.
+    hours, time_zone: by the wall time of the alert. once: only the first state of an alert that
+    passes. cooldown_s: after an alert has really been delivered, new ones of the
     same camera and rule are left out for so long, by the wall times of their raises.
     """
 
     only: dict[str, Words] = Field(default_factory=dict[str, Words])
+    once: bool = False
     cooldown_s: Annotated[float, Field(ge=0.0, le=86_400.0, allow_inf_nan=False)] = 0.0
 
     def wants(self, alert: Alert) -> bool:

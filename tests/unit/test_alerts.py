@@ -298,6 +298,17 @@ class TestCourier:
         assert when.wants(alert(1, details={"known": known})) is expected
         assert When(only={"known": [None]}).wants(alert(1))
 
+    def test_once_an_alert_at_the_first_state_that_passes(self, store):
+        broker = Broker(once=True, only={"who": ["unknown", "undecided"]})
+        courier = Courier(store, {"broker": broker})
+        for n, who in ((1, "unknown"), (2, "Ann")):
+            put(store, alert(n), alert(n, "updated", frame=10 + n, details={"who": who}))
+            put(store, alert(n, "updated", frame=20 + n, details={"who": who}))
+        assert courier.deliver(0) == 1
+        assert broker.got == [("door", 1, "updated")]
+        put(store, alert(1, "cleared", frame=30, details={"who": "unknown"}))
+        assert Courier(store, {"broker": broker}).deliver(0) == 0
+
     def test_hours_of_a_sink(self, store):
         for hours, expected in (("22:00-23:00", 1), ("23:00-24:00", 0)):
             broker = Broker(hours=[hours], time_zone="UTC")

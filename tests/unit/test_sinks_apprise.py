@@ -52,6 +52,7 @@ def test_people_are_told_of_a_raise_with_the_picture(receiver, tmp_path):
     assert message["title"] == "door: person"
     assert message["message"] == "entered: person (zone: path)"
     assert len(message["attachments"]) == 1
+    assert sink.when.once
     assert sink.when.wants(alert(1))
     assert not sink.when.wants(alert(1, "cleared"))
 
