@@ -9,7 +9,7 @@ from pathlib import Path
 import cv2
 from rich.text import Text
 
-from perception import draw, plan, report, supervisor
+from perception import assets, draw, plan, report, supervisor
 from perception.console import console, sheet
 from perception.errors import EXIT_DONE, EXIT_SOURCE, PerceptionError, RingError, SourceLost
 from perception.plan import CameraPlan, Plan
@@ -109,6 +109,11 @@ def _models(what: Plan) -> None:
     table = sheet("detector", "model", "licence", "backend")
     for name, model in report.models(what).items():
         table.add_row(name, model.name, model.licence, model.runtime)
+    if what.identity is not None:
+        embedder = what.identity.embedder
+        model = str(embedder.options.get("model", embedder.type))
+        for face in ("yunet", model):
+            table.add_row("identity", face, assets.licence(face), "opencv")
     console().print(table)
 
 
