@@ -12,8 +12,11 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from pathlib import Path
 from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parent))
 
 import numpy as np
 from suites import Judge, Sequence, load, sequence_names
@@ -38,7 +41,7 @@ MOVES: dict[str, tuple[float, ...]] = {
     "noise": (0.04, 0.06),
     "walk": (0.22, 0.33),
     "acceleration": (0.25, 0.5),
-    "speed": (1.0, 2.0),
+    "speed": (1.5, 3.0),
 }
 
 

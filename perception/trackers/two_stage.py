@@ -60,7 +60,7 @@ class TwoStageOptions(BaseModel):
     )
     walk: Positive = Field(default=0.274, description="random walk of the position, sides/sqrt(s)")
     acceleration: Positive = Field(default=0.35, description="white acceleration, sides/s^1.5")
-    speed: Positive = Field(default=1.5, description="deviation of the first velocity, sides/s")
+    speed: Positive = Field(default=2.0, description="deviation of the first velocity, sides/s")
 
 
 class TwoStageTracker:

@@ -12,7 +12,7 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 PEERS = {
     ("mot17val", True): (70.47, 81.79),
     ("mot17val", False): (70.17, 81.30),
-    ("mot15", False): (39.98, 52.80),
+    ("mot15", False): (40.28, 53.56),
     ("kitti", False): (69.62, 81.00),
     ("dance", False): (41.12, 44.06),
 }
