@@ -21,6 +21,7 @@ SUITE: dict[str, list[str]] = {
     "line": [],
     "cameras": [],
     "transport": [],
+    "identity": [],
     "soak": ["--minutes", "2"],
 }
 

@@ -111,18 +111,36 @@ class Recogniser:
             self._look(image, track, people, t_ns)
         alive = set(message.tracks.track_ids.tolist())
         self._tracks = {key: value for key, value in self._tracks.items() if key in alive}
+        decided = self._decide(people)
         told: list[Who] = []
-        for track in people:
-            state = self._state(track.track_id)
-            decision = state.evidence.decide(self.templates, track.age_s)
-            if decision is None:
-                continue
+        for track_id, decision in decided.items():
+            state = self._state(track_id)
             is_new = not decision.is_same(state.told)
             again = state.told_ns is None or abs(t_ns - state.told_ns) >= clock.to_ns(REPEAT_S)
             if is_new or again:
                 state.told, state.told_ns = decision, t_ns
-                told.append(Who(track.track_id, decision, is_new))
+                told.append(Who(track_id, decision, is_new))
         return told
+
+    def _decide(self, people: list[Track]) -> dict[int, Decision]:
+        """Return what is decided; nobody is in two places, so of two who fit one person, the one
+        that fits less is undecided, except where two boxes are round one body."""
+        decided: dict[int, Decision] = {}
+        for track in people:
+            evidence = self._state(track.track_id).evidence
+            decision = evidence.decide(self.templates, track.age_s)
+            if decision is not None:
+                decided[track.track_id] = decision
+        seen = [track for track in people if track.unseen_s == 0 and track.track_id in decided]
+        known = [track for track in seen if decided[track.track_id].state == "known"]
+        known.sort(key=lambda track: -decided[track.track_id].confidence)
+        first: dict[str | None, Track] = {}
+        for track in known:
+            said = decided[track.track_id]
+            best = first.setdefault(said.who, track)
+            if best is not track and not _is_same_body(best.box, track.box):
+                decided[track.track_id] = Decision("undecided", None, 0.0, said.faces)
+        return decided
 
     def faces(self, track_id: int) -> int:
         """Return how many usable faces of a track were seen."""
@@ -196,6 +214,14 @@ def upper_part(box: Box, height: int, width: int) -> tuple[int, int, int, int]:
     corners = np.array([x1 - pad, y1 - pad, x2 + pad, bottom + pad])
     left, top, right, low = np.clip(corners, 0, [width, height, width, height]).astype(int)
     return int(left), int(top), int(right), int(low)
+
+
+def _is_same_body(a: Box, b: Box) -> bool:
+    """Whether the smaller box lies for the most part in the larger."""
+    width = min(a[2], b[2]) - max(a[0], b[0])
+    height = min(a[3], b[3]) - max(a[1], b[1])
+    areas = [(box[2] - box[0]) * (box[3] - box[1]) for box in (a, b)]
+    return width > 0 and height > 0 and width * height >= 0.5 * min(areas)
 
 
 def _moved(face: Face, dx: int, dy: int) -> Face:

@@ -19,7 +19,7 @@ from perception.transport.ring import RingReader
 from perception.transport.rundir import ring_base
 
 NICE = 10
-STALL_S = 10.0
+STALL_S = 5.0
 """Everything else comes first on a busy host, so slow is not hung."""
 RELOAD_NS = clock.NS_PER_S
 _UNREADABLE = -1

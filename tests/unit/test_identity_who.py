@@ -154,6 +154,36 @@ def test_each_face_belongs_to_the_head_it_is_nearest_to():
     assert stage.faces(1) == 0
 
 
+def test_nobody_is_in_two_places():
+    left, right = (20.0, 50.0, 180.0, 470.0), (400.0, 50.0, 560.0, 470.0)
+    stage = recogniser(face_at(100, 110, yaw=0.2), face_at(480, 110))
+    weak = np.array([0.5, 0, 0, 0.75**0.5], np.float32)
+    answers = {1: weak, 2: ANNA}
+    look = stage._look
+
+    def looked(image, track, *rest):
+        stage._embedder.vector = answers[track.track_id]
+        look(image, track, *rest)
+
+    stage._look = looked
+    told = play(stage, (1, left), (2, right), frames=range(30))
+    assert [(w.track_id, w.decision.who, w.is_new) for _, w in told] == [
+        (1, None, True),
+        (2, "Anna", True),
+    ]
+    alone = play(stage, (1, left), frames=range(30, 40))
+    assert [(w.track_id, w.decision.who) for _, w in alone] == [(1, "Anna")]
+
+
+def test_two_boxes_round_one_body_may_bear_one_name():
+    outer = (180.0, 40.0, 380.0, 475.0)
+    stage = recogniser(HEAD)
+    told = play(stage, (1, BODY), frames=range(10))
+    assert [w.decision.who for _, w in told] == ["Anna"]
+    both = play(stage, (1, BODY), (2, outer), frames=range(10, 40))
+    assert {w.decision.who for _, w in both} == {"Anna"}
+
+
 def test_two_faces_of_one_size_on_one_body_are_left_out_and_a_small_one_behind_is_not():
     stage = recogniser(face_at(250, 110), face_at(310, 110))
     play(stage, (7, BODY), frames=range(10))
