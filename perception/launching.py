@@ -89,8 +89,13 @@ def warm_up(plan: Plan | None = None) -> None:
         warm.prepare(plan, progress)
 
 
-def run_live(plan: Plan, *, show: bool = False, without: Sequence[str] = ()) -> int:
-    """Run a plan with a live view; print the table at its end; return the exit code."""
+def run_live(
+    plan: Plan, *, show: bool = False, without: Sequence[str] = (), fresh: bool = False
+) -> int:
+    """Run a plan with a live view; print the table at its end; return the exit code.
+
+    fresh: what an earlier run left in the output folder is removed first.
+    """
     from perception import checking
     from perception.live import LiveView
     from perception.supervisor import Supervisor, memory_needed
@@ -104,7 +109,9 @@ def run_live(plan: Plan, *, show: bool = False, without: Sequence[str] = ()) -> 
     memory_needed(plan, checking.sizes(plan))
     warm_up(plan)
     with LiveView(screen) as view:
-        supervisor = Supervisor(plan, watch=view.watch, on_alert=view.alert, without=without)
+        supervisor = Supervisor(
+            plan, watch=view.watch, on_alert=view.alert, without=without, fresh=fresh
+        )
         screen.print(
             f"run [bold]{supervisor.run_dir.name}[/]: {len(plan.cameras)} cameras, "
             f"log in {supervisor.plan.folder}/log.jsonl; Ctrl-C stops"
@@ -129,12 +136,7 @@ def run_demo(detector: str, output: Path, *, show: bool = False) -> int:
         raise ConfigError(f"--detector {detector}: expected onnx or ultralytics")
     folder = {"folder": output, "video": True, "tracks": True}
     plan = load_plan(launch_file("demo.yaml"), None, detectors={"default": options}, output=folder)
-    for pattern in ("annotated-*.mp4", "tracks-*.jsonl", "mot-*.txt", "alerts.*", "*.json*"):
-        for old in output.glob(pattern):
-            old.unlink()
-    for old in (output / "snapshots").glob("*.jpg"):
-        old.unlink()
-    return run_live(plan, show=show)
+    return run_live(plan, show=show, fresh=True)
 
 
 def run_stage(process: str, run: str) -> int:

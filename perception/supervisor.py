@@ -18,6 +18,7 @@ from perception.child import Child
 from perception.errors import EXIT_DONE, EXIT_SOURCE, ConfigError, RingError
 from perception.messages import Alert
 from perception.plan import Plan
+from perception.recording.output import clear
 from perception.recording.summary import ProcessSummary, Summary
 from perception.transport import ring, rundir
 from perception.transport.bus import Inbox
@@ -41,7 +42,8 @@ class Supervisor:
     """A running line.
 
     children: its processes. on_alert: called with every alert as it comes. watch: called twice a
-    second, for displays. without: names of processes that somebody starts by hand.
+    second, for displays. without: names of processes that somebody starts by hand. fresh: remove
+    what an earlier run left in the output folder, once it is ours.
     """
 
     def __init__(
@@ -51,12 +53,15 @@ class Supervisor:
         watch: Callable[["Supervisor"], None] | None = None,
         on_alert: Callable[[Alert], None] | None = None,
         without: Sequence[str] = (),
+        fresh: bool = False,
     ) -> None:
         self.started_wall_ns = clock.wall_ns()
         self._started_ns = clock.monotonic_ns()
         self.swept = rundir.sweep()
         self._watch, self._on_alert = watch, on_alert
         self.plan, self._log = take_folder(what)
+        if fresh:
+            clear(Path(self.plan.folder))
         what = self.plan
         self.run_dir = RunDir(what.name)
         self.children = [

@@ -15,6 +15,7 @@ from perception import config, plan
 from perception.errors import ConfigError, SourceError
 from perception.plan import Plan
 from perception.processes.runtime import thread_environment
+from perception.recording.output import clear
 from perception.recording.summary import Summary
 from perception.sinks import FILES
 
@@ -102,7 +103,7 @@ def run(work: dict[Path, Plan], progress: Progress, *, jobs: int = 1) -> dict[Pa
 
 
 def _run_one(path: Path, what: Plan, file: Path, threads: int, progress: Progress) -> Summary | str:
-    _clear(Path(what.folder))
+    clear(Path(what.folder))
     file.write_bytes(plan.encode(what))
     command = [sys.executable, "-m", "perception.analysis", str(file), str(threads)]
     environment = {**os.environ, **thread_environment(threads)}
@@ -131,13 +132,6 @@ def _source(camera: config.Camera, path: Path) -> dict[str, Any]:
     if path.is_dir():
         return {"type": "images", "path": str(path), **kept}
     return {"type": "video", "path": str(path), **kept}
-
-
-def _clear(folder: Path) -> None:
-    """Remove what an earlier analysis left in the recording's folder, nothing else."""
-    for pattern in ("annotated-*.mp4", "tracks-*.jsonl", "mot-*.txt", "alerts.jsonl", "*.json"):
-        for old in folder.glob(pattern):
-            old.unlink()
 
 
 def _unique(name: str, taken: set[str]) -> str:

@@ -19,6 +19,12 @@ from perception.recording.mot import MotWriter
 from perception.recording.tracks import TracksWriter
 from perception.recording.video import VideoWriter
 
+RESULTS = (
+    "annotated-*.mp4", "tracks-*.jsonl", "mot-*.txt",
+    "alerts.jsonl", "alerts.sqlite*", "summary.json",
+)  # fmt: skip
+"""What a run leaves, beside its snapshots and its log."""
+
 _Step = tuple[TracksWriter | MotWriter | VideoWriter, Callable[[], None]]
 
 
@@ -135,3 +141,10 @@ class CameraOutput:
                     writer.close()
         if first is not None:
             raise first
+
+
+def clear(folder: Path) -> None:
+    """Remove what an earlier run left in its folder, and nothing else; the log stays."""
+    for pattern in (*RESULTS, "snapshots/*.jpg"):
+        for old in folder.glob(pattern):
+            old.unlink(missing_ok=True)
