@@ -20,7 +20,7 @@ SUITE: dict[str, list[str]] = {
     "startup": [],
     "line": [],
     "cameras": [],
-    "transport": [],
+    "transport": ["--rounds", "2"],
     "identity": [],
     "soak": ["--minutes", "2"],
 }

@@ -447,7 +447,7 @@ def hop(report: Report, rounds: int, frames: int) -> None:
             calls: dict[str, Callable[[], Any]] = {}
             for method, python in pythons.items():
                 few = method == "mp.Queue"
-                count = max(20, int(frames * RATES_HZ[size] / 150) // (3 if few else 1))
+                count = max(10, int(frames * RATES_HZ[size] / 150) // (6 if few else 1))
                 calls[method] = lambda m=method, p=python, s=size, r=readers, c=count: apart(
                     "measure_cell", p, method=m, size=s, readers=r, frames=c
                 )
