@@ -22,6 +22,7 @@ SUITE: dict[str, list[str]] = {
     "cameras": [],
     "transport": ["--rounds", "2"],
     "identity": [],
+    "doorway": ["--entries", "20"],
     "soak": ["--minutes", "2"],
 }
 
