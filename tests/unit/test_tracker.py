@@ -230,5 +230,34 @@ def test_any_history_is_survived_and_repeated_exactly(frames, mix):
     assert play() == play()
 
 
+def test_order_of_detections_does_not_matter():
+    rng = np.random.default_rng(4)
+    corners = rng.random((40, 2)) * 600
+    sorted_, shuffled = TwoStageTracker(), TwoStageTracker()
+    for i in range(20):
+        boxes = np.hstack((corners, corners + np.array((40, 90)))) + rng.normal(0, 2, (40, 4))
+        scores, order = rng.uniform(0.3, 1, 40), rng.permutation(40)
+        a = sorted_.update(Detections.of(boxes, scores, np.zeros(40)), i * 33 * MS)
+        b = shuffled.update(Detections.of(boxes[order], scores[order], np.zeros(40)), i * 33 * MS)
+        for name in Tracks.__slots__:
+            if name != "detection_rows":
+                np.testing.assert_array_equal(getattr(a, name), getattr(b, name))
+        seen = b.detection_rows >= 0
+        assert (order[b.detection_rows[seen]] == a.detection_rows[seen]).all()
+
+
+def test_a_shaking_camera_keeps_its_ids():
+    """Eight walkers and a picture that jumps by half a person every frame: no affine is given."""
+    rng = np.random.default_rng(6)
+    tracker = TwoStageTracker()
+    places = np.column_stack((np.arange(8) * 150.0, rng.random(8) * 300))
+    for i in range(60):
+        at = places + (rng.normal(0, 12, 2) if i > 10 else 0.0)
+        boxes = np.hstack((at, at + np.array((40, 100))))
+        tracks = tracker.update(Detections.of(boxes, np.full(8, 0.9), np.zeros(8)), i * 33 * MS)
+        places += [1.0, 0.0]
+    assert [short_id(int(i)) for i in tracks.track_ids] == list(range(1, 9))
+
+
 def test_the_table_names_it():
     assert tracker_class("two_stage") is TwoStageTracker
