@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 RATES_HZ = {"kitti": 10.0}
-"""Suites whose seqinfo.ini states a false frame rate."""
+"""Suites, by the start of their name, whose seqinfo.ini states a false frame rate."""
 IDENTITY = np.eye(2, 3, dtype=np.float32)
 
 
@@ -63,7 +63,8 @@ def load(
     ini = configparser.ConfigParser()
     ini.read(folder / "gt" / name / "seqinfo.ini")
     info = ini["Sequence"]
-    rate = RATES_HZ.get(folder.name, float(info["frameRate"]))
+    stated = float(info["frameRate"])
+    rate = next((hz for start, hz in RATES_HZ.items() if folder.name.startswith(start)), stated)
     with np.load(folder / "dets" / f"{name}.npz") as data:
         count = int(data["nframes"])
         frame, rows = data["frame"], data["xyxys"].astype(np.float32)
@@ -113,7 +114,7 @@ class Judge:
 
         self._dataset = object.__new__(MotChallenge2DBox)
         self._dataset.do_preproc = True
-        self._dataset.benchmark = "MOT15" if suite == "mot15" else "MOT17"
+        self._dataset.benchmark = "MOT15" if suite.startswith("mot15") else "MOT17"
         self._dataset.class_name_to_class_id = {
             "pedestrian": 1,
             "person_on_vehicle": 2,
