@@ -93,7 +93,7 @@ def enroll(name: str, photos: Sequence[Path], alert: str | None, launch: Path | 
     person = gallery.enroll(name, embedder.model, portraits)
     alike = _alike(person, people, embedder)
     screen = console()
-    screen.print(Text(f"{person.name}: {len(person.portraits)} pictures in {gallery.folder}"))
+    screen.print(Text(f"{person.name}: {_count(person.portraits)} in {gallery.folder}"))
     if alike:
         screen.print(
             Text(
@@ -142,8 +142,7 @@ def erase(name: str, launch: Path | None) -> None:
         raise ConfigError(f"{gone.left} files of {person.name} are left in {gallery.folder}")
     console().print(
         Text(
-            f"erased {person.name}: {gone.pictures} pictures and {gone.pictures} embeddings in "
-            f"{gone.files} file; looked again: 0 left. Alerts and snapshots that were stored or "
+            f"erased {person.name}: {_count(person.portraits)} with their embeddings; looked again: 0 left. Alerts and snapshots that were stored or "
             "sent before keep what they said."
         )
     )
@@ -157,6 +156,10 @@ def _write_private(path: Path, data: bytes) -> None:
             file.write(data)
     except OSError as error:
         raise ConfigError(f"{path}: cannot be written: {error.strerror}") from None
+
+
+def _count(portraits: Sequence[Portrait]) -> str:
+    return f"{len(portraits)} picture{'' if len(portraits) == 1 else 's'}"
 
 
 def _day(t_wall_ns: int) -> str:

@@ -134,7 +134,7 @@ def test_a_life_in_the_gallery(says, tmp_path, footage):
     )
     code, said = says("gallery", "erase", "ANNA")
     assert code == 0
-    assert "erased Anna: 2 pictures and 2 embeddings in 1 file; looked again: 0 left" in said
+    assert "erased Anna: 2 pictures with their embeddings; looked again: 0 left" in said
     code, said = says("gallery", "erase", "Anna")
     assert (code, said) == (
         2, "perception: nobody named 'Anna' is enrolled; there is: Twin\n",
