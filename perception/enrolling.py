@@ -142,8 +142,9 @@ def erase(name: str, launch: Path | None) -> None:
         raise ConfigError(f"{gone.left} files of {person.name} are left in {gallery.folder}")
     console().print(
         Text(
-            f"erased {person.name}: {_count(person.portraits)} with their embeddings; looked again: 0 left. Alerts and snapshots that were stored or "
-            "sent before keep what they said."
+            f"erased {person.name}: {_count(person.portraits)} with their embeddings; looked "
+            f"again: {gone.left} left. Alerts and snapshots that were stored or sent before keep "
+            "what they said."
         )
     )
 
