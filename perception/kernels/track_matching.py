@@ -26,6 +26,8 @@ from perception.kernels.track_layout import (
     TENTATIVE,
 )
 
+MOST_PAIRS = 64
+"""Pairs a track or box may have on average; beyond that they are counted and left out."""
 SHAKE_TRACKS = 6
 """Fewest tracks whose common shift is believed to be the camera's."""
 SHAKE_DEVIATIONS = 4.0
@@ -33,13 +35,19 @@ SHAKE_DEVIATIONS = 4.0
 
 
 @inner
-def _pair(where, m, boxes, n, pairs, overlaps, book):
-    """Sweep; return how many pairs are written down, count what found no room."""
+def _pair(where, m, boxes, n, book):
+    """Return pairs and overlaps of a sweep, as many as there are; count what found no room."""
+    room = 8 * (m + n) + 64
+    pairs, overlaps = np.empty((room, 2), np.int64), np.empty((room, 2))
     found = _sweep(where, m, boxes, n, pairs, overlaps)
-    if found > pairs.shape[0]:
-        book[PAIRS_FULL] += found - pairs.shape[0]
-        found = pairs.shape[0]
-    return found
+    if found > room:
+        # A crowd: once more with more room, though never with all of n times n.
+        room = min(found, MOST_PAIRS * (m + n))
+        pairs, overlaps = np.empty((room, 2), np.int64), np.empty((room, 2))
+        _sweep(where, m, boxes, n, pairs, overlaps)
+        book[PAIRS_FULL] += found - room
+        found = room
+    return pairs[:found], overlaps[:found]
 
 
 @inner
@@ -163,9 +171,8 @@ def _return(states, marks, book, boxes, settings, box_of, track_of):
     for j in range(p):
         for c in range(4):
             some[j, c] = boxes[free[j], c]
-    room = 64 * (k + p) + 256
-    pairs, overlaps = np.empty((room, 2), np.int64), np.empty((room, 2))
-    found = _pair(where, k, some, p, pairs, overlaps, book)
+    pairs, overlaps = _pair(where, k, some, p, book)
+    found = pairs.shape[0]
     for e in range(found):
         pairs[e, 0], pairs[e, 1] = tracks[pairs[e, 0]], free[pairs[e, 1]]
     gains = np.empty(found)
@@ -182,20 +189,23 @@ def _match(states, marks, book, boxes, settings, box_of, track_of):
     if m == 0 or n == 0:
         return
     where = np.empty((m, 4))
-    room = 64 * (m + n) + 256
-    pairs, overlaps, gains = np.empty((room, 2), np.int64), np.empty((room, 2)), np.empty(room)
-    found = 0
-    for turn in range(2):
-        _place(states, m, where)
-        found = _pair(where, m, boxes, n, pairs, overlaps, book)
-        _gain(marks, boxes, pairs, overlaps, gains[:found], settings, now, 0)
-        _solve(marks, boxes, pairs, gains, found, box_of, track_of)
-        if turn == 1 or not _shake(states, marks, m, boxes, box_of):
-            break
+    _place(states, m, where)
+    pairs, overlaps = _pair(where, m, boxes, n, book)
+    found = pairs.shape[0]
+    gains = np.empty(found)
+    _gain(marks, boxes, pairs, overlaps, gains, settings, now, 0)
+    _solve(marks, boxes, pairs, gains, found, box_of, track_of)
+    if _shake(states, marks, m, boxes, box_of):
         box_of[:] = -1
         track_of[:] = -1
-    _gain(marks, boxes, pairs, overlaps, gains[:found], settings, now, 1)
+        _place(states, m, where)
+        pairs, overlaps = _pair(where, m, boxes, n, book)
+        found = pairs.shape[0]
+        gains = np.empty(found)
+        _gain(marks, boxes, pairs, overlaps, gains, settings, now, 0)
+        _solve(marks, boxes, pairs, gains, found, box_of, track_of)
+    _gain(marks, boxes, pairs, overlaps, gains, settings, now, 1)
     _solve(marks, boxes, pairs, gains, found, box_of, track_of)
     _return(states, marks, book, boxes, settings, box_of, track_of)
-    _gain(marks, boxes, pairs, overlaps, gains[:found], settings, now, 3)
+    _gain(marks, boxes, pairs, overlaps, gains, settings, now, 3)
     _solve(marks, boxes, pairs, gains, found, box_of, track_of)
