@@ -25,6 +25,8 @@ BLOCK = 30
 OVER = 1.25
 """The clip is offered to the live line at so many times what `analyze` reached."""
 FPS_30 = 30.0
+TARGETS = {"f32": (1.4, 0.75), "bf16": (2.3, 0.45)}
+"""Times the frames a second of the peer's one thread, and the share of its CPU a frame."""
 
 
 def same_weights(report: Report, peer: Worker, folder: Path) -> None:
@@ -51,39 +53,45 @@ def same_weights(report: Report, peer: Worker, folder: Path) -> None:
     )  # fmt: skip
 
 
-def measure_blocks(contenders: dict[str, Worker], rounds: int) -> dict[str, list[dict[str, Any]]]:
+def block_of(worker: Worker, name: str, count: int = BLOCK) -> dict[str, Any]:
+    """Return a block of frames; a peer of 2 threads, which may take seconds a frame, does fewer."""
+    return worker.call("frames", count=count // 3 if name.endswith("threads") else count)
+
+
+def measure_blocks(workers: dict[str, Worker], rounds: int) -> dict[str, list[dict[str, Any]]]:
     """Return blocks of frames by contender, in turns."""
-    for worker in contenders.values():
-        worker.call("frames", count=BLOCK // 2)
-    calls = {
-        name: (lambda w=worker: w.call("frames", count=BLOCK))
-        for name, worker in contenders.items()
-    }
+    for name, worker in workers.items():
+        block_of(worker, name, BLOCK // 2)
+    calls = {name: (lambda w=w, n=name: block_of(w, n)) for name, w in workers.items()}
     return harness.interleave(calls, rounds)
 
 
 def compare(
-    report: Report, what: str, ours: list[dict[str, Any]], peers: dict[str, list[dict[str, Any]]],
-    fps_target: float, cpu_target: float,
+    report: Report, what: str, rates: list[float], cpus: list[float],
+    peers: dict[str, list[dict[str, Any]]], targets: tuple[float, float], note: str = "",
 ) -> None:  # fmt: skip
-    """Add rows of speed, CPU and latency of blocks against each peer."""
-    mine, my_cpu = [fps(block) for block in ours], [cpu_ms(block) for block in ours]
-    for peer, blocks in peers.items():
-        rates, cpus = [fps(block) for block in blocks], [cpu_ms(block) for block in blocks]
+    """Add rows of frames a second and CPU a frame against each peer; targets: of one thread."""
+    for peer, blocks in peers.items() or [("", [])]:
         own = peer.endswith("1 thread")
+        theirs = median([fps(block) for block in blocks]) if blocks else None
         report.add(
-            f"{what}: frames/s", "", median(mine), peer, median(rates), higher=True,
-            target=f"x{fps_target}" if own else "",
-            met=(lambda r: r >= fps_target) if own else None,
+            f"{what}: frames/s", "", median(rates), peer, theirs, higher=True,
+            target=f"x{targets[0]}" if own else "",
+            met=(lambda r: r >= targets[0]) if own else None, note=note,
         )  # fmt: skip
-        share = median(my_cpu) / median(cpus)
+        theirs = median([cpu_ms(block) for block in blocks]) if blocks else None
         report.add(
-            f"{what}: CPU a frame", "ms", median(my_cpu), peer, median(cpus),
-            target=f"at most {cpu_target} of it" if own else "",
-            met=(lambda r: 1 / r <= cpu_target) if own else None, note=f"{share:.2f} of it",
+            f"{what}: CPU a frame", "ms", median(cpus), peer, theirs,
+            target=f"at most {targets[1]} of it" if own else "",
+            met=(lambda r: 1 / r <= targets[1]) if own else None,
+            note=f"{median(cpus) / theirs:.2f} of it" if theirs else "",
         )  # fmt: skip
-    for name, blocks in {what: ours, **(peers if what.endswith("f32") else {})}.items():
-        times = [ms for block in blocks for ms in block["ms"]]
+
+
+def latencies(report: Report, blocks: dict[str, list[dict[str, Any]]]) -> None:
+    """Add rows of how long a frame takes."""
+    for name, found in blocks.items():
+        times = [ms for block in found for ms in block["ms"]]
         report.add(
             f"{name}: p50 of a frame", "ms", median(times), note=f"p95 {percentile(times, 95):.0f}"
         )
@@ -110,32 +118,23 @@ def live(precision: str, offered: float, seconds: float) -> Watched:
 
 
 def measure_line(
-    report: Report, precision: str, rate: float, peers: dict[str, list[dict[str, Any]]],
-    rounds: int, targets: tuple[float, float],
-) -> None:  # fmt: skip
-    """Add rows of the live line, offered more than it can do, against each peer."""
-    warm, runs = 2.0, [live(precision, rate * OVER, 8.0) for _ in range(rounds)]
-    rates = [run.rate("tracking", "tracked.highway", warm) for run in runs]
-    cpus = [
-        run.cpu_share(warm) / r * 1e3 if r else float("nan")
-        for run, r in zip(runs, rates, strict=True)
-    ]
-    name = f"line {precision}"
-    for peer, blocks in peers.items():
-        own = peer.endswith("1 thread")
-        theirs = median([fps(block) for block in blocks])
-        report.add(
-            f"{name}: frames/s", "", median(rates), peer, theirs, higher=True,
-            target=f"x{targets[0]}" if own else "",
-            met=(lambda r: r >= targets[0]) if own else None,
-            note=f"offered {rate * OVER:.0f}/s",
-        )  # fmt: skip
-        theirs = median([cpu_ms(block) for block in blocks])
-        report.add(
-            f"{name}: CPU a frame, all processes", "ms", median(cpus), peer, theirs,
-            target=f"at most {targets[1]} of it" if own else "",
-            met=(lambda r: 1 / r <= targets[1]) if own else None,
-            note=f"{median(cpus) / theirs:.2f} of it",
+    report: Report, offered: dict[str, float], peers: dict[str, Worker], rounds: int
+) -> None:
+    """Add rows of the live line, offered more than it can do, in turns with each peer."""
+    warm = 2.0
+    calls: dict[str, Any] = {
+        precision: (lambda p=precision, r=rate: live(p, r, 8.0))
+        for precision, rate in offered.items()
+    }
+    calls |= {name: (lambda w=w, n=name: block_of(w, n)) for name, w in peers.items()}
+    found = harness.interleave(calls, rounds)
+    for precision, rate in offered.items():
+        runs: list[Watched] = found[precision]
+        rates = [run.rate("tracking", "tracked.highway", warm) for run in runs]
+        cpus = [run.cpu_share(warm) / max(r, 0.1) * 1e3 for run, r in zip(runs, rates, strict=True)]
+        compare(
+            report, f"line {precision}", rates, cpus, {name: found[name] for name in peers},
+            TARGETS[precision], f"offered {rate:.0f}/s",
         )  # fmt: skip
 
 
@@ -191,15 +190,17 @@ def main() -> None:
                 peer.call("track", source=clip, conf=SCORE, iou=IOU)
                 workers[f"track, {threads} thread{'s' * (threads > 1)}"] = peer
         blocks = measure_blocks(workers, rounds)
-        peers = {name: found for name, found in blocks.items() if name.startswith("track")}
-        targets = {"f32": (1.4, 0.75), "bf16": (2.3, 0.45)}
-        for precision, wanted in targets.items():
-            compare(report, f"analyze {precision}", blocks[f"analyze {precision}"], peers, *wanted)
-        stack.pop_all().close()
-        for precision, wanted in targets.items():
-            rate = median([fps(block) for block in blocks[f"analyze {precision}"]])
-            measure_line(report, precision, rate, peers, 1 if asked.short else 3, wanted)
-        for precision in targets:
+        peers = {name: worker for name, worker in workers.items() if name.startswith("track")}
+        of_peers = {name: blocks[name] for name in peers}
+        offered: dict[str, float] = {}
+        for precision, wanted in TARGETS.items():
+            found = blocks[f"analyze {precision}"]
+            rates, cpus = [fps(block) for block in found], [cpu_ms(block) for block in found]
+            compare(report, f"analyze {precision}", rates, cpus, of_peers, wanted)
+            offered[precision] = median(rates) * OVER
+        latencies(report, blocks)
+        measure_line(report, offered, peers, 1 if asked.short else 3)
+        for precision in TARGETS:
             measure_age(report, precision, 6.0 if asked.short else 12.0)
 
 
