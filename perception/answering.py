@@ -10,6 +10,7 @@ from perception import clock, config
 from perception.alerts.store import AlertStore, Kept
 from perception.console import console, sheet
 from perception.errors import ConfigError
+from perception.messages import short_id
 
 
 def store_of(launch: Path | None, store: Path | None) -> Path:
@@ -39,18 +40,16 @@ def show_newest(store: Path, camera: str | None, limit: int, as_json: bool) -> N
         for one in kept:
             print(msgspec.json.encode(one).decode())
         return
-    table = sheet("key", "raised (UTC)", "camera", "rule", "what", "state", "seen", "deliveries")
+    table = sheet("key", "raised (UTC)", "camera: rule", "what", "state", "")
     for one in kept:
         alert = one.alert
         table.add_row(
             alert.key[:8],
             _time(alert.start_t_wall_ns),
-            Text(alert.camera),
-            Text(alert.rule),
+            Text(f"{alert.camera}: {alert.rule}"),
             Text(_what(one)),
-            alert.state,
-            "yes" if one.t_acked_wall_ns else "",
-            Text(", ".join(f"{sink}: {status}" for sink, status in one.deliveries.items())),
+            alert.state + (", seen" if one.t_acked_wall_ns else ""),
+            Text(_undelivered(one), style="yellow"),
         )
     console().print(table if kept else Text(f"no alerts in {store}"))
 
@@ -65,7 +64,7 @@ def show(store: Path, key: str, as_json: bool) -> None:
     table = sheet("", one.alert.key)
     for name, value in msgspec.to_builtins(one.alert).items():
         if name not in ("key", "details"):
-            table.add_row(name, Text(_time(value) if name.endswith("wall_ns") else str(value)))
+            table.add_row(name, Text(_shown(name, value)))
     for name, value in one.alert.details.items():
         table.add_row(f"details.{name}", Text(str(value)))
     for sink, status in one.deliveries.items():
@@ -89,10 +88,29 @@ def resend(store: Path, key: str) -> None:
     console().print(Text(f"{count} deliveries wait; the line sends them while it runs"))
 
 
+def _shown(name: str, value: object) -> str:
+    """Return a field of an alert for people."""
+    if name.endswith("wall_ns") and isinstance(value, int):
+        return _time(value)
+    if name.endswith("media_ns") and isinstance(value, int):
+        return f"{clock.seconds(value):.3f} s of media time"
+    if name in ("track_id", "frame_id") and isinstance(value, int):
+        return f"{short_id(value)} ({value})"
+    if isinstance(value, list | tuple):
+        return ", ".join(f"{number:.1f}" for number in value)
+    return f"{value:.3f}" if isinstance(value, float) else str(value)
+
+
+def _undelivered(one: Kept) -> str:
+    """Return what did not arrive yet; silence is good news."""
+    late = [f"{sink} {status}" for sink, status in one.deliveries.items() if status != "delivered"]
+    return ", ".join(late)
+
+
 def _what(one: Kept) -> str:
     details = {k: v for k, v in one.alert.details.items() if v is not None}
-    shown = ", ".join(f"{k} {v}" for k, v in list(details.items())[:3])
-    return f"{one.alert.class_name} ({shown})" if shown else one.alert.class_name
+    words = [str(details[key]) for key in ("who", "zone", "direction") if key in details]
+    return " ".join([one.alert.class_name, *words])
 
 
 def _time(t_wall_ns: int) -> str:

@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 import cv2
+import numpy as np
 from rich.text import Text
 
 from perception import assets, draw, plan, report, supervisor
@@ -42,13 +43,16 @@ def show(what: Plan, pictures: Path | None) -> int:
     problem = _memory(what, seen)
     if pictures is not None:
         for name, (image, _, why) in seen.items():
-            if image is None:
-                screen.print(f"no picture of {name}: {why}")
-            else:
-                screen.print(f"picture: {_draw(what.cameras[name], image, pictures)}")
+            empty = image is None
+            still = np.full((720, 1280, 3), 96, np.uint8) if image is None else image
+            note = f" (without a picture: {why})" if empty else ""
+            screen.print(f"still: {_draw(what.cameras[name], still, pictures)}{note}")
     # A live camera that is off now may be on when the line runs; a file that is not there will not.
     bad = [name for name, (image, _, _) in seen.items() if image is None]
     unready = [name for name in bad if what.cameras[name].source.type in ("video", "images")]
+    for name in bad:
+        why = Text(f"{name}: {seen[name][2]}", style="red" if name in unready else "yellow")
+        screen.print(why)
     if problem:
         screen.print(f"[red]{problem}[/]")
     return EXIT_SOURCE if unready or problem else EXIT_DONE

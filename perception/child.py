@@ -187,7 +187,8 @@ class Child:
         self._popen = None
         self.totals.exit_codes.append(code)
         self.totals.cpu_s += usage.ru_utime + usage.ru_stime
-        self.totals.peak_bytes = max(self.totals.peak_bytes, usage.ru_maxrss * 1024)
+        peak = self.health.rss_bytes if self.health else 0
+        self.totals.peak_bytes = max(self.totals.peak_bytes, peak)
         self._read_last_words(pid)
         note = self.health.note if self.health else ""
         self._settle()

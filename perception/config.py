@@ -21,6 +21,17 @@ MAX_DEPTH = 32
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,39}$"
 _ENV = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
+_PLAIN = {
+    "bool_parsing": "expected true or false",
+    "bool_type": "expected true or false",
+    "int_parsing": "expected a whole number",
+    "float_parsing": "expected a number",
+    "missing": "is missing",
+    "dict_type": "expected a mapping (key: value)",
+    "list_type": "expected a list",
+}
+"""The commonest complaints of pydantic in words for people."""
+
 Path_ = tuple[str | int, ...]
 Model = TypeVar("Model", bound=BaseModel)
 Name = Annotated[str, Field(pattern=NAME_PATTERN)]
@@ -183,7 +194,7 @@ class Document:
         rest = f" (and {more} more)" if more else ""
         given = first.get("input")
         shown = f", not {given!r}" if isinstance(given, str | int | float | bool) else ""
-        text = first["msg"].removeprefix("Value error, ")
+        text = _PLAIN.get(first["type"], first["msg"].removeprefix("Value error, "))
         return self.error(place, f"{text}{shown}{rest}")
 
 

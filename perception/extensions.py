@@ -13,6 +13,10 @@ from typing import Any
 from perception.errors import ConfigError
 
 
+MAX_SHOWN = 24
+"""Names that a complaint lists; of more the nearest says enough."""
+
+
 def load(table: Mapping[str, str], group: str, name: str) -> Any:
     """Return the class that `name` stands for in the table or the entry-point group.
 
@@ -35,7 +39,8 @@ def unknown(name: str, allowed: Iterable[str], what: str) -> str:
     allowed = list(allowed)
     near = difflib.get_close_matches(name, allowed, n=1)
     hint = f" (did you mean {near[0]!r}?)" if near else ""
-    return f"{name!r} is not one of the {what}{hint}: {', '.join(allowed)}"
+    shown = [*allowed[:MAX_SHOWN], "..."] if len(allowed) > MAX_SHOWN else allowed
+    return f"{name!r} is not one of the {what}{hint}: {', '.join(shown)}"
 
 
 def _entry_points(group: str) -> dict[str, str]:

@@ -39,6 +39,9 @@ def load_plan(path: Path, name: str | None, **changes: Any) -> Plan:
         {**launch.model_dump(exclude_unset=True), "name": launch.name} | changes
     )
     fetch(needed_assets(launch))
+    # Checking options imports the stages, and these their kernels: compile with a progress bar.
+    if not warm.is_compiled():
+        warm_up()
     return planning.resolve(launch, document)
 
 
@@ -66,6 +69,9 @@ def fetch(names: Sequence[str]) -> list[Path]:
         return [assets.fetch(name) for name in names]
     with downloads() as bars:
         for name in names:
+            if name not in missing:
+                paths.append(assets.fetch(name))
+                continue
             task = bars.add_task(f"fetching {name}", total=None)
 
             def progress(done: int, total: int, task: Any = task) -> None:
@@ -113,7 +119,7 @@ def run_live(
             plan, watch=view.watch, on_alert=view.alert, without=without, fresh=fresh
         )
         screen.print(
-            f"run [bold]{supervisor.run_dir.name}[/]: {len(plan.cameras)} cameras, "
+            f"run [bold]{supervisor.run_dir.name}[/]: {', '.join(plan.cameras)}; "
             f"log in {supervisor.plan.folder}/log.jsonl; Ctrl-C stops"
         )
         code = supervisor.run()
@@ -156,6 +162,8 @@ def run_analysis(
     loaded = config.load(launch) if launch is not None else (None, None)
     fetch(needed_assets(loaded[0]) if loaded[0] else [DEFAULT_MODEL])
     found = batch.recordings(videos)
+    if not warm.is_compiled():
+        warm_up()
     plans = batch.plans(found, *loaded, output, video=video)
     warm_up()
     with steps() as bars:

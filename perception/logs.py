@@ -4,10 +4,12 @@ May be imported by processes and above.
 """
 
 import contextlib
+import json
 import logging
 import os
 import re
 import sys
+from datetime import UTC, datetime
 from typing import Any
 
 import structlog
@@ -53,3 +55,10 @@ def setup(process: str, level: str = "info") -> Any:
         cache_logger_on_first_use=True,
     )
     return structlog.get_logger().bind(process=process)
+
+
+def line(process: str, event: str, level: str = "info", **fields: Any) -> bytes:
+    """Return one line of the log, for who writes it into the file itself."""
+    said = {"process": process, **_mask_values(None, level, fields), "event": event, "level": level}
+    said["timestamp"] = datetime.now(UTC).isoformat().replace("+00:00", "Z")
+    return json.dumps(said).encode() + b"\n"

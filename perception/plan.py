@@ -139,6 +139,13 @@ def resolve(launch: Launch, document: Document, *, realtime: bool = True) -> Pla
     """
     cameras = {name: _camera(name, launch, document, realtime=realtime) for name in launch.cameras}
     used = list(dict.fromkeys(camera.detector for camera in cameras.values()))
+    found = {
+        name: _detector(name, options, document)
+        for name, options in launch.detectors.items()
+        if name in used
+    }
+    for name, camera in cameras.items():
+        _check_objects(name, camera, found[camera.detector], document)
     folder = launch.output.folder or Path("recordings") / launch.name
     names = list(cameras)
     threads = launch.threads.detection or max(1, (_cores() - 1) // len(used))
@@ -162,11 +169,7 @@ def resolve(launch: Launch, document: Document, *, realtime: bool = True) -> Pla
         name=launch.name,
         file=document.file,
         cameras=cameras,
-        detectors={
-            name: _stage(document, ("detectors", name), options, detectors.detector_class, "onnx")
-            for name, options in launch.detectors.items()
-            if name in used
-        },
+        detectors=found,
         tracker=_tracker(launch, document),
         sinks={
             name: _stage(document, ("alerts", "sinks", name), options, sinks.sink_class, name)
@@ -202,6 +205,32 @@ def _stage(
         raise document.error((*path, "type"), str(error)) from None
     checked = document.validate(cls.Options, options, path)
     return StagePlan(type=str(kind), options=checked.model_dump(mode="json", exclude_unset=True))
+
+
+def _detector(name: str, options: dict[str, Any], document: Document) -> StagePlan:
+    """Return a detector's stage, its model an asset's name or a file that is there."""
+    path = ("detectors", name)
+    stage = _stage(document, path, options, detectors.detector_class, "onnx")
+    model = stage.options.get("model")
+    if isinstance(model, str) and model not in assets.ASSETS and not Path(model).is_file():
+        known = assets.names("weights" if stage.type == "ultralytics" else "model")
+        text = (
+            f"no such file; nor is it a known model: {extensions.unknown(model, known, 'models')}"
+        )
+        raise document.error((*path, "model"), text)
+    return stage
+
+
+def _check_objects(name: str, camera: CameraPlan, stage: StagePlan, document: Document) -> None:
+    """Refuse objects that the model cannot know; those of other models are tried when it loads."""
+    from perception.detectors.heads import COCO_NAMES  # brings Numba, which few processes need
+
+    known = assets.names("model") if stage.type == "onnx" else []
+    if stage.options.get("model", known[:1] and known[0]) in known and "names" not in stage.options:
+        for i, wanted in enumerate(camera.objects or []):
+            if wanted not in COCO_NAMES:
+                place = ("cameras", name, "objects", i)
+                raise document.error(place, extensions.unknown(wanted, COCO_NAMES, "COCO objects"))
 
 
 def _tracker(launch: Launch, document: Document) -> StagePlan:

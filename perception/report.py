@@ -155,7 +155,8 @@ def _camera(
     return CameraSummary(
         source=shown_source(plan, name),
         frames_read=max(count("read"), seen) if restarted else count("read"),
-        frames_detected=count("detected"),
+        # What a killed process had counted since its last beat is known from the next one's counts.
+        frames_detected=max(count("detected"), count("tracked")),
         frames_tracked=count("tracked"),
         dropped=drops,
         tracks_confirmed=count("confirmed"),

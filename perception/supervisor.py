@@ -4,6 +4,7 @@ Children die with this process (PDEATHSIG), so they are started from the main th
 beside analysis, below the command line.
 """
 
+import contextlib
 import fcntl
 import signal
 from collections.abc import Callable, Sequence
@@ -13,7 +14,7 @@ from typing import IO, Any
 
 import msgspec
 
-from perception import clock, metrics, plan, report
+from perception import clock, logs, metrics, plan, report
 from perception.child import Child
 from perception.errors import EXIT_DONE, EXIT_SOURCE, ConfigError, RingError
 from perception.messages import Alert
@@ -77,6 +78,7 @@ class Supervisor:
             raise
         self._metrics_server: metrics.MetricsServer | None = None
         self._raised: dict[str, dict[str, set[str]]] = {name: {} for name in what.cameras}
+        self._states: dict[str, str] = {}
         self._interrupts = 0
         self._last_watch_ns = self._last_tick_ns = 0
 
@@ -149,9 +151,24 @@ class Supervisor:
         self._last_tick_ns = now
         for child in self.children:
             child.tend()
+        self._log_changes()
         if self._watch is not None and now - self._last_watch_ns > WATCH_NS:
             self._last_watch_ns = now
             self._watch(self)
+
+    def _log_changes(self) -> None:
+        """Write down every change of a process's state; a disk that is full loses the line."""
+        for child in self.children:
+            if self._states.get(child.name) == child.state:
+                continue
+            self._states[child.name] = child.state
+            bad = child.state in ("stalled", "failed") or (child.state == "waiting" and child.why)
+            fields = {"child": child.name, "pid": child.pid, "restarts": child.restarts}
+            why = {"reason": child.why} if bad else {}
+            level = "warning" if bad else "info"
+            with contextlib.suppress(OSError):
+                self._log.write(logs.line("supervisor", child.state, level, **fields, **why))
+                self._log.flush()
 
     def _take_alert(self, alert: Alert) -> None:
         """Count an alert once by its key, however often it is done again after a restart."""

@@ -47,6 +47,18 @@ def compile_all(progress: Callable[[int, int, str], None]) -> float:
     return time.monotonic() - started
 
 
+def is_compiled() -> bool:
+    """Whether every kernel stands in the cache beside its source; False where it is elsewhere."""
+    here = Path(kernels.__file__).parent
+    for name in kernels.MODULES:
+        source = here / f"{name.rpartition('.')[2]}.py"
+        made = [p.stat().st_mtime for p in (here / "__pycache__").glob(f"{source.stem}.*.nbi")]
+        is_cached = "cache=True" in source.read_text()
+        if is_cached and max(made, default=0.0) < source.stat().st_mtime:
+            return False
+    return True
+
+
 def prepare(what: Plan | None, progress: Callable[[int, int, str], None]) -> None:
     """Compile kernels and, with a plan, load its detectors, in a process of its own.
 

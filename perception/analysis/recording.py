@@ -18,6 +18,7 @@ from perception.errors import SinkError, SourceEnded
 from perception.messages import Alert, Stamp, TrackMessage, make_id
 from perception.metrics import Metrics
 from perception.plan import CameraPlan, Plan
+from perception.processes.runtime import peak_bytes
 from perception.recording.output import CameraOutput
 from perception.recording.summary import ProcessSummary, Summary
 from perception.rules.zones import Line, Zone
@@ -54,7 +55,7 @@ def analyze(
     process = ProcessSummary(
         pids=[os.getpid()],
         cpu_s=round(usage.ru_utime + usage.ru_stime, 2),
-        peak_memory_bytes=usage.ru_maxrss * 1024,
+        peak_memory_bytes=peak_bytes(),
         exit_code=0,
     )
     summary = report.summarise(

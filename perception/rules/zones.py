@@ -36,7 +36,7 @@ class Zone(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _bare_list(cls, data: Any) -> Any:
-        return {"points": data} if isinstance(data, list | tuple) else data
+        return _with_hints(data, "a zone needs at least 3 corners", 3)
 
     @field_validator("points")
     @classmethod
@@ -84,7 +84,7 @@ class Line(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _bare_list(cls, data: Any) -> Any:
-        return {"points": data} if isinstance(data, list | tuple) else data
+        return _with_hints(data, "a line needs 2 points", 2)
 
     @field_validator("points")
     @classmethod
@@ -104,6 +104,23 @@ class Line(BaseModel):
     def pixels(self, width: int, height: int) -> NDArray[np.float64]:
         """Return the two points in px of a picture of this size: float64 (2, 2)."""
         return np.array(self.points, np.float64) * (width, height)
+
+
+def _with_hints(data: Any, too_few: str, least: int) -> Any:
+    """Return a zone or line with its points under `points`; say what users mistake."""
+    whole: Any = {"points": data} if isinstance(data, list | tuple) else data
+    points: Any = whole.get("points") if isinstance(whole, dict) else None
+    if isinstance(points, list | tuple):
+        pairs: list[Any] = list(points)
+        if len(pairs) < least:
+            raise ValueError(f"{too_few}, there are {len(pairs)}")
+        numbers: list[Any] = [n for pair in pairs if isinstance(pair, list | tuple) for n in pair]
+        if any(isinstance(n, int | float) and n > 1 for n in numbers):
+            raise ValueError(
+                "points are fractions of the picture, 0 to 1: divide x px by its width, y by its "
+                "height"
+            )
+    return whole
 
 
 def _area(points: Sequence[Point]) -> float:

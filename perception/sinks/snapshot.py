@@ -15,13 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from perception import draw
 from perception.clock import NS_PER_S
 from perception.errors import SinkError
 from perception.messages import Alert
 from perception.sinks.when import When
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9_-]+")
-_COLOUR = (64, 64, 255)
 
 
 class SnapshotSink:
@@ -86,19 +86,8 @@ def file_name(alert: Alert) -> str:
 
 
 def draw_box(picture: NDArray[np.uint8], alert: Alert) -> NDArray[np.uint8]:
-    """Return a copy of a picture with the alert's box and a word on it."""
-    shown = np.ascontiguousarray(picture).copy()
-    height, width = shown.shape[:2]
-    limits = (width - 1, height - 1, width - 1, height - 1)
-    x1, y1, x2, y2 = (int(min(max(v, 0), m)) for v, m in zip(alert.box, limits, strict=True))
-    if x2 > x1 and y2 > y1:
-        thick = max(1, height // 300)
-        cv2.rectangle(shown, (x1, y1), (x2, y2), _COLOUR, thick)
-        label = f"{alert.class_name} {alert.rule}".encode("ascii", "replace").decode()
-        scale = max(0.4, height / 1200)
-        above = max(y1 - 4, int(20 * scale) + 4)
-        cv2.putText(
-            shown, label, (x1, above), cv2.FONT_HERSHEY_SIMPLEX, scale, (0, 0, 0), thick + 2
-        )
-        cv2.putText(shown, label, (x1, above), cv2.FONT_HERSHEY_SIMPLEX, scale, _COLOUR, thick)
+    """Return a copy of a picture with the alert drawn on it as in the videos."""
+    shown = np.array(picture, np.uint8, order="C")
+    if shown.size:
+        draw.alerts(shown, [alert])
     return shown

@@ -33,7 +33,7 @@ def test_a_closed_ring_is_the_same_polygon():
     [
         (SQUARE[:2], "at least 3"),
         ([], "at least 3"),
-        ([SQUARE[0], SQUARE[1], [1.2, 0.5]], "less than or equal to 1"),
+        ([SQUARE[0], SQUARE[1], [1.2, 0.5]], "fractions of the picture"),
         ([SQUARE[0], SQUARE[1], [-0.1, 0.5]], "greater than or equal to 0"),
         ([SQUARE[0], SQUARE[1], [math.nan, 0.5]], "finite"),
         ([SQUARE[0], SQUARE[2], SQUARE[1], SQUARE[3]], "cross or touch"),
@@ -81,7 +81,7 @@ def test_a_line_has_two_named_ways():
     [
         ({"points": [[0, 0]]}, "points"),
         ({"points": [[0.5, 0.5], [0.5, 0.5]]}, "no length"),
-        ({"points": [[0, 0], [1, 2]]}, "less than or equal to 1"),
+        ({"points": [[0, 0], [1, 2]]}, "fractions of the picture"),
         ({"points": [[0, 0], [1, 1]], "names": ["in", "in"]}, "both ways"),
         ({"points": [[0, 0], [1, 1]], "names": ["", "in"]}, "at least 1"),
     ],
