@@ -8,6 +8,7 @@ import numpy as np
 from perception.kernels.association import _sort, inner
 from perception.kernels.track_layout import (
     BOX_CLASS,
+    BOX_GROUP,
     BOX_SCORE,
     BOX_WIDTH,
     CLIPPED,
@@ -21,25 +22,26 @@ LEAST_PX = 1e-3
 
 
 @inner
-def _sift(raw, rows, book):
-    """Move usable rows of raw to its front, clipped to FAR_PX; rows: where each came from."""
+def _sift(seen, scores, class_ids, groups, raw, rows, book):
+    """Write the usable detections to raw, clipped to FAR_PX; rows: where each came from."""
     n = 0
-    for i in range(raw.shape[0]):
-        total = 0.0
-        for c in range(BOX_WIDTH):
-            total += raw[i, c]
+    for i in range(scores.shape[0]):
+        total = np.float64(scores[i])
+        for c in range(4):
+            total += seen[i, c]
         if not np.isfinite(total):
             book[NOT_FINITE] += 1
             continue
         for c in range(4):
-            if abs(raw[i, c]) > FAR_PX:
-                raw[i, c] = min(max(raw[i, c], -FAR_PX), FAR_PX)
+            raw[n, c] = seen[i, c]
+            if abs(raw[n, c]) > FAR_PX:
+                raw[n, c] = min(max(raw[n, c], -FAR_PX), FAR_PX)
                 book[CLIPPED] += 1
-        if raw[i, 2] - raw[i, 0] < LEAST_PX or raw[i, 3] - raw[i, 1] < LEAST_PX:
+        if raw[n, 2] - raw[n, 0] < LEAST_PX or raw[n, 3] - raw[n, 1] < LEAST_PX:
             book[DEGENERATE] += 1
             continue
-        for c in range(BOX_WIDTH):
-            raw[n, c] = raw[i, c]
+        raw[n, BOX_SCORE], raw[n, BOX_CLASS] = scores[i], class_ids[i]
+        raw[n, BOX_GROUP] = groups[i]
         rows[n] = i
         n += 1
     return n
@@ -60,13 +62,14 @@ def _twin(boxes, count, box):
 
 
 @inner
-def _take_in(raw, boxes, rows, book):
+def _take_in(seen, scores, class_ids, groups, boxes, rows, book):
     """Fill boxes with the usable detections, sorted by their left side; return how many.
 
-    raw, boxes: float64 (N, BOX_WIDTH); raw is spent. rows: the row of raw each came from. Of twins
-    the better score stays.
+    boxes: float64 (N, BOX_WIDTH). rows: the detection each came from. Of twins the better score
+    stays.
     """
-    n = _sift(raw, rows, book)
+    raw = np.empty((scores.shape[0], BOX_WIDTH))
+    n = _sift(seen, scores, class_ids, groups, raw, rows, book)
     order = np.empty(n, np.int64)
     _sort(raw, n, order)
     source = np.empty(n, np.int64)

@@ -23,7 +23,7 @@ NUMBER, STATE, BORN, SEEN, ROW, CLASS, GROUP, VOTED = range(8)
 MARK_WIDTH = VOTED + SLOTS
 
 # `book`, int64: what lives from frame to frame, then counters of what was rejected.
-COUNT, NEXT, NOW, FRAMES = range(4)
+COUNT, NEXT, NOW, FRAMES, EPOCH = range(5)
 COUNTERS = (
     "not_finite",
     "degenerate",
@@ -32,8 +32,8 @@ COUNTERS = (
     "pairs_over_limit",
     "tracks_over_limit",
 )
-NOT_FINITE, DEGENERATE, DUPLICATE, CLIPPED, PAIRS_FULL, TRACKS_FULL = range(4, 10)
-BOOK_WIDTH = 4 + len(COUNTERS)
+NOT_FINITE, DEGENERATE, DUPLICATE, CLIPPED, PAIRS_FULL, TRACKS_FULL = range(5, 11)
+BOOK_WIDTH = 5 + len(COUNTERS)
 
 # `settings`, float64: the options, this frame's dt and warp, and the noise that adapts: how much
 # successive surprises agree, the weight behind that, and the factor on NOISE it has led to.

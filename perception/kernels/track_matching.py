@@ -116,6 +116,36 @@ def _gain(marks, boxes, pairs, overlaps, gains, settings, now, stage):
 
 
 @inner
+def _median(line):
+    """Return the median of at least one number; their order is spent. Quickselect, Hoare 1961."""
+    low, high, k = 0, line.shape[0] - 1, line.shape[0] // 2
+    while low < high:
+        pivot = line[(low + high) // 2]
+        i, j = low, high
+        while i <= j:
+            while line[i] < pivot:
+                i += 1
+            while line[j] > pivot:
+                j -= 1
+            if i <= j:
+                line[i], line[j] = line[j], line[i]
+                i += 1
+                j -= 1
+        if k <= j:
+            high = j
+        elif k >= i:
+            low = i
+        else:
+            break
+    above = below = line[k]
+    if line.shape[0] % 2 == 0:
+        below = line[0]
+        for i in range(1, k):
+            below = max(below, line[i])
+    return (above + below) / 2.0
+
+
+@inner
 def _shake(states, marks, m, boxes, box_of):
     """Move all tracks by what their first matches have in common, if it is surely more than chance.
 
@@ -134,10 +164,11 @@ def _shake(states, marks, m, boxes, box_of):
         return False
     moved = False
     for axis in range(2):
-        line = np.sort(shifts[axis, :k])
-        shift = (line[k // 2] + line[(k - 1) // 2]) / 2.0
-        line = np.sort(np.abs(line - shift))
-        spread = (line[k // 2] + line[(k - 1) // 2]) / 2.0
+        line = shifts[axis, :k]
+        shift = _median(line)
+        for i in range(k):
+            line[i] = abs(line[i] - shift)
+        spread = _median(line)
         # 1.4826 makes a deviation of a median deviation, 1.25 the error of a median of a mean's.
         if abs(shift) > SHAKE_DEVIATIONS * 1.4826 * 1.25 * spread / np.sqrt(k):
             moved = True

@@ -27,6 +27,7 @@ from perception.kernels.track_layout import (
     CONFIRMED,
     COUNT,
     DT,
+    EPOCH,
     FACTOR,
     FRAMES,
     GROUP,
@@ -197,16 +198,22 @@ def _give_birth(states, marks, book, boxes, source, track_of, settings):
     book[COUNT] = m
 
 
-@njit("void(f8[:, ::1], i8[:, ::1], i8[::1], f8[:, ::1], f8[::1])", cache=True)
-def step(states, marks, book, raw, settings):
-    """Take one frame's detections in. raw: float64 (N, BOX_WIDTH), spent.
+@njit(
+    "i8(f8[:, ::1], i8[:, ::1], i8[::1], f8[::1], f4[:, ::1], f4[::1], i4[::1], i4[::1])",
+    cache=True,
+)
+def step(states, marks, book, settings, seen, scores, class_ids, groups):
+    """Take one frame's detections in: seen (N, 4) xyxy px, the others (N). Return how many tracks.
 
-    states and marks have room for N more rows. Removed tracks stay until `report`.
+    states and marks have room for N more rows. Classes of one group may be one object. Removed
+    tracks stay until `report`. Raises ValueError where the shapes disagree.
     """
-    m = book[COUNT]
-    boxes = np.empty((raw.shape[0], BOX_WIDTH))
-    source = np.empty(raw.shape[0], np.int64)
-    n = _take_in(raw, boxes, source, book)
+    n, m = scores.shape[0], book[COUNT]
+    if seen.shape != (n, 4) or class_ids.shape[0] != n or groups.shape[0] != n:
+        raise ValueError("boxes (N, 4), scores (N) and class ids (N) do not agree")
+    boxes = np.empty((n, BOX_WIDTH))
+    source = np.empty(n, np.int64)
+    n = _take_in(seen, scores, class_ids, groups, boxes, source, book)
     _advance(states, marks, m, settings)
     box_of, track_of = np.empty(m, np.int64), np.empty(n, np.int64)
     _match(states, marks, book, boxes, settings, box_of, track_of)
@@ -214,28 +221,33 @@ def step(states, marks, book, raw, settings):
     _adapt(settings)
     _give_birth(states, marks, book, boxes, source, track_of, settings)
     book[FRAMES] += 1
+    return book[COUNT]
 
 
-@njit("void(f8[:, ::1], i8[:, ::1], i8[::1], i8, i8[::1], f4[::1], i4[::1])", cache=True)
-def report(states, marks, book, epoch, ids, floats, ints):
-    """Write the tracks' columns one after the other, then drop the removed ones.
+@njit(
+    "void(f8[:, ::1], i8[:, ::1], i8[::1], i8[::1], f4[:, :, ::1], f4[:, ::1], i4[:, ::1],"
+    " u1[::1])",
+    cache=True,
+)
+def report(states, marks, book, ids, places, floats, ints, kinds):
+    """Write the tracks' columns, then drop the removed ones.
 
-    ids (M). floats: boxes (M, 4), rates (M, 4), scores, ages_s, unseen_s (M). ints: class_ids,
-    detection_rows, states (M).
+    ids, kinds (M): track ids, states. places (2, M, 4): boxes, rates. floats (3, M): scores,
+    ages_s, unseen_s. ints (2, M): class_ids, detection_rows.
     """
     m, now = book[COUNT], book[NOW]
     kept = 0
     for i in range(m):
         w, h = max(states[i, 10], 1.0) / 2.0, max(states[i, 15], 1.0) / 2.0
-        floats[4 * i], floats[4 * i + 1] = states[i, 0] - w, states[i, 5] - h
-        floats[4 * i + 2], floats[4 * i + 3] = states[i, 0] + w, states[i, 5] + h
+        places[0, i, 0], places[0, i, 1] = states[i, 0] - w, states[i, 5] - h
+        places[0, i, 2], places[0, i, 3] = states[i, 0] + w, states[i, 5] + h
         for c in range(4):
-            floats[4 * (m + i) + c] = states[i, 5 * c + 1]
-        floats[8 * m + i] = states[i, SCORE]
-        floats[9 * m + i] = (now - marks[i, BORN]) * 1e-9
-        floats[10 * m + i] = (now - marks[i, SEEN]) * 1e-9
-        ids[i] = epoch << 32 | marks[i, NUMBER]
-        ints[i], ints[m + i], ints[2 * m + i] = marks[i, CLASS], marks[i, ROW], marks[i, STATE]
+            places[1, i, c] = states[i, 5 * c + 1]
+        floats[0, i] = states[i, SCORE]
+        floats[1, i] = (now - marks[i, BORN]) * 1e-9
+        floats[2, i] = (now - marks[i, SEEN]) * 1e-9
+        ids[i] = book[EPOCH] << 32 | marks[i, NUMBER]
+        ints[0, i], ints[1, i], kinds[i] = marks[i, CLASS], marks[i, ROW], marks[i, STATE]
         if marks[i, STATE] != REMOVED:
             if kept < i:
                 for c in range(states.shape[1]):
