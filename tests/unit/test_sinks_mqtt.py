@@ -129,6 +129,7 @@ def test_the_life_of_an_alert(broker, listener, tmp_path):
     events = [json.loads(p) for p in listener.payloads("perception/events")]
     assert [e["type"] for e in events] == ["new", "new", "update", "end", "end"]
     assert msgspec.convert(events[0]["after"], Alert) == states[0]
+    until(lambda: len(listener.payloads("perception/door/entered")) == 5)
     assert listener.payloads("perception/door/entered") == [b"ON", b"ON", b"ON", b"ON", b"OFF"]
     assert listener.payloads("perception/door/entered/snapshot") == [picture.read_bytes()]
     assert listener.payloads("perception/available") == [b"online"]
