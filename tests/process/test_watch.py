@@ -59,6 +59,10 @@ def test_offline_frozen_and_dark_are_raised_and_cleared(home: Path) -> None:
                 kept = store.newest(camera="door")
                 return [(k.alert.kind, k.alert.state) for k in reversed(kept)]
 
+            seen = line.connect().tracks("door", every=True)
+            for _ in range(15):  # well for longer than clear_s before anything is wrong
+                next(seen)
+            seen.close()
             wait_until(lambda: not store.open_alerts("door", "camera"), 10 * SLOW, "well at first")
             before = len(states())  # it may have been offline until the first picture
             for shows, kind in (("nothing", "offline"), ("still", "frozen"), ("dark", "dark")):
