@@ -12,7 +12,6 @@ from typing import Any
 
 from perception.errors import ConfigError
 
-
 MAX_SHOWN = 24
 """Names that a complaint lists; of more the nearest says enough."""
 
