@@ -1,7 +1,6 @@
 """Columns of the arrays that the tracking kernels share. Numbers only; imports nothing.
 
-Kernels freeze these when they compile and Numba's cache looks at the kernel's own file alone: after
-a change here (or in a kernel that another calls) save the kernel files that use it too.
+Kernels freeze these when they compile; tracking.BUILT_FROM renews Numba's cache after a change.
 """
 
 TENTATIVE, CONFIRMED, LOST, REMOVED = 0, 1, 2, 3

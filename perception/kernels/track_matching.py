@@ -12,6 +12,7 @@ from perception.kernels.association import _sweep, inner
 from perception.kernels.track_layout import (
     BOX_GROUP,
     BOX_SCORE,
+    DT,
     GATE,
     GROUP,
     HIGH,
@@ -32,6 +33,9 @@ SHAKE_TRACKS = 6
 """Fewest tracks whose common shift is believed to be the camera's."""
 SHAKE_DEVIATIONS = 4.0
 """How many standard errors of the median that shift must reach."""
+NEAR_S = 0.12
+"""Frames further apart than this lower all gates in proportion: what was seen .4 s ago may be
+anywhere. Worth 1.3 HOTA on kitti with every second frame lost, 1.1 on mot15 (benchmarks/README)."""
 
 
 @inner
@@ -99,7 +103,7 @@ def _gain(marks, boxes, pairs, overlaps, gains, settings, now, stage):
     0: high scores, confirmed and lost tracks. 1: low scores, the same tracks. 2: high scores,
     where those were last seen. 3: high scores, tentative tracks.
     """
-    gate = settings[GATE + stage]
+    gate = settings[GATE + stage] * (NEAR_S / max(settings[DT], NEAR_S))
     for e in range(gains.shape[0]):
         i, j = pairs[e, 0], pairs[e, 1]
         score = boxes[j, BOX_SCORE]

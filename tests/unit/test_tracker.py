@@ -1,8 +1,12 @@
+import hashlib
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from perception.kernels import tracking
 from perception.kernels.tracking import step
 from perception.messages import CONFIRMED, LOST, REMOVED, Detections, Tracks, short_id
 from perception.trackers import tracker_class
@@ -82,6 +86,14 @@ def test_lost_then_found_then_removed_once():
     assert removed * 0.033 == pytest.approx(options.lost_s, abs=0.07)
     assert all(s == [LOST] for s in states[3:removed])
     assert all(s == [] for s in states[removed + 1 :])
+
+
+def test_gates_open_as_frames_lie_further_apart():
+    for step_ms, ids in ((33, [1, 2]), (100, [1, 2]), (400, [1])):
+        tracker = TwoStageTracker()
+        walk(tracker, [seen((10, 10, 70, 130))] * 10, step_ms)
+        tracks = walk(tracker, [seen((55, 10, 115, 130))], start=10 * step_ms)[-1]
+        assert [short_id(int(i)) for i in tracks.track_ids] == ids
 
 
 def test_low_scores_keep_a_track_but_start_none():
@@ -257,6 +269,15 @@ def test_a_shaking_camera_keeps_its_ids():
         tracks = tracker.update(Detections.of(boxes, np.full(8, 0.9), np.zeros(8)), i * 33 * MS)
         places += [1.0, 0.0]
     assert [short_id(int(i)) for i in tracks.track_ids] == list(range(1, 9))
+
+
+def test_numbas_cache_is_renewed_when_an_inner_kernel_changes():
+    digest = hashlib.sha256()
+    folder = Path(tracking.__file__).parent
+    for name in ("assignment", "association", "kalman", "track_*"):
+        for path in sorted(folder.glob(f"{name}.py")):
+            digest.update(path.read_bytes())
+    assert digest.hexdigest()[:12] == tracking.BUILT_FROM
 
 
 def test_the_table_names_it():
