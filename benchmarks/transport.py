@@ -13,6 +13,7 @@ import ctypes
 import json
 import multiprocessing
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -34,6 +35,8 @@ PEERS = (
     *("iceoryx2 in place", "iceoryx2 one copy"),
 )
 WORK_S, FPS = 0.1, 30.0
+CELL_S = 40.0
+"""Within which one contender has sent its frames; one that hangs is a row."""
 
 
 class OursWriter:
@@ -327,6 +330,7 @@ def measure_cell(method: str, size: str, readers: int, frames: int) -> dict[str,
                 target=_read, args=(method, folder, shape, queue, theirs), daemon=True
             )
             process.start()
+            theirs.close()  # so that a reader that dies is an EOFError here
             ends.append(mine)
             processes.append(process)
         for end in ends:
@@ -385,6 +389,7 @@ def measure_slow(method: str, seconds: float) -> dict[str, Any]:
             target=_read_slowly, args=(method, folder, shape, queue, theirs), daemon=True
         )
         process.start()
+        theirs.close()
         mine.recv()
         picture = np.zeros((*shape, 3), np.uint8)
         start = time.monotonic()
@@ -409,20 +414,19 @@ def measure_slow(method: str, seconds: float) -> dict[str, Any]:
 
 def apart(function: str, python: Path, **arguments: Any) -> dict[str, Any]:
     """Call a function of this module in a process of another environment."""
-    command = [
-        str(python),
-        "-m",
-        "benchmarks.transport",
-        "--cell",
-        json.dumps([function, arguments]),
-    ]
-    done = subprocess.run(
-        command, cwd=harness.ROOT, capture_output=True, text=True, timeout=180, check=False
-    )
-    if done.returncode:
-        last = done.stderr.strip().splitlines()[-1:] or ["?"]
-        raise RuntimeError(f"{arguments.get('method')}: {last[0]}")
-    return json.loads(done.stdout.splitlines()[-1])
+    command = [str(python), "-m", "benchmarks.transport", "--cell"]
+    with subprocess.Popen(
+        [*command, json.dumps([function, arguments])], cwd=harness.ROOT, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
+    ) as process:  # fmt: skip
+        try:
+            said, wrong = process.communicate(timeout=CELL_S + arguments.get("seconds", 0.0))
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)  # its readers too
+            return {"failed": "hangs"}
+    if process.returncode:
+        return {"failed": (wrong.strip().splitlines() or ["?"])[-1]}
+    return json.loads(said.splitlines()[-1])
 
 
 def environments(report: Report) -> dict[str, Path]:
@@ -452,7 +456,12 @@ def hop(report: Report, rounds: int, frames: int) -> None:
                     "measure_cell", p, method=m, size=s, readers=r, frames=c
                 )
             for method, results in harness.interleave(calls, rounds).items():
-                cells[method, size, readers] = results
+                good = [result for result in results if "failed" not in result]
+                if good:
+                    cells[method, size, readers] = good
+                if len(good) < len(results):
+                    why = next(r["failed"] for r in results if "failed" in r)
+                    report.missing(method, f"{size}, {readers} readers: {why}")
     for (method, size, readers), results in cells.items():
         ours_name = "ours in place" if "in place" in method else "ours one copy"
         if method in OURS and readers == 3:
@@ -460,7 +469,7 @@ def hop(report: Report, rounds: int, frames: int) -> None:
         if method not in PEERS:
             continue
         both = OURS if method == "pyzmq no-copy" else (ours_name,)
-        for mine in both:
+        for mine in (name for name in both if (name, size, readers) in cells):
             _compare(report, mine, cells[mine, size, readers], method, results, size, readers)
 
 
@@ -521,6 +530,9 @@ def slow_reader(report: Report, seconds: float) -> None:
         )  # fmt: skip
     for policy, duration in policies.items():
         theirs = apart("measure_slow", here, method=policy, seconds=duration)
+        if "failed" in theirs:
+            report.missing(policy, theirs["failed"])
+            continue
         report.add(
             name + "median age", "ms", ours["p50_ms"], policy, theirs["p50_ms"],
             note=f"p99 {theirs['p99_ms']:.0f}, grew {theirs['growth_ms']:.0f} in {duration:.0f} s",
