@@ -33,9 +33,9 @@ SHAKE_TRACKS = 6
 """Fewest tracks whose common shift is believed to be the camera's."""
 SHAKE_DEVIATIONS = 4.0
 """How many standard errors of the median that shift must reach."""
-NEAR_S = 0.12
+NEAR_S = 0.15
 """Frames further apart than this lower all gates in proportion: what was seen .4 s ago may be
-anywhere. Worth 1.3 HOTA on kitti with every second frame lost, 1.1 on mot15 (benchmarks/README)."""
+anywhere. Worth 1.1 HOTA on kitti with every second frame lost, .9 on mot15 (benchmarks/README)."""
 
 
 @inner

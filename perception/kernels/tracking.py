@@ -59,7 +59,7 @@ from perception.kernels.track_layout import (
 )
 from perception.kernels.track_matching import _match
 
-BUILT_FROM = "505c72b9726c"
+BUILT_FROM = "88ab19181bd6"
 """Digest of the files that `step` is compiled from beside this one. Numba's cache looks at the text
 of this file alone: after a change there, write what the test of the tracker says here."""
 MEMORY_S = 2.0
