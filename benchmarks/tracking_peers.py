@@ -236,9 +236,12 @@ PEERS = (
     "ultralytics-bytetrack",
     "ultralytics-tracktrack",
     "ultralytics-ocsort",
+    "ultralytics-fasttrack",
     "roboflow-botsort",
     "roboflow-ocsort",
     "roboflow-bytetrack",
+    "roboflow-cbiou",
+    "roboflow-sort",
     "norfair",
     "sort",
 )
