@@ -42,7 +42,7 @@ $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/installed: pyproject.toml | $(VENV)/bin/python
-	@echo "installing the package into $(VENV) (about 500 MB, once)"
+	@echo "installing the package into $(VENV) (about 800 MB, once)"
 	$(VENV)/bin/python $(PIP) install -e .
 	@touch $@
 

@@ -201,7 +201,7 @@ def exposition(
             times.add_metric([process, stage, *labels], buckets, sum_value=total)
         cpu = family(CounterMetricFamily, "cpu_seconds", "CPU seconds used", "process")
         cpu.add_metric([process], said.cpu_s)
-        memory = family(GaugeMetricFamily, "memory_bytes", "Resident memory", "process")
+        memory = family(GaugeMetricFamily, "memory_bytes", "Largest resident memory", "process")
         memory.add_metric([process], said.rss_bytes)
     for process, times in (restarts or {}).items():
         family(CounterMetricFamily, "restarts", "Starts after the first", "process").add_metric(

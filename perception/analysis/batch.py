@@ -99,7 +99,11 @@ def run(work: dict[Path, Plan], progress: Progress, *, jobs: int = 1) -> dict[Pa
             path: pool.submit(_run_one, path, what, Path(folder) / f"{n}.json", threads, progress)
             for n, (path, what) in enumerate(work.items())
         }
-        return {path: future.result() for path, future in futures.items()}
+        try:
+            return {path: future.result() for path, future in futures.items()}
+        except KeyboardInterrupt:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
 
 
 def _run_one(path: Path, what: Plan, file: Path, threads: int, progress: Progress) -> Summary | str:

@@ -211,12 +211,13 @@ class _Work:
             self._send(alert, image)
 
     def _send(self, alert: Alert, image: object) -> None:
-        for sink in self._sinks.values():
+        pictures_first = sorted(self._sinks.values(), key=lambda s: not isinstance(s, SnapshotSink))
+        for sink in pictures_first:
             try:
                 if isinstance(sink, SnapshotSink) and sink.wants(alert) and image is not None:
                     path = sink.save(alert, image)  # pyright: ignore[reportArgumentType]
                     alert = msgspec.structs.replace(
-                        alert, snapshot=path.name, picture_offset_ms=0.0
+                        alert, snapshot=str(path), picture_offset_ms=0.0
                     )
                 elif not isinstance(sink, SnapshotSink):
                     sink.send(alert, None)

@@ -2,17 +2,19 @@
 listens. Reconnects by itself; never waits for a reader."""
 
 from perception import clock
-from perception.errors import SourceEnded, SourceLost
+from perception.errors import SourceEnded, SourceError, SourceLost
 from perception.messages import FrameMessage, Stamp, make_id
 from perception.plan import CameraPlan, make_source, slots_for
 from perception.processes.runtime import Runtime
-from perception.sources import Source
+from perception.sources import Image, Source
 from perception.sources.backoff import Backoff
 from perception.transport.bus import Publisher
 from perception.transport.ring import RingWriter
 from perception.transport.rundir import ring_base
 
 MAX_LINGER_S = 1.0
+LIVE = ("rtsp", "mpegts", "webcam")
+"""Sources that may be well again after a picture that cannot be used; a file never is."""
 
 
 def run(runtime: Runtime) -> None:
@@ -31,10 +33,12 @@ def run(runtime: Runtime) -> None:
                 line.read_all(source, backoff)
             except SourceEnded:
                 return
-            except SourceLost as lost:
+            except SourceError as lost:
+                if not isinstance(lost, SourceLost) and camera.source.type not in LIVE:
+                    raise
                 _offline(runtime, camera, str(lost))
                 source.close()
-                _wait(runtime, backoff.failed(lost.retry_after_s))
+                _wait(runtime, backoff.failed(getattr(lost, "retry_after_s", 0.0)))
     finally:
         source.close()
         line.close(linger_s=min(camera.keep_s, MAX_LINGER_S))
@@ -53,13 +57,10 @@ class _Line:
         online = False
         while not runtime.stopping:
             runtime.turn()
-            if self._ring is None:
-                base = ring_base(runtime.run_dir, name)
-                self._ring = RingWriter(base, slots_for(self._camera, source.fps))
-            frame = source.read(self._ring.begin)
+            frame = source.read(lambda height, width: self._slot(source, height, width))
             for cause, count in source.counters.items():
                 runtime.metrics.counters[f"source.{name}.{cause}"] = count
-            if frame is None:
+            if frame is None or self._ring is None:
                 continue
             if not online:
                 online = True
@@ -82,6 +83,13 @@ class _Line:
             )  # fmt: skip
             self._n += 1
             runtime.metrics.count(f"read.{name}")
+
+    def _slot(self, source: Source, height: int, width: int) -> Image:
+        """Return a slot of the ring, made with the first frame: now the source knows its rate."""
+        if self._ring is None:
+            base = ring_base(self._runtime.run_dir, self._camera.name)
+            self._ring = RingWriter(base, slots_for(self._camera, source.fps))
+        return self._ring.begin(height, width)
 
     def close(self, linger_s: float) -> None:
         """Give late readers time for the last frames, then remove the ring."""

@@ -52,6 +52,8 @@ class Runtime:
         self.metrics = Metrics()
         self.log: Any = logs.setup(process)
         self._stop = threading.Event()
+        self._died: BaseException | None = None
+        threading.excepthook = self._note_death
         self._state: Literal["starting", "ready", "stopping"] = "starting"
         self._note = ""
         self._turns = 0
@@ -68,7 +70,12 @@ class Runtime:
         return self._stop.is_set()
 
     def turn(self) -> None:
-        """Count one turn of the work loop: call it at least every second or so."""
+        """Count one turn of the work loop: call it at least every second or so.
+
+        Raises what a thread of this process died of: a process works whole or not at all.
+        """
+        if self._died is not None:
+            raise self._died
         self._turns += 1
 
     def count_rejected(self, rejected: Mapping[str, int]) -> None:
@@ -98,6 +105,9 @@ class Runtime:
         with contextlib.suppress(OSError):
             rundir.last_words(self.run_dir, self.process.name).write_bytes(encode(self._health()))
         os.close(self._place)
+
+    def _note_death(self, died: threading.ExceptHookArgs) -> None:
+        self._died = died.exc_value
 
     def _stop_at_signal(self, number: int, frame: FrameType | None) -> None:
         del number, frame

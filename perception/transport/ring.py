@@ -32,7 +32,8 @@ _HEADER = struct.Struct("<8sIIQ")
 _MAGIC = b"prcring1"
 _LINE = 64
 _PAGE = 4096
-_OPEN_MAPS = 4
+_OPEN_MAPS = 64
+"""Rings that a reader keeps mapped: one a camera."""
 _UNLOCKED_GRACE_S = 10.0
 _MS = 1_000_000
 _NUMBER_ZERO = 1_577_836_800_000
@@ -140,7 +141,7 @@ class RingWriter:
         except OSError as error:
             raise RingError(f"cannot make {path}: {error.strerror}") from None
         try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(fd, fcntl.LOCK_EX)  # a sweep may hold it for a moment
             os.posix_fallocate(fd, 0, size)
             os.pwrite(fd, _HEADER.pack(_MAGIC, self._slots, 0, slot_bytes), 0)
             self._map = _Map(fd, self._slots, slot_bytes, write=True)
@@ -219,7 +220,11 @@ class RingReader:
     def _mapped(self, name: str) -> _Map:
         ring = self._maps.get(name)
         if ring is None:
-            ring = self._maps[name] = _open(name)
+            ring = _open(name)
+            base = name.rpartition(".")[0]
+            for older in [known for known in self._maps if known.rpartition(".")[0] == base]:
+                del self._maps[older]  # its memory is free once nobody maps it
+            self._maps[name] = ring
             if len(self._maps) > _OPEN_MAPS:
                 self._maps.popitem(last=False)
         else:

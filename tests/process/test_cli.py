@@ -119,6 +119,13 @@ def schema() -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("file", LAUNCH_FILES, ids=lambda path: path.stem)
+def test_launch_files_pass_check(home: Path, file: Path) -> None:
+    done = perception_says("check", file, "--picture", home / "stills")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert list((home / "stills").glob("*.png"))
+
+
+@pytest.mark.parametrize("file", LAUNCH_FILES, ids=lambda path: path.stem)
 def test_schema_fits_the_launch_files(file: Path) -> None:
     whole = schema()
     validator = jsonschema.validators.validator_for(whole)

@@ -138,6 +138,11 @@ def test_catch_up_returns_what_was_kept(tmp_path):
     try:
         got = [t.stamp.frame_id for t in bus.catch_up(tmp_path, "a", 6)]
         assert got == [7, 8, 9]
+        slow = []
+        for message in bus.catch_up(tmp_path, "a", -1, timeout_s=0.3):
+            slow.append(message.stamp.frame_id)
+            stop.wait(0.1)  # the work of ten messages takes longer than the timeout
+        assert slow == list(range(10))
     finally:
         stop.set()
         thread.join()
