@@ -33,7 +33,7 @@ DRAIN_S = 60.0
 """Within which each stage finishes what is in flight once all sources have ended."""
 _SUSPENDED_NS = clock.NS_PER_S
 _NEEDED = ("detection", "tracking", "alert")
-"""Kinds without which frames of their cameras come to nothing: given up, their cameras count as over."""
+"""Kinds without which frames of a camera come to nothing: given up, the camera counts as over."""
 LOG = "log.jsonl"
 _ORDER = ("show", "camera", "detection", "tracking", "identity", "alert", "output")
 """Stop order; processes start in the reverse of it."""
