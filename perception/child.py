@@ -153,15 +153,15 @@ class Child:
             self.state = "stalled"
             self.kill()
 
-    def ask_to_stop(self) -> None:
-        """Send SIGTERM: finish what is in flight, then end."""
+    def ask_to_stop(self, *, hurry: bool = False) -> None:
+        """Send SIGTERM: finish what is in flight, then end. SIGINT where somebody waits for it."""
         self._asked_to_stop = True
         if self._popen is None:
             if not self.is_over:
                 self.state = "done"
             return
         self.state = "stopping"
-        self._signal(signal.SIGTERM)
+        self._signal(signal.SIGINT if hurry else signal.SIGTERM)
         self._signal(signal.SIGCONT)
 
     def kill(self) -> None:

@@ -239,7 +239,7 @@ class Supervisor:
         for kind in _ORDER:
             group = [c for c in self.children if c.process.kind == kind and not c.is_over]
             for child in group:
-                child.ask_to_stop()
+                child.ask_to_stop(hurry=self._interrupts > 0)
             interrupts = self._interrupts
             while any(not child.is_over for child in group):
                 self._tick()
@@ -251,6 +251,8 @@ class Supervisor:
                 if self._interrupts and limit_s > STOP_S:
                     deadline = min(deadline, clock.monotonic_ns() + clock.to_ns(STOP_S))
                     limit_s = STOP_S
+                    for child in group:
+                        child.ask_to_stop(hurry=True)
         for _ in range(2):
             self._tick()
 

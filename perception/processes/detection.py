@@ -38,7 +38,9 @@ def run(runtime: Runtime) -> None:
                 lines[message.stamp.camera].take(message)
         for message in drain(inbox):
             runtime.turn()
-            lines[message.stamp.camera].take(message)
+            line = lines[message.stamp.camera]
+            if runtime.has_time_for(line.takes_s):
+                line.take(message)
     finally:
         inbox.close()
         for line in lines.values():
@@ -58,6 +60,7 @@ class _Line:
         self._dropped: dict[str, int] = {}
         self._keep = class_filter(detector, camera.objects)
         self._gate = None if camera.motion_gate is None else MotionGate(camera.motion_gate)
+        self.takes_s = 0.0
 
     def take(self, message: FrameMessage) -> None:
         """Detect in a frame and send what was found, also where that is nothing."""
@@ -112,7 +115,8 @@ class _Line:
         metrics.latency(f"wait.{name}", taken_ns - message.stamp.t_arrival_ns)
         metrics.latency(f"inference.{name}", now_ns - started_ns)
         metrics.latency(f"detection.{name}", now_ns - message.stamp.t_arrival_ns)
-        longest = STALL_FACTOR * (now_ns - taken_ns) / clock.NS_PER_S
+        self.takes_s = clock.seconds(now_ns - taken_ns)
+        longest = STALL_FACTOR * self.takes_s
         metrics.gauge("stall_after_s", max(metrics.gauges["stall_after_s"], longest))
         for cause, count in self._detector.counters.items():
             metrics.counters[f"rejected.{cause}"] = count

@@ -28,6 +28,8 @@ from perception.transport.bus import Publisher
 HEALTH_S = 0.25
 IDLE_MS = 100
 """How long a work loop waits for input before it turns again."""
+FINISH_S = 3.5
+"""How long one process may go on after Ctrl-C, so that the whole line ends within 5 s."""
 _PR_SET_PDEATHSIG = 1
 _EPOCH_ZERO_S = 1_577_836_800
 _THREAD_LIBRARIES = ("OMP", "OPENBLAS", "MKL", "NUMEXPR", "NUMBA")
@@ -52,6 +54,7 @@ class Runtime:
         self.metrics = Metrics()
         self.log: Any = logs.setup(process)
         self._stop = threading.Event()
+        self._hurry_ns: int | None = None
         self._died: BaseException | None = None
         threading.excepthook = self._note_death
         self._state: Literal["starting", "ready", "stopping"] = "starting"
@@ -68,6 +71,12 @@ class Runtime:
     def stopping(self) -> bool:
         """Whether the process shall finish what is in flight and end."""
         return self._stop.is_set()
+
+    def has_time_for(self, seconds: float) -> bool:
+        """Whether work of that length still fits before a stop that somebody waits for."""
+        if self._hurry_ns is None:
+            return True
+        return clock.seconds(clock.monotonic_ns() - self._hurry_ns) + seconds < FINISH_S
 
     def turn(self) -> None:
         """Count one turn of the work loop: call it at least every second or so.
@@ -110,7 +119,9 @@ class Runtime:
         self._died = died.exc_value
 
     def _stop_at_signal(self, number: int, frame: FrameType | None) -> None:
-        del number, frame
+        del frame
+        if number == signal.SIGINT and self._hurry_ns is None:
+            self._hurry_ns = clock.monotonic_ns()
         self._stop.set()
 
     def _beat(self) -> None:
