@@ -4,7 +4,7 @@
         line.wait_ready()
 
 Every wait is for a condition, with a deadline; deadlines that measure this machine's own speed are
-stretched by PERCEPTION_TEST_SLOW (2 where it is not set). `stop` asserts that nothing is left.
+stretched by PERCEPTION_TEST_SLOW (1 where it is not set). `stop` asserts that nothing is left.
 """
 
 import contextlib
@@ -30,7 +30,7 @@ from perception.transport.bus import Inbox
 
 ROOT = Path(__file__).parent.parent
 EXTENSION = Path(__file__).with_name("extension")
-SLOW = float(os.environ.get("PERCEPTION_TEST_SLOW", "2"))
+SLOW = float(os.environ.get("PERCEPTION_TEST_SLOW", "1"))
 START_S = 30 * SLOW
 STOP_S = 5.0 * SLOW
 BACK_S = 5.0 * SLOW

@@ -9,15 +9,19 @@ a test that finds them missing is skipped with the reason. Every process is ende
 import contextlib
 import functools
 import itertools
+import select
 import signal
 import socket
+import socketserver
 import struct
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -48,6 +52,11 @@ class Server:
     def restart(self) -> None:
         self.kill()
         self.process = self.start()
+
+    @property
+    def port(self) -> int:
+        """The port of its url."""
+        return urlsplit(self.url).port or 0
 
 
 def free_port() -> int:
@@ -141,6 +150,34 @@ def _wait_listening(port: int, process: subprocess.Popen[str]) -> None:
 def _listens(row: str, port: int) -> bool:
     _, local, _, state, *_ = row.split()
     return state == "0A" and int(local.rpartition(":")[2], 16) == port
+
+
+@contextlib.contextmanager
+def counting_forwarder(to_port: int) -> Iterator[tuple[int, list[float]]]:
+    """Pass connections on to a port of loopback; yield its own port and when each was made."""
+    tries: list[float] = []
+
+    class Forward(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            tries.append(time.monotonic())
+            with socket.create_connection(("127.0.0.1", to_port)) as onward:
+                pairs = {self.request: onward, onward: self.request}
+                while True:
+                    for end in select.select(list(pairs), [], [])[0]:
+                        data = end.recv(65536)
+                        if not data:
+                            return
+                        pairs[end].sendall(data)
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Forward) as server:
+        server.daemon_threads = True
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+        thread.start()
+        try:
+            yield server.server_address[1], tries
+        finally:
+            server.shutdown()
+            thread.join(5)
 
 
 @contextlib.contextmanager

@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +20,18 @@ from benchmarks.streams import Camera, number_of
 from perception.errors import SourceLost
 from perception.sources import Frame, allocate_new
 from perception.sources.stream import MpegTsSource, RtspSource
-from tests.servers import bytes_server, free_port, mpegts_server, rtsp_server, silent_server
+from tests.line import BACK_S, RunningLine, running, wait_until
+from tests.servers import (
+    bytes_server,
+    counting_forwarder,
+    free_port,
+    mpegts_server,
+    rtsp_server,
+    silent_server,
+)
 
 OFFLINE_S = 8.0
+LOCKED_S = 33.0
 
 
 def rtsp(url: str, **options: Any) -> RtspSource:
@@ -87,6 +97,35 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
             out.mux(stream.encode(av.VideoFrame.from_ndarray(picture, "bgr24")))
         out.mux(stream.encode())
     return path
+
+
+@dataclass(frozen=True)
+class LockedOut:
+    """A line whose camera refuses its password; tries: when a connection was made."""
+
+    line: RunningLine
+    tries: list[float]
+    offline_after_s: float
+
+
+@pytest.fixture(scope="module")
+def locked_out(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LockedOut]:
+    """Goes on beside the module's other tests: its last one asks what happened meanwhile."""
+    folder = tmp_path_factory.mktemp("locked-out")
+    with (
+        rtsp_server("user", "right") as server,
+        counting_forwarder(server.port) as (port, tries),
+    ):
+        url = f"rtsp://user:wr0ng@127.0.0.1:{port}/test"
+        with running(folder, {"cameras": {"door": {"source": url}}}) as line:
+            line.wait_ready("camera-door")
+            with line.health("camera-door") as listen:
+                listen(OFFLINE_S, lambda health: "password" in health.note)
+            yield LockedOut(line, tries, time.monotonic() - tries[0])
+
+
+def test_a_refused_password_is_offline_in_time(locked_out: LockedOut) -> None:
+    assert locked_out.offline_after_s < OFFLINE_S
 
 
 def test_rtsp_gives_rising_frames_at_the_streams_rate() -> None:
@@ -342,3 +381,14 @@ def test_a_picture_of_mpegts_is_out_when_the_next_begins():
         seen += [(number_of(f.image), f.t_arrival_ns) for f in frames(source, lambda f: True)]
     sent = {int(n): t for n, t in camera.sent().items()}
     assert min((t - sent[n]) / 1e9 for n, t in seen) < 1.6 / fps
+
+
+def test_a_refused_password_is_tried_at_most_once_in_30_s(locked_out: LockedOut) -> None:
+    line, tries = locked_out.line, locked_out.tries
+    wait_until(lambda: time.monotonic() > tries[0] + LOCKED_S, LOCKED_S, "30 s went by")
+    wait_until(lambda: len(tries) >= 2, BACK_S, "it tries again")
+    assert (np.diff(tries) >= 30).all()
+    for pid in line.note_pids().values():
+        assert b"wr0ng" not in Path(f"/proc/{pid}/cmdline").read_bytes()
+    assert line.stop() == 0
+    assert "wr0ng" not in line.says + (line.folder / "log.jsonl").read_text()
