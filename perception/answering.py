@@ -7,7 +7,8 @@ import msgspec
 from rich.text import Text
 
 from perception import clock, config
-from perception.alerts.store import AlertStore, Kept
+from perception.alerts.rows import Kept
+from perception.alerts.store import AlertStore
 from perception.console import console, sheet
 from perception.errors import ConfigError
 from perception.messages import short_id

@@ -90,6 +90,10 @@ class Alerts(_Base):
     store: Path | None = Field(
         default=None, description="SQLite file; <output.folder>/alerts.sqlite"
     )
+    retain_days: Annotated[float, Field(ge=0, le=36_500)] = Field(
+        default=365.0,
+        description="days that alerts stay in the store when they are over and delivered; 0: ever",
+    )
     sinks: dict[Name, Options] = Field(
         default_factory=lambda: {"jsonl": {}, "snapshot": {}},
         description="name -> sink with its type (its name, where not given) and options",

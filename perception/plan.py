@@ -104,6 +104,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     metrics_port: int | None
     processes: list[ProcessPlan]
     identity: IdentityPlan | None = None
+    retain_days: float = 0.0
 
     def cameras_of(self, kind: str) -> list[str]:
         """Return the cameras that processes of a kind serve; none where there is no such one."""
@@ -182,6 +183,7 @@ def resolve(launch: Launch, document: Document, *, realtime: bool = True) -> Pla
         metrics_port=launch.metrics.port,
         processes=processes,
         identity=who,
+        retain_days=launch.alerts.retain_days,
     )
 
 

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from perception.alerts.store import AlertStore, Delivery
+from perception.alerts.rows import Delivery
+from perception.alerts.store import AlertStore
 from perception.clock import NS_PER_S
 from perception.errors import SinkError
 from perception.messages import Alert
@@ -22,29 +23,35 @@ from perception.sinks import Sink
 
 FIRST_WAIT_S = 0.25
 LONGEST_WAIT_S = 8.0
-"""So that what waits is delivered within 10 s after a sink is back."""
+"""So that what waits is delivered within 10 s after a sink is back. One that took nothing for so
+long was down as a whole: none of its deliveries was to blame."""
 OVERTAKE_S = 5.0
 """How long a delivery that fails holds back later alerts of its camera."""
+WELL_S = 30.0
+"""How long after a sink took something else a failure is held against a delivery."""
 BATCH = 100
 
 
 @dataclass(slots=True)
 class _Hold:
-    """Failures in a row, when the first was and when the next try is due (monotonic ns)."""
+    """Failures in a row, when the first was and when the next try is due (monotonic ns).
+
+    strikes: failures while the sink was well.
+    """
 
     failures: int
     since_ns: int
     until_ns: int
+    strikes: int = 0
 
 
 class Courier:
     """Sends what the store's outbox holds; one object, one thread.
 
     sinks: by the names that the store writes. picture: gives the picture of an alert, where there
-    still is one. max_tries: then a delivery is given up (`dead`) if its sink has taken others
-    meanwhile; while a sink takes nothing at all nothing is given up. counters: delivered.<sink>,
-    failed.<sink>, dead.<sink>,
-    left_out.<sink>. errors: the last error of each sink that is failing.
+    still is one. max_tries: failures while its sink takes others, then a delivery is given up
+    (`dead`); while a sink takes nothing at all nothing is. counters: delivered.<sink>,
+    failed.<sink>, dead.<sink>, left_out.<sink>. errors: the last of each sink that is failing.
     """
 
     def __init__(
@@ -62,8 +69,9 @@ class Courier:
         self._max_tries = max_tries
         self._random = random.Random(seed)
         self._sink_holds: dict[str, _Hold] = {}
-        self._row_holds: dict[int, _Hold] = {}
+        self._row_holds: dict[str, dict[int, _Hold]] = {name: {} for name in sinks}
         self._taken_ns: dict[str, int] = {}
+        self._unmarked: list[int] = []
         self._last: dict[tuple[str, str, str], tuple[str, int] | None] = {}
         self.counters: Counter[str] = Counter()
         self.errors: dict[str, str] = {}
@@ -73,8 +81,10 @@ class Courier:
 
         Order is kept per camera and sink; a delivery that has failed for OVERTAKE_S lets later
         alerts pass, never later states of its own alert. A sink that fails is left alone until its
-        back-off is over. Raises SinkError only for the store.
+        back-off is over. Raises SinkError only for the store; while that cannot note what has
+        arrived nothing is sent, or it would be sent again and again.
         """
+        self._mark()
         return sum(self._deliver(name, sink, now_ns) for name, sink in self._sinks.items())
 
     def _deliver(self, name: str, sink: Sink, now_ns: int) -> int:
@@ -84,8 +94,9 @@ class Courier:
         sent = 0
         keys: set[str] = set()
         cameras: set[str] = set()
+        holds = self._row_holds[name]
         for row in self._store.pending(name, BATCH):
-            held = self._row_holds.get(row.id)
+            held = holds.get(row.id)
             if held is not None and now_ns < held.until_ns:
                 keys.add(row.alert.key)
                 if now_ns - held.since_ns < OVERTAKE_S * NS_PER_S:
@@ -96,7 +107,17 @@ class Courier:
                 if not self._send(name, sink, row, now_ns):
                     break
                 sent += 1
+                if self._is_back(name, pause, now_ns):
+                    break  # the oldest first
         return sent
+
+    def _is_back(self, name: str, pause: _Hold | None, now_ns: int) -> bool:
+        """Say whether a sink was down and now took something: then all that waits is due."""
+        if pause is None or now_ns - pause.since_ns < LONGEST_WAIT_S * NS_PER_S:
+            return False
+        for held in self._row_holds[name].values():
+            held.until_ns = now_ns
+        return True
 
     def _left_out(self, name: str, sink: Sink, row: Delivery) -> bool:
         """Apply a sink's filters, and its rest after the last alert that it really got."""
@@ -126,27 +147,36 @@ class Courier:
         except SinkError as error:
             self._note_failure(name, row, str(error), now_ns)
             return False
-        self._store.delivered([row.id])
-        self._row_holds.pop(row.id, None)
+        self._unmarked.append(row.id)
+        self._row_holds[name].pop(row.id, None)
         self._sink_holds.pop(name, None)
         self.errors.pop(name, None)
         self._taken_ns[name] = now_ns
         self._last.pop((name, row.camera, row.alert.rule), None)
         self.counters[f"delivered.{name}"] += 1
+        self._mark()
         return True
+
+    def _mark(self) -> None:
+        """Note in the store what has arrived."""
+        if self._unmarked:
+            self._store.delivered(self._unmarked)
+            self._unmarked.clear()
 
     def _note_failure(self, name: str, row: Delivery, error: str, now_ns: int) -> None:
         self.errors[name] = error
         self.counters[f"failed.{name}"] += 1
         self._sink_holds[name] = self._longer(self._sink_holds.get(name), now_ns)
-        held = self._longer(self._row_holds.get(row.id), now_ns)
-        others = self._taken_ns.get(name, held.since_ns) > held.since_ns
-        dead = row.tries + 1 >= self._max_tries and others
+        holds = self._row_holds[name]
+        held = self._longer(holds.pop(row.id, None), now_ns)
+        taken_ns = self._taken_ns.get(name)
+        if taken_ns is not None and now_ns - taken_ns < WELL_S * NS_PER_S:
+            held.strikes += 1
+        dead = held.strikes >= self._max_tries
         if dead:
             self.counters[f"dead.{name}"] += 1
-            self._row_holds.pop(row.id, None)
         else:
-            self._row_holds[row.id] = held
+            holds[row.id] = held
         self._store.failed([row.id], error, dead=dead)
 
     def _longer(self, hold: _Hold | None, now_ns: int) -> _Hold:
@@ -154,5 +184,5 @@ class Courier:
         failures = 1 if hold is None else hold.failures + 1
         wait_s = min(LONGEST_WAIT_S, FIRST_WAIT_S * 2.0 ** min(failures - 1, 16))
         wait_s *= self._random.uniform(0.5, 1.0)
-        since_ns = now_ns if hold is None else hold.since_ns
-        return _Hold(failures, since_ns, now_ns + round(wait_s * NS_PER_S))
+        since_ns, strikes = (now_ns, 0) if hold is None else (hold.since_ns, hold.strikes)
+        return _Hold(failures, since_ns, now_ns + round(wait_s * NS_PER_S), strikes)

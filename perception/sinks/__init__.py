@@ -6,8 +6,9 @@ the same). To add one: a file with a class that fits Sink, one row in SINKS. Imp
 below.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +35,19 @@ class Sink(Protocol):
         Raises SinkError.
         """
         ...
+
+
+@runtime_checkable
+class Remembers(Protocol):
+    """A sink that has to know what it told of before this process was started."""
+
+    def restore(self, told: Sequence[Alert]) -> None:
+        """told: what arrived there last of each rule, and of each alert that is open there."""
+        ...
+
+
+INSTANT = "line"
+"""The kind of alert that is over as it begins: raised, never cleared."""
 
 
 def delivery_key(alert: Alert) -> str:

@@ -6,6 +6,7 @@ Needs the `notify` extra. Topics, under `topic` (perception):
   <camera>/<rule>                ON while an alert is open, OFF else (retained)
   <camera>/<rule>/alert          the last alert as JSON (retained)
   <camera>/<rule>/snapshot       its picture, JPEG (retained)
+With each connection it says again which rules there are and which are ON: a broker may forget.
 Imports messages and errors.
 """
 
@@ -14,6 +15,7 @@ import importlib.util
 import json
 import re
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Self
 
@@ -24,11 +26,14 @@ from pydantic import Field, model_validator
 
 from perception.errors import SinkError
 from perception.messages import Alert
+from perception.sinks import INSTANT
 from perception.sinks.when import When
 
 TYPES = {"raised": "new", "updated": "update", "cleared": "end"}
 MAX_PICTURE_BYTES = 2 << 20
 _UNSAFE = re.compile(r"[^A-Za-z0-9_-]+")
+Message = tuple[str, bytes, bool]
+"""Topic, payload, whether it is retained."""
 Topic = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*$", max_length=100)]
 
 
@@ -63,6 +68,7 @@ class MqttSink:
         """Starts to connect, and to reconnect whenever that is lost, in a thread of the client."""
         self.when: When = options
         self._options: MqttSink.Options = options
+        self._lock = threading.Lock()
         self._open: dict[tuple[str, str], set[str]] = {}
         self._rules: dict[str, dict[str, str]] = {}
         self._connected = threading.Event()
@@ -90,21 +96,48 @@ class MqttSink:
             return
         client.publish(f"{self._options.topic}/available", "online", qos=1, retain=True)
         self._connected.set()
+        self._say_all()
 
     def _on_disconnect(self, client: Any, userdata: Any, flags: Any, reason: Any, *_: Any) -> None:
         if self._connected.is_set():
             self._refused = "not connected"
             self._connected.clear()
 
+    def restore(self, told: Sequence[Alert]) -> None:
+        """Take what the broker was told of before this process began; see Remembers."""
+        with self._lock:
+            for alert in told:
+                self._rules.setdefault(alert.camera, {})[alert.rule] = alert.kind
+                if alert.kind != INSTANT:
+                    self._note(alert)
+        if self._connected.is_set():
+            self._say_all()
+
+    def _say_all(self) -> None:
+        """Publish all that is lasting: the devices, and which rules have an open alert."""
+        with self._lock:  # held while publishing: no old state goes after a new one
+            messages = [self._device(camera) for camera in self._rules if self._options.discovery]
+            messages += [
+                self._state(camera, rule)
+                for camera, rules in self._rules.items()
+                for rule, kind in rules.items()
+                if kind != INSTANT
+            ]
+            self._publish(messages)
+
+    def _publish(self, messages: list[Message]) -> list[Any]:
+        return [
+            self._client.publish(topic, payload, qos=1, retain=retain)
+            for topic, payload, retain in messages
+        ]
+
     def send(self, alert: Alert, picture: NDArray[np.uint8] | None) -> None:
         """Publish the alert; see Sink.send."""
         place = f"{self._options.host}:{self._options.port or 'default port'}"
         if not self._connected.wait(0.5):
             raise SinkError(f"mqtt {place}: {self._refused}")
-        waiting = [
-            self._client.publish(topic, payload, qos=1, retain=retain)
-            for topic, payload, retain in self._messages(alert)
-        ]
+        with self._lock:
+            waiting = self._publish(self._messages(alert))
         for info in waiting:
             try:
                 info.wait_for_publish(self._options.timeout_s)
@@ -113,51 +146,58 @@ class MqttSink:
             if not info.is_published():
                 raise SinkError(f"mqtt {place}: not acknowledged in time")
 
-    def _messages(self, alert: Alert) -> list[tuple[str, bytes, bool]]:
-        """Return topic, payload and whether it is retained, of all that tells of an alert."""
+    def _messages(self, alert: Alert) -> list[Message]:
+        """Return all that tells of an alert."""
         options = self._options
         base = f"{options.topic}/{word(alert.camera)}/{word(alert.rule)}"
         body = msgspec.json.encode(alert)
         event = msgspec.json.encode({"type": TYPES[alert.state], "after": alert})
-        messages = self._discovery(alert) if options.discovery else []
+        messages: list[Message] = []
+        rules = self._rules.setdefault(alert.camera, {})
+        if rules.get(alert.rule) != alert.kind:
+            rules[alert.rule] = alert.kind
+            messages += [self._device(alert.camera)] if options.discovery else []
         messages += [(f"{options.topic}/events", event, False), (f"{base}/alert", body, True)]
-        if alert.kind != "line":
-            messages.append((base, b"ON" if self._is_open(alert) else b"OFF", True))
+        if alert.kind != INSTANT:
+            self._note(alert)
+            messages.append(self._state(alert.camera, alert.rule))
         if alert.snapshot:
             path = Path(alert.snapshot)
             if path.is_file() and path.stat().st_size <= MAX_PICTURE_BYTES:
                 messages.append((f"{base}/snapshot", path.read_bytes(), True))
         return messages
 
-    def _is_open(self, alert: Alert) -> bool:
-        """Note an alert's state; return whether its rule has any open. Forgotten at a restart."""
+    def _note(self, alert: Alert) -> None:
+        """Note whether an alert is open."""
         opened = self._open.setdefault((alert.camera, alert.rule), set())
         (opened.discard if alert.state == "cleared" else opened.add)(alert.key)
-        return bool(opened)
 
-    def _discovery(self, alert: Alert) -> list[tuple[str, bytes, bool]]:
-        """Return Home Assistant's device message of a camera, where a rule is new in it."""
-        rules = self._rules.setdefault(alert.camera, {})
-        if rules.get(alert.rule) == alert.kind:
-            return []
-        rules[alert.rule] = alert.kind
-        options, camera = self._options, word(alert.camera)
+    def _state(self, camera: str, rule: str) -> Message:
+        """Return the message that says whether a rule has any alert open."""
+        is_open = bool(self._open.get((camera, rule)))
+        topic = f"{self._options.topic}/{word(camera)}/{word(rule)}"
+        return topic, b"ON" if is_open else b"OFF", True
+
+    def _device(self, name: str) -> Message:
+        """Return Home Assistant's device message of a camera."""
+        rules = self._rules[name]
+        options, camera = self._options, word(name)
         device = f"{word(options.client_id)}_{camera}"
         parts: dict[str, Any] = {}
         for rule, kind in rules.items():
             base = f"{options.topic}/{camera}/{word(rule)}"
-            name = f"{device}_{word(rule)}"
+            part = f"{device}_{word(rule)}"
             about = {"json_attributes_topic": f"{base}/alert"}
-            if kind == "line":
+            if kind == INSTANT:
                 shown = {"platform": "sensor", "state_topic": f"{base}/alert"}
                 shown["value_template"] = "{{ value_json.details.direction }}"
             else:
                 shown = {"platform": "binary_sensor", "state_topic": base}
-            parts[name] = {"name": word(rule), "unique_id": name, **shown, **about}
-            parts[f"{name}_picture"] = {
+            parts[part] = {"name": word(rule), "unique_id": part, **shown, **about}
+            parts[f"{part}_picture"] = {
                 "platform": "image",
                 "name": f"{word(rule)} picture",
-                "unique_id": f"{name}_picture",
+                "unique_id": f"{part}_picture",
                 "image_topic": f"{base}/snapshot",
                 "content_type": "image/jpeg",
             }
@@ -169,7 +209,7 @@ class MqttSink:
             "components": parts,
         }
         topic = f"{options.discovery}/device/{device}/config"
-        return [(topic, json.dumps(payload).encode(), True)]
+        return topic, json.dumps(payload).encode(), True
 
     def close(self) -> None:
         """Say offline and end the connection."""

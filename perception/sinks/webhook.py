@@ -1,10 +1,11 @@
 """Alerts as signed JSON to a URL of the user's own. Imports messages, clock and errors.
 
 The answer is not trusted: no redirect is followed, little of it is read, and one deadline holds for
-the whole exchange, however slowly bytes drip.
+the whole exchange, the look-up of the host's name included, however slowly bytes drip.
 """
 
 import base64
+import contextlib
 import hashlib
 import hmac
 import http.client
@@ -63,28 +64,22 @@ class WebhookSink:
         self._url = urlsplit(options.url)
         self._name = f"{self._url.scheme}://{self._url.hostname}"
         self._tls = ssl.create_default_context() if self._url.scheme == "https" else None
+        self._exchange: _Exchange | None = None
 
     def send(self, alert: Alert, picture: NDArray[np.uint8] | None) -> None:
         """POST the alert; see Sink.send."""
-        body = msgspec.json.encode(alert)
-        connection = self._connection()
-        over = threading.Event()
-        timer = threading.Timer(self._options.timeout_s, _cut, (connection, over))
-        timer.daemon = True
-        timer.start()
-        try:
-            connection.request("POST", self._path(), body, self._headers(alert, body))
-            answer = connection.getresponse()
-            answer.read(MAX_REPLY_BYTES)
-            status = answer.status
-        except (OSError, http.client.HTTPException, ValueError) as error:
-            why = "no answer in time" if over.is_set() else _reason(error)
-            raise SinkError(f"{self._name}: {why}") from None
-        finally:
-            timer.cancel()
-            connection.close()
-        if over.is_set():
+        deadline_ns = clock.monotonic_ns() + clock.to_ns(self._options.timeout_s)
+        if self._exchange is not None and self._exchange.hangs(deadline_ns):
             raise SinkError(f"{self._name}: no answer in time")
+        body = msgspec.json.encode(alert)
+        request = self._path(), body, self._headers(alert, body)
+        self._exchange = _Exchange(self._connection(), request)
+        if self._exchange.hangs(deadline_ns):
+            self._exchange.cut()
+            raise SinkError(f"{self._name}: no answer in time")
+        status, error = self._exchange.status, self._exchange.error
+        if status is None:
+            raise SinkError(f"{self._name}: {_reason(error)}")
         if 300 <= status < 400:
             raise SinkError(f"{self._name}: answered {status}: redirects are not followed")
         if not 200 <= status < 300:
@@ -118,24 +113,57 @@ class WebhookSink:
         return headers
 
 
+class _Exchange:
+    """One request and its answer, in a thread: a look-up of a name cannot be cut short.
+
+    status: of the answer, None where there is none. error: why.
+    """
+
+    def __init__(
+        self, connection: http.client.HTTPConnection, request: tuple[str, bytes, dict[str, str]]
+    ) -> None:
+        self.status: int | None = None
+        self.error: Exception | None = None
+        self._connection, self._request = connection, request
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._work, name="webhook", daemon=True)
+        self._thread.start()
+
+    def hangs(self, deadline_ns: int) -> bool:
+        """Say whether it is not over by a time, monotonic."""
+        self._thread.join(max(0.0, clock.seconds(deadline_ns - clock.monotonic_ns())))
+        return self._thread.is_alive()
+
+    def cut(self) -> None:
+        """End it, wherever it hangs; a look-up ends by itself, and nothing is sent then."""
+        self._over.set()
+        sock = self._connection.sock
+        if isinstance(sock, socket.socket):
+            with contextlib.suppress(OSError):  # it ended by itself
+                sock.shutdown(socket.SHUT_RDWR)
+
+    def _work(self) -> None:
+        path, body, headers = self._request
+        try:
+            self._connection.connect()
+            if not self._over.is_set():
+                self._connection.request("POST", path, body, headers)
+                answer = self._connection.getresponse()
+                answer.read(MAX_REPLY_BYTES)
+                self.status = answer.status
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            self.error = error
+        finally:
+            self._connection.close()
+
+
 def signature(secret: str, t_s: int, body: bytes) -> str:
     """Return what X-Perception-Signature says of a body sent at t_s (unix seconds)."""
     digest = hmac.new(secret.encode(), b"%d." % t_s + body, hashlib.sha256).hexdigest()
     return f"t={t_s},v1={digest}"
 
 
-def _cut(connection: http.client.HTTPConnection, over: threading.Event) -> None:
-    """End an exchange that takes too long, wherever it hangs."""
-    over.set()
-    sock = connection.sock
-    if isinstance(sock, socket.socket):
-        try:
-            sock.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            return  # it ended by itself
-
-
-def _reason(error: Exception) -> str:
+def _reason(error: Exception | None) -> str:
     """Return why an exchange failed, without what the other side wrote."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"certificate not trusted: {error.verify_message}"

@@ -3,8 +3,10 @@ import threading
 
 import pytest
 
+from perception.alerts import database
 from perception.alerts import store as module
-from perception.alerts.store import MIGRATIONS, AlertStore
+from perception.alerts.database import MIGRATIONS
+from perception.alerts.store import AlertStore
 from perception.errors import ConfigError, SinkError
 from tests.scenes import alert
 
@@ -196,7 +198,7 @@ def test_a_corrupt_file_is_set_aside_and_named(path, damage):
 
 
 def test_a_locked_database_is_waited_for_then_named(path, monkeypatch):
-    monkeypatch.setattr(module, "LOCK_WAIT_S", 0.2)
+    monkeypatch.setattr(database, "LOCK_WAIT_S", 0.2)
     with AlertStore(path, ["jsonl"]) as store:
         other = sqlite3.connect(path, isolation_level=None)
         other.execute("BEGIN IMMEDIATE")

@@ -1,0 +1,234 @@
+"""The SQLite file under the alert store: opened with care, written whole, never deleted.
+
+A corrupt file is moved aside; one that is removed or replaced while in use is written again from
+the open connection, and what stood in its place is moved aside too. Imports clock and errors.
+"""
+
+import contextlib
+import os
+import sqlite3
+import threading
+from collections.abc import Generator
+from pathlib import Path
+from typing import Any
+
+from perception import clock
+from perception.errors import ConfigError, SinkError
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (
+    (
+        """
+        CREATE TABLE alerts (
+            key TEXT PRIMARY KEY,
+            camera TEXT NOT NULL,
+            rule TEXT NOT NULL,
+            state TEXT NOT NULL,
+            start_t_wall_ns INTEGER NOT NULL,
+            t_acked_wall_ns INTEGER,
+            body TEXT NOT NULL
+        ) WITHOUT ROWID
+        """,
+        "CREATE INDEX alerts_by_time ON alerts (start_t_wall_ns)",
+        """
+        CREATE TABLE outbox (
+            id INTEGER PRIMARY KEY AUTOINCREMENT,
+            sink TEXT NOT NULL,
+            camera TEXT NOT NULL,
+            key TEXT NOT NULL,
+            state TEXT NOT NULL,
+            frame_id INTEGER NOT NULL,
+            body TEXT NOT NULL,
+            status TEXT NOT NULL DEFAULT 'pending',
+            tries INTEGER NOT NULL DEFAULT 0,
+            error TEXT,
+            UNIQUE (sink, key, state, frame_id)
+        )
+        """,
+        "CREATE INDEX outbox_pending ON outbox (sink, id) WHERE status = 'pending'",
+        """
+        CREATE TABLE progress (
+            camera TEXT PRIMARY KEY,
+            frame_id INTEGER NOT NULL,
+            state TEXT NOT NULL
+        ) WITHOUT ROWID
+        """,
+    ),
+    ("CREATE INDEX outbox_by_key ON outbox (key)",),
+)
+"""Step n brings a store of version n to n + 1; a row is added, never changed."""
+
+LOCK_WAIT_S = 0.5
+"""How long a write waits for another program that holds the database."""
+LOOK_AGAIN_NS = 60 * clock.NS_PER_S
+"""After a file was written again its place is left alone for so long: no fight over it."""
+_CORRUPT = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+
+Place = tuple[tuple[int, int] | None, ...]
+
+
+class Database:
+    """One open SQLite file; may be used from several threads.
+
+    set_aside: where a corrupt file was moved last. Opening creates what is missing. Raises
+    ConfigError for a newer version or another program's file, SinkError where it cannot be used.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.set_aside: Path | None = None
+        self._lock = threading.RLock()
+        self._look_ns = 0
+        self._place: Place = ()
+        self._db: sqlite3.Connection | None = self._open()
+
+    def read(self, sql: str, *parameters: Any) -> list[Any]:
+        """Return the rows of a query."""
+        with self._guarded() as db:
+            return db.execute(sql, parameters).fetchall()
+
+    @contextlib.contextmanager
+    def transaction(self) -> Generator[sqlite3.Connection]:
+        """Give the connection to write with: all that is done or nothing. Raises SinkError."""
+        with self._guarded() as db:
+            self._check_place(db)
+            db.execute("BEGIN IMMEDIATE")
+            try:
+                yield db
+                db.execute("COMMIT")
+            except BaseException:
+                if db is self._db and db.in_transaction:
+                    db.execute("ROLLBACK")
+                raise
+
+    def close(self) -> None:
+        """Close the database; what was committed stays."""
+        with self._lock:
+            if self._db is not None:
+                self._db.close()
+
+    @contextlib.contextmanager
+    def _guarded(self) -> Generator[sqlite3.Connection]:
+        """Turn SQLite's errors into SinkError; a file found corrupt is moved aside at once."""
+        with self._lock:
+            if self._db is None:
+                self._db = self._open()
+            try:
+                yield self._db
+            except sqlite3.Error as error:
+                if _is_corrupt(error):
+                    self._begin_anew(error)
+                raise SinkError(f"{self.path}: {error}") from None
+
+    def _open(self) -> sqlite3.Connection:
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                db = _connect(self.path)
+            except sqlite3.Error as error:
+                if not _is_corrupt(error):
+                    raise
+                self.set_aside = _move_aside(self.path, "corrupt")
+                db = _connect(self.path)
+        except OSError as error:
+            raise SinkError(f"{self.path}: {error.strerror}") from None
+        except sqlite3.Error as error:
+            raise SinkError(f"{self.path}: {error}") from None
+        self._place = _place(self.path)
+        return db
+
+    def _begin_anew(self, error: sqlite3.Error) -> None:
+        """Open a file again that turned out corrupt: where it is, it is moved aside."""
+        if self._db is not None:
+            self._db.close()
+        self._db, self.set_aside = None, None
+        self._db = self._open()
+        what = f"moved to {self.set_aside}, begun anew" if self.set_aside else "opened again"
+        raise SinkError(f"{self.path}: {error}: {what}") from None
+
+    def _check_place(self, db: sqlite3.Connection) -> None:
+        """See that the names still lead to the files that are open; where not, write them again.
+
+        Raises SinkError then, once: it has to be told, and the next try works.
+        """
+        if self._place == _place(self.path) or clock.monotonic_ns() < self._look_ns:
+            return
+        part = self.path.with_name(f"{self.path.name}.part")
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            part.unlink(missing_ok=True)
+            with contextlib.closing(sqlite3.connect(part)) as copy:
+                db.backup(copy)
+            aside = _move_aside(self.path, "replaced")
+            os.replace(part, self.path)
+        except OSError as error:
+            raise SinkError(f"{self.path}: {error.strerror}") from None
+        self._look_ns = clock.monotonic_ns() + LOOK_AGAIN_NS
+        db.close()
+        self._db = None
+        stood = f"replaced while in use (what stood there is {aside.name} now)"
+        what = stood if aside.exists() else "removed while in use"
+        raise SinkError(f"{self.path}: {what}: written again, nothing is lost")
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    db = sqlite3.connect(path, timeout=LOCK_WAIT_S, isolation_level=None, check_same_thread=False)
+    try:
+        version: int = db.execute("PRAGMA user_version").fetchone()[0]
+        if version > len(MIGRATIONS):
+            raise ConfigError(
+                f"{path} was written by a newer perception (store version {version}, this one "
+                f"knows {len(MIGRATIONS)}): update, or name another file under alerts.store"
+            )
+        tables = {row[0] for row in db.execute("SELECT name FROM sqlite_master")}
+        if version == 0 and tables:
+            raise ConfigError(f"{path} is another program's database: name another file")
+        db.execute("PRAGMA journal_mode = WAL")
+        db.execute("PRAGMA synchronous = FULL")
+        check = db.execute("PRAGMA quick_check(1)").fetchone()[0]
+        if check != "ok":
+            error = sqlite3.DatabaseError(check)
+            error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+            raise error
+        _migrate(db)
+        return db
+    except BaseException:
+        db.close()
+        raise
+
+
+def _migrate(db: sqlite3.Connection) -> None:
+    """Bring the store to the newest version, once, however many programs open it at once."""
+    db.execute("BEGIN IMMEDIATE")
+    version: int = db.execute("PRAGMA user_version").fetchone()[0]
+    for steps in MIGRATIONS[version:]:
+        for statement in steps:
+            db.execute(statement)
+    db.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
+    db.execute("COMMIT")
+
+
+def _is_corrupt(error: sqlite3.Error) -> bool:
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF in _CORRUPT
+
+
+def _place(path: Path) -> Place:
+    """Return which files stand under the names of a database and its journal."""
+    found: list[tuple[int, int] | None] = []
+    for name in (path, f"{path}-wal"):
+        try:
+            status = os.stat(name)
+            found.append((status.st_dev, status.st_ino))
+        except OSError:
+            found.append(None)
+    return tuple(found)
+
+
+def _move_aside(path: Path, why: str) -> Path:
+    """Rename a database and its journal, so that a person can still look at it."""
+    number = 1
+    while (aside := path.with_name(f"{path.name}.{why}-{number}")).exists():
+        number += 1
+    for suffix in ("-wal", "-shm", ""):
+        with contextlib.suppress(FileNotFoundError):
+            os.rename(f"{path}{suffix}", f"{aside}{suffix}")
+    return aside

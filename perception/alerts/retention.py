@@ -1,0 +1,57 @@
+"""Alerts that are over, delivered and old leave the store, a few at a time.
+
+A plain object that the alert process calls in each turn. What a sink has not had, or was given up
+for it, stays; so does what is open. Pictures and files of sinks are not touched.
+Imports the rest of this room and clock.
+"""
+
+from perception import clock
+from perception.alerts.database import Database
+from perception.alerts.store import LASTS
+
+DAY_NS = 86_400 * clock.NS_PER_S
+FIRST_NS = 30 * clock.NS_PER_S
+EVERY_NS = 3600 * clock.NS_PER_S
+BATCH = 100
+"""Alerts a turn: a few ms in the store."""
+PAUSE_NS = clock.NS_PER_S
+"""Between two batches where there is more to delete."""
+
+_OLD = f"""
+    SELECT key FROM alerts
+    WHERE start_t_wall_ns < ?1 AND json_extract(body, '$.t_wall_ns') < ?1
+    AND NOT (state != 'cleared' AND {LASTS})
+    AND NOT EXISTS (SELECT 1 FROM outbox WHERE outbox.key = alerts.key
+                    AND status IN ('pending', 'dead'))
+    ORDER BY start_t_wall_ns LIMIT ?2
+"""
+
+
+class Retention:
+    """Keeps alerts for `days` after their last state; 0: for ever. Times are given, ns."""
+
+    def __init__(self, database: Database, days: float, now_ns: int) -> None:
+        self._database, self._days = database, days
+        self._due_ns = now_ns + FIRST_NS
+
+    def turn(self, now_ns: int, t_wall_ns: int) -> int:
+        """Delete some of what is too old, where it is time; return how many alerts that were.
+
+        now_ns: monotonic. Raises SinkError; it is tried again an hour later.
+        """
+        if not self._days or now_ns < self._due_ns:
+            return 0
+        self._due_ns = now_ns + EVERY_NS
+        count = prune(self._database, t_wall_ns - round(self._days * DAY_NS), BATCH)
+        if count == BATCH:
+            self._due_ns = now_ns + PAUSE_NS
+        return count
+
+
+def prune(database: Database, before_wall_ns: int, limit: int) -> int:
+    """Delete at most `limit` alerts whose last state is older, with their outbox rows."""
+    with database.transaction() as db:
+        keys = db.execute(_OLD, (before_wall_ns, limit)).fetchall()
+        db.executemany("DELETE FROM outbox WHERE key = ?", keys)
+        db.executemany("DELETE FROM alerts WHERE key = ?", keys)
+    return len(keys)

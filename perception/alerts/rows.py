@@ -1,0 +1,45 @@
+"""What comes out of the alert store. Imports messages."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from perception.messages import Alert
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """A row of the outbox: one state of an alert on its way to one sink."""
+
+    id: int
+    sink: str
+    camera: str
+    tries: int
+    alert: Alert
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a camera has got, and what its book remembered then."""
+
+    frame_id: int
+    state: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """An alert in the store: its last state, when a person acknowledged it, and its deliveries.
+
+    deliveries: sink -> status of its last row: pending, delivered, filtered,
+    rested, dead.
+    """
+
+    alert: Alert
+    t_acked_wall_ns: int | None
+    deliveries: dict[str, str]
+
+
+def alert_of(body: str) -> Alert:
+    """Return the alert in the JSON of a row."""
+    return msgspec.json.decode(body, type=Alert)

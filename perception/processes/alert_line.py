@@ -1,0 +1,169 @@
+"""One camera in the alert process: its rules, its open alerts, how far it has got in the store."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from perception import clock
+from perception.alerts.book import AlertBook
+from perception.alerts.rows import Progress
+from perception.alerts.store import AlertStore
+from perception.alerts.watch import RULE
+from perception.errors import SinkError
+from perception.identity.who import details
+from perception.messages import Alert, AlertMessage, IdentityMessage, Stamp, TrackMessage
+from perception.plan import make_rules
+from perception.processes.posting import Post
+from perception.processes.runtime import Runtime
+from perception.sinks.snapshot import SnapshotSink
+from perception.transport.bus import Publisher, catch_up
+from perception.transport.ring import RingReader
+from perception.transport.rundir import ring_base
+
+MAX_UNSAVED = 10_000
+RETRY_S = 0.5
+"""How long a store that failed is left alone: a locked one takes its time to say so."""
+
+
+class AlertLine:
+    """One camera's rules and open alerts."""
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        name: str,
+        store: AlertStore,
+        snapshots: Sequence[SnapshotSink],
+        post: Post,
+    ) -> None:
+        self._runtime, self._name, self._store = runtime, name, store
+        self._snapshots, self._post = snapshots, post
+        self._reader = RingReader()
+        self._publisher = Publisher(runtime.run_dir, "alerts", name)
+        self._book = self._new_book()
+        self._unsaved: list[Alert] = []
+        self._failing = False
+        self._retry_ns = 0
+        self._last: TrackMessage | None = None
+        self._before = store.progress(name)
+        if self._before is not None or runtime.restarted:
+            after = self._before.frame_id if self._before is not None else -1
+            for message in catch_up(runtime.run_dir, name, after):
+                runtime.metrics.count(f"caught_up.{name}")
+                runtime.turn()
+                self.take(message)
+
+    def take(self, message: TrackMessage) -> None:
+        """Deal with one frame; one dealt with before is ignored."""
+        if self._last is None:
+            self._begin(message.stamp)
+        metrics, stamp = self._runtime.metrics, message.stamp
+        alerts = [self._with_picture(alert) for alert in self._book.update(message)]
+        self._last = message
+        self._save(stamp.frame_id, alerts)
+        now_ns = clock.monotonic_ns()
+        metrics.latency(f"rules.{self._name}", now_ns - stamp.t_arrival_ns)
+        for alert in alerts:
+            if alert.state == "raised":
+                metrics.latency(f"alert.{self._name}", now_ns - stamp.t_arrival_ns)
+                metrics.count(f"raised.{self._name}")
+            self.tell(stamp, alert)
+        if alerts:
+            self._post.wake()
+        for rule, counts in self._book.counts.items():
+            for what, count in counts.items():
+                metrics.gauge(f"crossings.{self._name}.{rule}:{what}", count)
+        metrics.counters[f"repeated.{self._name}"] = self._book.repeated
+
+    def tell(self, stamp: Stamp, alert: Alert) -> None:
+        """Publish an alert to whoever listens."""
+        message = AlertMessage(stamp=stamp, t_alerted_ns=clock.monotonic_ns(), alert=alert)
+        self._publisher.send(message)
+
+    def name(self, said: IdentityMessage) -> None:
+        """Note who a track is; its alerts say so with the next frame."""
+        self._book.name(said.track_id, details(said.state, said.who, said.confidence))
+
+    def close(self) -> None:
+        """Write down how far it got."""
+        if self._last is not None:
+            self._save(self._last.stamp.frame_id, [], now=True)
+        self._publisher.close()
+
+    def _new_book(self) -> AlertBook:
+        return AlertBook(self._name, make_rules(self._runtime.plan.cameras[self._name]))
+
+    def _begin(self, stamp: Stamp) -> None:
+        """Go on where the last alert process stopped; clear its alerts where that was a run ago,
+        and whatever else the store holds open that nobody remembers."""
+        before, over = self._before, list[Alert]()
+        if (
+            before is not None
+            and self._restore(before)
+            and before.frame_id >> 32 != stamp.frame_id >> 32
+        ):
+            over = self._book.finish(stamp)
+            self._book = self._new_book()
+        known = {alert["key"] for alert in self._book.state()["open"]} | {a.key for a in over}
+        lost = [a for a in self._store.open_alerts(self._name) if a.rule != RULE]
+        forgotten = self._new_book()
+        forgotten.open = {(a.rule, n): a for n, a in enumerate(lost) if a.key not in known}
+        over += forgotten.finish(stamp)
+        if over:
+            self._save(before.frame_id if before is not None else -1, over)
+
+    def _restore(self, before: Progress) -> bool:
+        """Take what the rules remembered; return whether it was understood."""
+        try:
+            afresh = self._book.restore(before.state)
+        except (ValueError, TypeError, KeyError, AttributeError, msgspec.MsgspecError) as error:
+            self._runtime.log.error("state in store not understood", reason=repr(error))
+            self._book = self._new_book()
+            return False
+        if afresh:
+            self._runtime.log.warning("rules start afresh", rules=afresh)
+        return True
+
+    def _save(self, frame_id: int, alerts: list[Alert], *, now: bool = False) -> None:
+        """Commit; where the store cannot be written, keep the alerts for the next frame."""
+        self._unsaved += alerts
+        if self._failing and not now and clock.monotonic_ns() < self._retry_ns:
+            return
+        try:
+            self._store.commit(self._name, frame_id, self._unsaved, self._book.state, now=now)
+            self._unsaved.clear()
+            if self._failing:
+                self._failing = False
+                self._runtime.note("")
+                self._runtime.log.info("store writes again", camera=self._name)
+        except SinkError as error:
+            self._runtime.metrics.count("sink_errors.store")
+            self._runtime.note(f"store: {error}")
+            if not self._failing:
+                self._runtime.log.error("store", camera=self._name, reason=str(error))
+            self._failing = True
+            self._retry_ns = clock.monotonic_ns() + clock.to_ns(RETRY_S)
+            del self._unsaved[:-MAX_UNSAVED]
+
+    def _with_picture(self, alert: Alert) -> Alert:
+        """Return the alert with its snapshot taken, where it is time and the frame lives."""
+        if not any(sink.wants(alert) for sink in self._snapshots):
+            return alert
+        base = ring_base(self._runtime.run_dir, self._name)
+        picture = self._reader.picture(base, alert.frame_id)
+        if picture is None:
+            self._runtime.metrics.count(f"no_picture.{self._name}")
+            return alert
+        path: Path | None = None
+        for sink in self._snapshots:
+            try:
+                path = sink.save(alert, picture.image)
+            except SinkError as error:
+                self._runtime.metrics.count("sink_errors.snapshot")
+                self._runtime.note(f"snapshot: {error}")
+        return msgspec.structs.replace(
+            alert,
+            snapshot=str(path) if path else None,
+            picture_offset_ms=(picture.t_media_ns - alert.t_media_ns) / clock.NS_PER_MS,
+        )
