@@ -3,7 +3,6 @@
 Imports messages, kernels and the rest of this room.
 """
 
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import Annotated, Any
 
@@ -12,13 +11,12 @@ from pydantic import Field
 
 from perception.kernels import polygons
 from perception.messages import TrackMessage
-from perception.rules import Event, Json
-from perception.rules.observed import Chooser, Filter, Seconds, Timeline, feet, place
-from perception.rules.presence import Presence, stay_events
-from perception.rules.zones import Line, Zone
+from perception.rules import Event
+from perception.rules.observed import Filter, Seconds, feet
+from perception.rules.stay import StayRule
 
 
-class ApproachRule:
+class ApproachRule(StayRule):
     """Begins when a track outside the zone would, at its present speed, be in it within within_s.
 
     It has to look so for enter_s. Ends leave_s after that is over, with a reason: `arrived`,
@@ -37,17 +35,6 @@ class ApproachRule:
         enter_s: Seconds = 0.3
         leave_s: Seconds = 1.0
 
-    def __init__(
-        self, name: str, options: Any, zones: Mapping[str, Zone], lines: Mapping[str, Line]
-    ) -> None:
-        self.name = name
-        self.counts: dict[str, int] = {}
-        self._options: ApproachRule.Options = options
-        self._zone = place(options.zone, zones, "zone")
-        self._presence = Presence(options.enter_s, options.leave_s)
-        self._chooser = Chooser(options, zones)
-        self._time = Timeline()
-
     def update(self, message: TrackMessage) -> list[Event]:
         t_ns = self._time.advance(message)
         tracks = message.tracks
@@ -61,8 +48,7 @@ class ApproachRule:
         begun, ended = self._presence.update(message, t_ns, near, self._chooser.rows(message, t_ns))
         arrived = set(tracks.track_ids[reach_s == 0.0].tolist())
         ended = [(i, s, "arrived" if i in arrived else why) for i, s, why in ended]
-        about: dict[str, Json] = {"zone": self._options.zone}
-        events = stay_events(self.name, self.kind, message, self._presence, begun, ended, about)
+        events = self._events(message, begun, ended)
         return [self._with_time(event, tracks.track_ids, reach_s) for event in events]
 
     def _with_time(self, event: Event, track_ids: Any, reach_s: Any) -> Event:
@@ -71,15 +57,3 @@ class ApproachRule:
         if event.phase == "begin":
             details["reach_s"] = round(float(reach_s[track_ids == event.track_id][0]), 2)
         return replace(event, details=details)
-
-    def state(self) -> dict[str, Any]:
-        return {
-            "time": self._time.state(),
-            "chooser": self._chooser.state(),
-            "stays": self._presence.state(),
-        }
-
-    def restore(self, state: dict[str, Any]) -> None:
-        self._presence.restore(state["stays"])
-        self._chooser.restore(state["chooser"])
-        self._time.restore(state["time"])

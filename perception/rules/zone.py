@@ -3,18 +3,11 @@
 Imports messages, kernels and the rest of this room.
 """
 
-from collections.abc import Mapping
-from typing import Any
-
-from perception.kernels import polygons
-from perception.messages import TrackMessage
-from perception.rules import Event, Json
-from perception.rules.observed import Chooser, Filter, Seconds, Timeline, feet, place
-from perception.rules.presence import Presence, stay_events
-from perception.rules.zones import Line, Zone
+from perception.rules.observed import Filter, Seconds
+from perception.rules.stay import StayRule
 
 
-class ZoneRule:
+class ZoneRule(StayRule):
     """Begins when a track has been seen in the zone for enter_s, ends when it has left for leave_s.
 
     A track that is lost inside ends after leave_s too, with the reason `lost`.
@@ -28,36 +21,3 @@ class ZoneRule:
         zone: str
         enter_s: Seconds = 0.2
         leave_s: Seconds = 1.0
-
-    def __init__(
-        self, name: str, options: Any, zones: Mapping[str, Zone], lines: Mapping[str, Line]
-    ) -> None:
-        self.name = name
-        self.counts: dict[str, int] = {}
-        self._options: ZoneRule.Options = options
-        self._zone = place(options.zone, zones, "zone")
-        self._presence = Presence(options.enter_s, options.leave_s)
-        self._chooser = Chooser(options, zones)
-        self._time = Timeline()
-
-    def update(self, message: TrackMessage) -> list[Event]:
-        t_ns = self._time.advance(message)
-        polygon = self._zone.pixels(message.width, message.height)
-        inside = polygons.inside(feet(message), polygon)
-        begun, ended = self._presence.update(
-            message, t_ns, inside, self._chooser.rows(message, t_ns)
-        )
-        about: dict[str, Json] = {"zone": self._options.zone}
-        return stay_events(self.name, self.kind, message, self._presence, begun, ended, about)
-
-    def state(self) -> dict[str, Any]:
-        return {
-            "time": self._time.state(),
-            "chooser": self._chooser.state(),
-            "stays": self._presence.state(),
-        }
-
-    def restore(self, state: dict[str, Any]) -> None:
-        self._presence.restore(state["stays"])
-        self._chooser.restore(state["chooser"])
-        self._time.restore(state["time"])

@@ -1,0 +1,58 @@
+"""What rules about a track's stay in a zone have in common: zone, dwell, approach.
+
+Imports messages, kernels and the rest of this room.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from perception.kernels import polygons
+from perception.messages import TrackMessage
+from perception.rules import Event, Json
+from perception.rules.observed import Chooser, Timeline, feet, place
+from perception.rules.presence import Ended, Presence, stay_events
+from perception.rules.zones import Line, Zone
+
+
+class StayRule:
+    """Begins and ends as Presence says of the feet in a zone. Who inherits gives it and Options."""
+
+    kind: str
+
+    def __init__(
+        self, name: str, options: Any, zones: Mapping[str, Zone], lines: Mapping[str, Line]
+    ) -> None:
+        self.name = name
+        self.counts: dict[str, int] = {}
+        self._options = options
+        self._zone = place(options.zone, zones, "zone")
+        self._presence = self._make_presence()
+        self._chooser = Chooser(options, zones)
+        self._time = Timeline()
+
+    def _make_presence(self) -> Presence:
+        """Return how long a track has to be in the zone, and out of it, before it counts."""
+        return Presence(self._options.enter_s, self._options.leave_s)
+
+    def update(self, message: TrackMessage) -> list[Event]:
+        t_ns = self._time.advance(message)
+        polygon = self._zone.pixels(message.width, message.height)
+        inside = polygons.inside(feet(message), polygon)
+        chosen = self._chooser.rows(message, t_ns)
+        return self._events(message, *self._presence.update(message, t_ns, inside, chosen))
+
+    def _events(self, message: TrackMessage, begun: list[int], ended: list[Ended]) -> list[Event]:
+        about: dict[str, Json] = {"zone": self._options.zone}
+        return stay_events(self.name, self.kind, message, self._presence, begun, ended, about)
+
+    def state(self) -> dict[str, Any]:
+        return {
+            "time": self._time.state(),
+            "chooser": self._chooser.state(),
+            "stays": self._presence.state(),
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        self._presence.restore(state["stays"])
+        self._chooser.restore(state["chooser"])
+        self._time.restore(state["time"])
