@@ -9,21 +9,40 @@ from numba import njit
 from numpy.typing import ArrayLike, NDArray
 
 from perception.kernels import door
+from perception.kernels.assignment import inner
 
-inner = njit(no_cpython_wrapper=True, no_cfunc_wrapper=True)
-"""For what only kernels call: compiled into its caller and loaded from the cache with it."""
+FEW = 32
+"""Rows up to which insertion sorts faster than merging."""
+
+# A pair, a row of float64: the two rows that meet, IoU and height IoU, then what the caller makes
+# of it.
+PAIR_A, PAIR_B, PAIR_IOU, PAIR_HEIGHT, PAIR_GAIN = range(5)
+PAIR_WIDTH = 8
 
 
 @inner
-def _sort(rows, n, order):
+def _insert(rows, n, order):
+    """Fill order with what sorts the first n rows by column 0: insertion, stable."""
+    for i in range(n):
+        k = i
+        while k > 0 and rows[order[k - 1], 0] > rows[i, 0]:
+            order[k] = order[k - 1]
+            k -= 1
+        order[k] = i
+
+
+@inner
+def _sort(rows, n, order, scratch):
     """Fill order with what sorts the first n rows by column 0: merge sort, stable, n log n."""
+    if n <= FEW:
+        _insert(rows, n, order)
+        return
     rising = True
     for i in range(n):
         order[i] = i
         rising = rising and (i == 0 or rows[i - 1, 0] <= rows[i, 0])
     if rising:
         return
-    scratch = np.empty(n, np.int64)
     width = 1
     source, target, swapped = order, scratch, False
     while width < n:
@@ -44,65 +63,70 @@ def _sort(rows, n, order):
             order[i] = source[i]
 
 
-@njit("void(f8[:, ::1], i8, f8[:, ::1], i8, i8[:, ::1], f8[:, ::1], i8)", cache=True)
-def _note(a, i, b, j, pairs, overlaps, at):
+@inner
+def _note(a, i, b, j, pairs, at):
     """Write down that box i of a meets box j of b: IoU and height IoU."""
     x = min(a[i, 2], b[j, 2]) - max(a[i, 0], b[j, 0])
     y = min(a[i, 3], b[j, 3]) - max(a[i, 1], b[j, 1])
     shared = x * y
     area_a = (a[i, 2] - a[i, 0]) * (a[i, 3] - a[i, 1])
     area_b = (b[j, 2] - b[j, 0]) * (b[j, 3] - b[j, 1])
-    pairs[at, 0], pairs[at, 1] = i, j
-    overlaps[at, 0] = shared / (area_a + area_b - shared)
-    overlaps[at, 1] = y / (max(a[i, 3], b[j, 3]) - min(a[i, 1], b[j, 1]))
+    pairs[at, PAIR_A], pairs[at, PAIR_B] = i, j
+    pairs[at, PAIR_IOU] = shared / (area_a + area_b - shared)
+    pairs[at, PAIR_HEIGHT] = y / (max(a[i, 3], b[j, 3]) - min(a[i, 1], b[j, 1]))
 
 
-@njit("i8(f8[:, ::1], i8, f8[:, ::1], i8, i8[:, ::1], f8[:, ::1])", cache=True)
-def _sweep(a, m, b, n, pairs, overlaps):
-    """Fill pairs (row of a, row of b) and overlaps (IoU, height IoU); return how many there are.
+@inner
+def _meet(box, others, candidates, count, hits):
+    """Keep of the candidates those that end right of the box's left side, and note who meets it.
 
-    The first m and n rows are xyxy boxes. Pairs beyond the room of the arrays are only counted.
+    Returns how many are kept and how many meet it.
     """
-    order_a, order_b = np.empty(m, np.int64), np.empty(n, np.int64)
-    _sort(a, m, order_a)
-    _sort(b, n, order_b)
-    open_a, open_b = np.empty(m, np.int64), np.empty(n, np.int64)
+    left, top, bottom = box[0], box[1], box[3]
+    kept = met = 0
+    for k in range(count):
+        other = candidates[k]
+        if others[other, 2] > left:
+            candidates[kept] = other
+            kept += 1
+            if others[other, 1] < bottom and others[other, 3] > top:
+                hits[met] = other
+                met += 1
+    return kept, met
+
+
+@njit("i8(f8[:, ::1], i8, f8[:, ::1], i8, f8[:, ::1], i8[::1])", cache=True, _nrt=False)
+def _sweep(a, m, b, n, pairs, room):
+    """Fill pairs, in the order of the sweep; return how many there are.
+
+    The first m and n rows are xyxy boxes. Pairs beyond the length of the array are only counted.
+    room: 3 (M + N), to work in.
+    """
+    order_a, order_b = room[:m], room[m : m + n]
+    open_a, open_b = room[m + n : 2 * m + n], room[2 * m + n : 2 * (m + n)]
+    hits = room[2 * (m + n) :]
+    _sort(a, m, order_a, open_a)
+    _sort(b, n, order_b, open_b)
     count_a = count_b = i = j = found = 0
-    room = pairs.shape[0]
+    most = pairs.shape[0]
     while i < m or j < n:
-        kept = 0
         if j >= n or (i < m and a[order_a[i], 0] <= b[order_b[j], 0]):
             row = order_a[i]
             i += 1
             open_a[count_a] = row
             count_a += 1
-            left, top, bottom = a[row, 0], a[row, 1], a[row, 3]
-            for k in range(count_b):
-                other = open_b[k]
-                if b[other, 2] > left:
-                    open_b[kept] = other
-                    kept += 1
-                    if b[other, 1] < bottom and b[other, 3] > top:
-                        if found < room:
-                            _note(a, row, b, other, pairs, overlaps, found)
-                        found += 1
-            count_b = kept
+            count_b, met = _meet(a[row], b, open_b, count_b, hits)
+            for k in range(min(met, most - found)):
+                _note(a, row, b, hits[k], pairs, found + k)
         else:
             row = order_b[j]
             j += 1
             open_b[count_b] = row
             count_b += 1
-            left, top, bottom = b[row, 0], b[row, 1], b[row, 3]
-            for k in range(count_a):
-                other = open_a[k]
-                if a[other, 2] > left:
-                    open_a[kept] = other
-                    kept += 1
-                    if a[other, 1] < bottom and a[other, 3] > top:
-                        if found < room:
-                            _note(a, other, b, row, pairs, overlaps, found)
-                        found += 1
-            count_a = kept
+            count_a, met = _meet(b[row], a, open_a, count_a, hits)
+            for k in range(min(met, most - found)):
+                _note(a, hits[k], b, row, pairs, found + k)
+        found += met
     return found
 
 
@@ -114,10 +138,12 @@ def overlapping_pairs(a: ArrayLike, b: ArrayLike) -> tuple[NDArray[np.int64], ND
     height IoU. M = 0 or N = 0 gives k = 0. Source: see the module.
     """
     boxes_a, boxes_b = door(a, np.float64, -1, 4), door(b, np.float64, -1, 4)
-    room = 16 * (len(boxes_a) + len(boxes_b))
+    both = len(boxes_a) + len(boxes_b)
+    most, room = 16 * both, np.empty(3 * both, np.int64)
     while True:
-        pairs, overlaps = np.empty((room, 2), np.int64), np.empty((room, 2))
-        found = _sweep(boxes_a, len(boxes_a), boxes_b, len(boxes_b), pairs, overlaps)
-        if found <= room:
-            return pairs[:found], overlaps[:found]
-        room = found
+        pairs = np.empty((most, PAIR_WIDTH))
+        found = _sweep(boxes_a, len(boxes_a), boxes_b, len(boxes_b), pairs, room)
+        if found <= most:
+            rows = pairs[:found, PAIR_A : PAIR_B + 1].astype(np.int64)
+            return rows, pairs[:found, PAIR_IOU : PAIR_HEIGHT + 1].copy()
+        most = found

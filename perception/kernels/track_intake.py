@@ -5,7 +5,8 @@ Imports numpy and numba only.
 
 import numpy as np
 
-from perception.kernels.association import _sort, inner
+from perception.kernels.assignment import inner
+from perception.kernels.association import _sort
 from perception.kernels.track_layout import (
     BOX_CLASS,
     BOX_GROUP,
@@ -48,13 +49,13 @@ def _sift(seen, scores, class_ids, groups, raw, rows, book):
 
 
 @inner
-def _twin(boxes, count, box):
-    """Return the row of boxes, sorted by their left side, that has this very box, or -1."""
+def _twin(boxes, count, raw, i):
+    """Return the row of boxes, sorted by their left side, that has the very box i, or -1."""
     k = count - 1
-    while k >= 0 and boxes[k, 0] == box[0, 0]:
-        same = boxes[k, BOX_CLASS] == box[0, BOX_CLASS]
+    while k >= 0 and boxes[k, 0] == raw[i, 0]:
+        same = boxes[k, BOX_CLASS] == raw[i, BOX_CLASS]
         for c in range(1, 4):
-            same = same and boxes[k, c] == box[0, c]
+            same = same and boxes[k, c] == raw[i, c]
         if same:
             return k
         k -= 1
@@ -62,21 +63,21 @@ def _twin(boxes, count, box):
 
 
 @inner
-def _take_in(seen, scores, class_ids, groups, boxes, rows, book):
-    """Fill boxes with the usable detections, sorted by their left side; return how many.
+def _take_in(seen, scores, class_ids, groups, work, source, book, room):
+    """Fill the first rows of work with the usable detections, sorted by their left side.
 
-    boxes: float64 (N, BOX_WIDTH). rows: the detection each came from. Of twins the better score
-    stays.
+    source: the detection each came from. Of twins the better score stays. work: 2 N rows, room:
+    3 N, to work in. Returns how many.
     """
-    raw = np.empty((scores.shape[0], BOX_WIDTH))
+    total = scores.shape[0]
+    boxes, raw = work[:total], work[total : 2 * total]
+    rows, order = room[:total], room[total : 2 * total]
     n = _sift(seen, scores, class_ids, groups, raw, rows, book)
-    order = np.empty(n, np.int64)
-    _sort(raw, n, order)
-    source = np.empty(n, np.int64)
+    _sort(raw, n, order, room[2 * total :])
     kept = 0
     for k in range(n):
         i = order[k]
-        at = _twin(boxes, kept, raw[i : i + 1])
+        at = _twin(boxes, kept, raw, i)
         if at >= 0:
             book[DUPLICATE] += 1
             if raw[i, BOX_SCORE] <= boxes[at, BOX_SCORE]:
@@ -87,6 +88,4 @@ def _take_in(seen, scores, class_ids, groups, boxes, rows, book):
         for c in range(BOX_WIDTH):
             boxes[at, c] = raw[i, c]
         source[at] = rows[i]
-    for k in range(kept):
-        rows[k] = source[k]
     return kept

@@ -9,33 +9,24 @@ TENTATIVE, CONFIRMED, LOST, REMOVED = 0, 1, 2, 3
 BOX_SCORE, BOX_CLASS, BOX_GROUP = 4, 5, 6
 BOX_WIDTH = 7
 
-# `states`, float64 (capacity, STATE_WIDTH): the filter (kalman.D = 20), then the last score, votes
-# for SLOTS classes, the last box seen (xyxy, carried along by camera motion) and how far the last
-# measurement lay from its prediction, in standard deviations of cx, cy, w, h.
+# `table`, float64 (HEAD + capacity, WIDTH): one block of memory, so that an update after other work
+# finds all of it on few pages. `ints` is the same memory read as int64. Row 0 is the head below,
+# then one row a track, which kernels know as `states` (float64) and `marks` (int64).
+
+# States: the filter (kalman.D = 20), then the last score, votes for SLOTS classes, the last box
+# seen (xyxy, carried along by camera motion) and how far the last measurement lay from its
+# prediction, in standard deviations of cx, cy, w, h.
 SLOTS = 4
 SCORE, VOTES, LAST, SURPRISE = 20, 21, 25, 29
-STATE_WIDTH = 33
 
-# `marks`, int64 (capacity, MARK_WIDTH); times are ns of the tracker's own clock. ROW: of this
-# frame's detections, -1: not seen. VOTED: the classes that VOTES counts.
-NUMBER, STATE, BORN, SEEN, ROW, CLASS, GROUP, VOTED = range(8)
-MARK_WIDTH = VOTED + SLOTS
+# Marks; times are ns of the tracker's own clock. ROW: of this frame's detections, -1: not seen.
+# VOTED: the classes that VOTES counts.
+NUMBER, STATE, BORN, SEEN, ROW, CLASS, GROUP, VOTED = range(33, 41)
+WIDTH = VOTED + SLOTS
 
-# `book`, int64: what lives from frame to frame, then counters of what was rejected.
-COUNT, NEXT, NOW, FRAMES, EPOCH = range(5)
-COUNTERS = (
-    "not_finite",
-    "degenerate",
-    "duplicate",
-    "clipped",
-    "pairs_over_limit",
-    "tracks_over_limit",
-)
-NOT_FINITE, DEGENERATE, DUPLICATE, CLIPPED, PAIRS_FULL, TRACKS_FULL = range(5, 11)
-BOOK_WIDTH = 5 + len(COUNTERS)
-
-# `settings`, float64: the options, this frame's dt and warp, and the noise that adapts: how much
-# successive surprises agree, the weight behind that, and the factor on NOISE it has led to.
+# Head, float64 (`settings`): the options, this frame's dt and warp, and the noise that adapts: how
+# much successive surprises agree, the weight behind that, and the factor on NOISE it has led to.
+HEAD = 1
 (
     DT,
     HIGH,
@@ -59,4 +50,16 @@ BOOK_WIDTH = 5 + len(COUNTERS)
     WARPED,
     WARP,
 ) = range(21)
-SETTINGS_WIDTH = WARP + 6
+
+# Head, int64 (`book`): what lives from frame to frame, then counters of what was rejected.
+COUNT, NEXT, NOW, FRAMES, EPOCH = range(27, 32)
+COUNTERS = (
+    "not_finite",
+    "degenerate",
+    "duplicate",
+    "clipped",
+    "pairs_over_limit",
+    "tracks_over_limit",
+)
+NOT_FINITE, DEGENERATE, DUPLICATE, CLIPPED, PAIRS_FULL, TRACKS_FULL = range(32, 38)
+COUNTERS_END = 38

@@ -7,8 +7,15 @@ Hybrid-SORT (arXiv 2308.00783); a second look at the place where a track was las
 
 import numpy as np
 
-from perception.kernels.assignment import _assign
-from perception.kernels.association import _sweep, inner
+from perception.kernels.assignment import _assign, inner
+from perception.kernels.association import (
+    PAIR_A,
+    PAIR_B,
+    PAIR_GAIN,
+    PAIR_HEIGHT,
+    PAIR_IOU,
+    _sweep,
+)
 from perception.kernels.track_layout import (
     BOX_GROUP,
     BOX_SCORE,
@@ -39,19 +46,14 @@ anywhere. Worth 1.1 HOTA on kitti with every second frame lost, .9 on mot15 (ben
 
 
 @inner
-def _pair(where, m, boxes, n, book):
-    """Return pairs and overlaps of a sweep, as many as there are; count what found no room."""
-    room = 8 * (m + n) + 64
-    pairs, overlaps = np.empty((room, 2), np.int64), np.empty((room, 2))
-    found = _sweep(where, m, boxes, n, pairs, overlaps)
-    if found > room:
-        # A crowd: once more with more room, though never with all of n times n.
-        room = min(found, MOST_PAIRS * (m + n))
-        pairs, overlaps = np.empty((room, 2), np.int64), np.empty((room, 2))
-        _sweep(where, m, boxes, n, pairs, overlaps)
-        book[PAIRS_FULL] += found - room
-        found = room
-    return pairs[:found], overlaps[:found]
+def _pair(where, m, boxes, n, pairs, book, room):
+    """Fill pairs by a sweep; return how many there are and count what found no room."""
+    most = MOST_PAIRS * (m + n)
+    found = _sweep(where, m, boxes, n, pairs[:most], room)
+    if found > most:
+        book[PAIRS_FULL] += found - most
+        found = most
+    return found
 
 
 @inner
@@ -64,59 +66,84 @@ def _place(states, m, where):
 
 
 @inner
-def _solve(marks, boxes, pairs, gains, found, box_of, track_of):
-    """Assign among pairs with a gain above zero whose two ends are free, and note it in *_of."""
-    m, n = box_of.shape[0], track_of.shape[0]
-    starts = np.zeros(m + 1, np.int64)
-    for e in range(found):
-        i, j = pairs[e, 0], pairs[e, 1]
-        if marks[i, GROUP] != boxes[j, BOX_GROUP] or box_of[i] >= 0 or track_of[j] >= 0:
-            gains[e] = 0.0
-        if gains[e] > 0.0:
-            starts[i + 1] += 1
-    for i in range(m):
-        starts[i + 1] += starts[i]
-    if starts[m] == 0:
-        return
-    fill = starts.copy()
-    columns = np.empty(starts[m], np.int64)
-    values = np.empty(starts[m])
-    for e in range(found):
-        if gains[e] > 0.0:
-            at = fill[pairs[e, 0]]
-            columns[at] = pairs[e, 1]
-            values[at] = gains[e]
-            fill[pairs[e, 0]] += 1
-    row_of, column_of = np.empty(n, np.int64), np.empty(m, np.int64)
-    _assign(starts, columns, values, row_of, column_of)
-    for i in range(m):
-        j = column_of[i]
-        if j >= 0:
-            box_of[i] = j
-            track_of[j] = i
-
-
-@inner
-def _gain(marks, boxes, pairs, overlaps, gains, settings, now, stage):
-    """Fill gains with how far each pair lies above the gate of a stage; 0: it may not match.
+def _gain(marks, boxes, i, j, settings, now, stage):
+    """Return the score that counts for a pair in a stage, or -1 where it may not match.
 
     0: high scores, confirmed and lost tracks. 1: low scores, the same tracks. 2: high scores,
     where those were last seen. 3: high scores, tentative tracks.
     """
+    score = boxes[j, BOX_SCORE]
+    if (score >= settings[HIGH]) == (stage == 1) or score < settings[LOW]:
+        return -1.0
+    if (marks[i, STATE] == TENTATIVE) != (stage == 3) or marks[i, GROUP] != boxes[j, BOX_GROUP]:
+        return -1.0
+    if now - marks[i, SEEN] > settings[LOST_NS]:
+        return -1.0
+    return score
+
+
+@inner
+def _contest(pairs, left, starts, box_of, track_of, room):
+    """Assign among the pairs that share a track or a box with another one; starts: how many."""
+    m, n = box_of.shape[0], track_of.shape[0]
+    ints, floats = room
+    fill, columns, ints = ints[:m], ints[m : m + left], ints[m + left :]
+    row_of, column_of, ints = ints[:n], ints[n : n + m], ints[n + m :]
+    values, floats = floats[:left], floats[left:]
+    for i in range(m):
+        fill[i] = starts[i]
+        starts[i + 1] += starts[i]
+    for e in range(pairs.shape[0]):
+        if pairs[e, PAIR_GAIN] > 0.0:
+            i = np.int64(pairs[e, PAIR_A])
+            columns[fill[i]] = np.int64(pairs[e, PAIR_B])
+            values[fill[i]] = pairs[e, PAIR_GAIN]
+            fill[i] += 1
+    _assign(starts, columns, values, row_of, column_of, floats, ints)
+    for i in range(m):
+        j = column_of[i]
+        if j >= 0:
+            box_of[i], track_of[j] = j, i
+
+
+@inner
+def _stage(marks, boxes, pairs, settings, now, stage, matching, room):
+    """Assign among pairs above the gate of a stage whose two ends are free."""
+    box_of, track_of = matching
+    m, n = box_of.shape[0], track_of.shape[0]
+    ints, floats = room
+    starts, rivals, ints = ints[: m + 1], ints[m + 1 : m + 1 + n], ints[m + 1 + n :]
+    starts[:] = 0
+    rivals[:] = 0
     gate = settings[GATE + stage] * (NEAR_S / max(settings[DT], NEAR_S))
-    for e in range(gains.shape[0]):
-        i, j = pairs[e, 0], pairs[e, 1]
-        score = boxes[j, BOX_SCORE]
-        high = score >= settings[HIGH]
-        gains[e] = 0.0
-        if (marks[i, STATE] == TENTATIVE) != (stage == 3) or score < settings[LOW]:
+    left = 0
+    for e in range(pairs.shape[0]):
+        i, j = np.int64(pairs[e, PAIR_A]), np.int64(pairs[e, PAIR_B])
+        pairs[e, PAIR_GAIN] = 0.0
+        if box_of[i] >= 0 or track_of[j] >= 0:
             continue
-        if high == (stage == 1) or now - marks[i, SEEN] > settings[LOST_NS]:
+        score = _gain(marks, boxes, i, j, settings, now, stage)
+        if score < 0.0:
             continue
-        if stage == 1:
-            gains[e] = overlaps[e, 0] - gate
-        else:
-            gains[e] = overlaps[e, 0] * overlaps[e, 1] * score - gate
+        overlap = pairs[e, PAIR_IOU]
+        if stage != 1:
+            overlap = overlap * pairs[e, PAIR_HEIGHT] * score
+        if overlap > gate:
+            pairs[e, PAIR_GAIN] = overlap - gate
+            starts[i + 1] += 1
+            rivals[j] += 1
+            left += 1
+    if left == 0:
+        return
+    for e in range(pairs.shape[0]):
+        i, j = np.int64(pairs[e, PAIR_A]), np.int64(pairs[e, PAIR_B])
+        if pairs[e, PAIR_GAIN] > 0.0 and starts[i + 1] == 1 and rivals[j] == 1:
+            box_of[i], track_of[j] = j, i
+            pairs[e, PAIR_GAIN] = 0.0
+            starts[i + 1] = 0
+            left -= 1
+    if left > 0:
+        _contest(pairs, left, starts, box_of, track_of, (ints, floats))
 
 
 @inner
@@ -150,25 +177,25 @@ def _median(line):
 
 
 @inner
-def _shake(states, marks, m, boxes, box_of):
+def _shake(states, marks, m, boxes, box_of, room):
     """Move all tracks by what their first matches have in common, if it is surely more than chance.
 
     A shift shared by many tracks is the camera's: it says nothing of their own speeds. Returns
     whether anything moved, so that the first stage has to be done again.
     """
-    shifts = np.empty((2, m))
+    line_x, line_y = room[1][:m], room[1][m : 2 * m]
     k = 0
     for i in range(m):
         j = box_of[i]
         if j >= 0 and marks[i, ROW] >= 0:
-            shifts[0, k] = (boxes[j, 0] + boxes[j, 2]) / 2.0 - states[i, 0]
-            shifts[1, k] = (boxes[j, 1] + boxes[j, 3]) / 2.0 - states[i, 5]
+            line_x[k] = (boxes[j, 0] + boxes[j, 2]) / 2.0 - states[i, 0]
+            line_y[k] = (boxes[j, 1] + boxes[j, 3]) / 2.0 - states[i, 5]
             k += 1
     if k < SHAKE_TRACKS:
         return False
     moved = False
     for axis in range(2):
-        line = shifts[axis, :k]
+        line = line_x[:k] if axis == 0 else line_y[:k]
         shift = _median(line)
         for i in range(k):
             line[i] = abs(line[i] - shift)
@@ -184,63 +211,63 @@ def _shake(states, marks, m, boxes, box_of):
 
 
 @inner
-def _return(states, marks, book, boxes, settings, box_of, track_of):
+def _return(states, marks, work, boxes, settings, book, box_of, track_of, room):
     """Look for unmatched tracks where they were last seen: who is hidden often stands still."""
     m, n = box_of.shape[0], track_of.shape[0]
-    tracks, free = np.empty(m, np.int64), np.empty(n, np.int64)
+    ints, floats = room
+    tracks, free, ints = ints[:m], ints[m : m + n], ints[m + n :]
     k = p = 0
-    for i in range(m):
-        if box_of[i] < 0 and marks[i, STATE] != TENTATIVE:
-            tracks[k] = i
-            k += 1
     for j in range(n):
         if track_of[j] < 0 and boxes[j, BOX_SCORE] >= settings[HIGH]:
             free[p] = j
             p += 1
-    if k == 0 or p == 0:
+    if p == 0:
         return
-    where, some = np.empty((k, 4)), np.empty((p, 4))
+    for i in range(m):
+        if box_of[i] < 0 and marks[i, STATE] != TENTATIVE:
+            tracks[k] = i
+            k += 1
+    if k == 0:
+        return
+    where, some, pairs = work[:k], work[k : k + p], work[k + p :]
     for i in range(k):
         for c in range(4):
             where[i, c] = states[tracks[i], LAST + c]
     for j in range(p):
         for c in range(4):
             some[j, c] = boxes[free[j], c]
-    pairs, overlaps = _pair(where, k, some, p, book)
-    found = pairs.shape[0]
+    found = _pair(where, k, some, p, pairs, book, ints)
     for e in range(found):
-        pairs[e, 0], pairs[e, 1] = tracks[pairs[e, 0]], free[pairs[e, 1]]
-    gains = np.empty(found)
-    _gain(marks, boxes, pairs, overlaps, gains, settings, book[NOW], 2)
-    _solve(marks, boxes, pairs, gains, found, box_of, track_of)
+        pairs[e, PAIR_A] = tracks[np.int64(pairs[e, PAIR_A])]
+        pairs[e, PAIR_B] = free[np.int64(pairs[e, PAIR_B])]
+    matching, room = (box_of, track_of), (ints, floats)
+    _stage(marks, boxes, pairs[:found], settings, book[NOW], np.int64(2), matching, room)
 
 
 @inner
-def _match(states, marks, book, boxes, settings, box_of, track_of):
+def _match(states, marks, head, boxes, work, box_of, track_of, room):
     """Give boxes to predicted tracks in four stages. box_of (M), track_of (N): -1 where none."""
+    settings, book = head
     m, n, now = box_of.shape[0], track_of.shape[0], book[NOW]
     box_of[:] = -1
     track_of[:] = -1
     if m == 0 or n == 0:
         return
-    where = np.empty((m, 4))
-    _place(states, m, where)
-    pairs, overlaps = _pair(where, m, boxes, n, book)
-    found = pairs.shape[0]
-    gains = np.empty(found)
-    _gain(marks, boxes, pairs, overlaps, gains, settings, now, 0)
-    _solve(marks, boxes, pairs, gains, found, box_of, track_of)
-    if _shake(states, marks, m, boxes, box_of):
+    where, work = work[:m], work[m:]
+    is_shaken = False
+    while True:
+        _place(states, m, where)
+        found = _pair(where, m, boxes, n, work, book, room[0])
+        pairs = work[:found]
+        _stage(marks, boxes, pairs, settings, now, np.int64(0), (box_of, track_of), room)
+        if is_shaken or not _shake(states, marks, m, boxes, box_of, room):
+            break
+        is_shaken = True
         box_of[:] = -1
         track_of[:] = -1
-        _place(states, m, where)
-        pairs, overlaps = _pair(where, m, boxes, n, book)
-        found = pairs.shape[0]
-        gains = np.empty(found)
-        _gain(marks, boxes, pairs, overlaps, gains, settings, now, 0)
-        _solve(marks, boxes, pairs, gains, found, box_of, track_of)
-    _gain(marks, boxes, pairs, overlaps, gains, settings, now, 1)
-    _solve(marks, boxes, pairs, gains, found, box_of, track_of)
-    _return(states, marks, book, boxes, settings, box_of, track_of)
-    _gain(marks, boxes, pairs, overlaps, gains, settings, now, 3)
-    _solve(marks, boxes, pairs, gains, found, box_of, track_of)
+    for stage in range(1, 4):
+        if stage == 2:
+            rest = work[found:]
+            _return(states, marks, rest, boxes, settings, book, box_of, track_of, room)
+        else:
+            _stage(marks, boxes, pairs, settings, now, stage, (box_of, track_of), room)

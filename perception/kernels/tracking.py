@@ -9,8 +9,10 @@ have in common: Mehra 1970 (doi 10.1109/TAC.1970.1099422).
 
 import numpy as np
 from numba import njit
+from numpy.typing import NDArray
 
-from perception.kernels.association import inner
+from perception.kernels.assignment import inner
+from perception.kernels.association import PAIR_WIDTH
 from perception.kernels.kalman import _begin, _correct, _predict, _warp
 from perception.kernels.track_intake import _take_in
 from perception.kernels.track_layout import (
@@ -20,17 +22,18 @@ from perception.kernels.track_layout import (
     BOX_CLASS,
     BOX_GROUP,
     BOX_SCORE,
-    BOX_WIDTH,
     CLASS,
     COAST_NS,
     CONFIRM_NS,
     CONFIRMED,
     COUNT,
+    COUNTERS_END,
     DT,
     EPOCH,
     FACTOR,
     FRAMES,
     GROUP,
+    HEAD,
     LAST,
     LIMIT,
     LOST,
@@ -38,6 +41,7 @@ from perception.kernels.track_layout import (
     NEW,
     NEXT,
     NOISE,
+    NOT_FINITE,
     NOW,
     NUMBER,
     REMOVED,
@@ -56,10 +60,11 @@ from perception.kernels.track_layout import (
     WARP,
     WARPED,
     WEIGHT,
+    WIDTH,
 )
-from perception.kernels.track_matching import _match
+from perception.kernels.track_matching import MOST_PAIRS, _match
 
-BUILT_FROM = "88ab19181bd6"
+BUILT_FROM = "6a6f7591fdf3"
 """Digest of the files that `step` is compiled from beside this one. Numba's cache looks at the text
 of this file alone: after a change there, write what the test of the tracker says here."""
 MEMORY_S = 2.0
@@ -72,11 +77,11 @@ LEAST_FACTOR, MOST_FACTOR = 0.25, 4.0
 
 
 @inner
-def _advance(states, marks, m, settings):
+def _advance(states, marks, m, settings, is_warped):
     """Carry all tracks along with the camera and ahead in time."""
     for i in range(m):
         row = states[i]
-        if settings[WARPED] > 0.0:
+        if is_warped:
             _warp(row, settings[WARP:])
             a, b, c, d = settings[WARP], settings[WARP + 1], settings[WARP + 3], settings[WARP + 4]
             for k in (LAST, LAST + 2):
@@ -185,7 +190,6 @@ def _give_birth(states, marks, book, boxes, source, track_of, settings):
         if m >= settings[LIMIT]:
             book[TRACKS_FULL] += 1
             continue
-        states[m, :] = 0.0
         marks[m, :] = 0
         x1, y1, x2, y2 = boxes[j, 0], boxes[j, 1], boxes[j, 2], boxes[j, 3]
         cx, cy = (x1 + x2) / 2, (y1 + y2) / 2
@@ -201,25 +205,43 @@ def _give_birth(states, marks, book, boxes, source, track_of, settings):
     book[COUNT] = m
 
 
+def rooms(rows: int) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Return work and room for `step`: enough while tracks and detections are at most `rows`.
+
+    Reserved, not filled: memory is touched only as far as a frame's pairs reach.
+    """
+    work = np.empty(((2 * MOST_PAIRS + 2) * rows, PAIR_WIDTH))
+    return work, np.empty(2 * (MOST_PAIRS + 8) * rows + 2, np.int64)
+
+
 @njit(
-    "i8(f8[:, ::1], i8[:, ::1], i8[::1], f8[::1], f4[:, ::1], f4[::1], i4[::1], i4[::1])",
+    "i8(f8[:, ::1], f8[:, ::1], i8[::1], f4[:, ::1], f4[::1], i4[::1], i4[::1], i8)",
     cache=True,
+    _nrt=False,
 )
-def step(states, marks, book, settings, seen, scores, class_ids, groups):
+def step(table, work, room, seen, scores, class_ids, groups, gone_ns):
     """Take one frame's detections in: seen (N, 4) xyxy px, the others (N). Return how many tracks.
 
-    states and marks have room for N more rows. Classes of one group may be one object. Removed
-    tracks stay until `report`. Raises ValueError where the shapes disagree.
+    table has rows for N more tracks; work and room come from `rooms`. Classes of one group may be
+    one object. gone_ns: media time since the last step. Removed tracks stay until `report`. Raises
+    ValueError where the shapes disagree.
     """
+    ints = table.view(np.int64)
+    settings, book, states, marks = table[0], ints[0], table[HEAD:], ints[HEAD:]
     n, m = scores.shape[0], book[COUNT]
+    book[NOW] += gone_ns
+    settings[DT] = gone_ns * 1e-9
+    is_warped = settings[WARPED] > 0.0
+    settings[WARPED] = 0.0
     if seen.shape != (n, 4) or class_ids.shape[0] != n or groups.shape[0] != n:
         raise ValueError("boxes (N, 4), scores (N) and class ids (N) do not agree")
-    boxes = np.empty((n, BOX_WIDTH))
-    source = np.empty(n, np.int64)
-    n = _take_in(seen, scores, class_ids, groups, boxes, source, book)
-    _advance(states, marks, m, settings)
-    box_of, track_of = np.empty(m, np.int64), np.empty(n, np.int64)
-    _match(states, marks, book, boxes, settings, box_of, track_of)
+    half = room.shape[0] // 2
+    floats, room = room.view(np.float64)[half:], room[:half]
+    source, box_of, room = room[:n], room[n : n + m], room[n + m :]
+    n = _take_in(seen, scores, class_ids, groups, work, source, book, room)
+    boxes, work, track_of, room = work[:n], work[n:], room[:n], room[n:]
+    _advance(states, marks, m, settings, is_warped)
+    _match(states, marks, (settings, book), boxes, work, box_of, track_of, (room, floats))
     _update(states, marks, m, boxes, source, box_of, settings, book[NOW])
     _adapt(settings)
     _give_birth(states, marks, book, boxes, source, track_of, settings)
@@ -228,16 +250,18 @@ def step(states, marks, book, settings, seen, scores, class_ids, groups):
 
 
 @njit(
-    "void(f8[:, ::1], i8[:, ::1], i8[::1], i8[::1], f4[:, :, ::1], f4[:, ::1], i4[:, ::1],"
-    " u1[::1])",
+    "i8(f8[:, ::1], i8[::1], f4[:, :, ::1], f4[:, ::1], i4[:, ::1], u1[::1])",
     cache=True,
+    _nrt=False,
 )
-def report(states, marks, book, ids, places, floats, ints, kinds):
-    """Write the tracks' columns, then drop the removed ones.
+def report(table, ids, places, floats, whole, kinds):
+    """Write the tracks' columns, then drop the removed ones. Return the sum of all counters.
 
     ids, kinds (M): track ids, states. places (2, M, 4): boxes, rates. floats (3, M): scores,
-    ages_s, unseen_s. ints (2, M): class_ids, detection_rows.
+    ages_s, unseen_s. whole (2, M): class_ids, detection_rows.
     """
+    ints = table.view(np.int64)
+    book, states, marks = ints[0], table[HEAD:], ints[HEAD:]
     m, now = book[COUNT], book[NOW]
     kept = 0
     for i in range(m):
@@ -250,12 +274,14 @@ def report(states, marks, book, ids, places, floats, ints, kinds):
         floats[1, i] = (now - marks[i, BORN]) * 1e-9
         floats[2, i] = (now - marks[i, SEEN]) * 1e-9
         ids[i] = book[EPOCH] << 32 | marks[i, NUMBER]
-        ints[0, i], ints[1, i], kinds[i] = marks[i, CLASS], marks[i, ROW], marks[i, STATE]
+        whole[0, i], whole[1, i], kinds[i] = marks[i, CLASS], marks[i, ROW], marks[i, STATE]
         if marks[i, STATE] != REMOVED:
             if kept < i:
-                for c in range(states.shape[1]):
-                    states[kept, c] = states[i, c]
-                for c in range(marks.shape[1]):
+                for c in range(WIDTH):
                     marks[kept, c] = marks[i, c]
             kept += 1
     book[COUNT] = kept
+    counted = 0
+    for c in range(NOT_FINITE, COUNTERS_END):
+        counted += book[c]
+    return counted

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from perception.kernels import track_layout as layout
-from perception.kernels.tracking import report, step
+from perception.kernels.tracking import report, rooms, step
 from perception.messages import MAX_ROWS, Detections, Tracks
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
@@ -20,6 +20,7 @@ Seconds = Annotated[float, Field(ge=0.0, le=3600.0, allow_inf_nan=False)]
 
 MAX_DETECTIONS = 5_000
 _MAX_TRACKS = MAX_ROWS
+_KEPT_ROWS = 8_192
 _CLOCK_COUNTERS = ("over_limit", "time_still", "time_back", "time_gap", "bad_warp")
 
 
@@ -81,19 +82,15 @@ class TwoStageTracker:
         lists = mix if isinstance(mix, list) else []
         known = [[i for i in ids if -(1 << 31) <= i < 1 << 31] for ids in lists]
         self._groups = [ids for ids in known if ids]
+        self._is_mixing = self._mix_all or bool(self._groups)
         self._lost_ns = round(self.options.lost_s * 1e9)
         self._t_ns: int | None = None
         self._is_over = False
         self._is_odd = False
-        self._now = 0
-        self._book = np.zeros(layout.BOOK_WIDTH, np.int64)
-        self._book[layout.NEXT], self._book[layout.EPOCH] = 1, epoch
-        self._counts = self._book[layout.NOT_FINITE :]
-        self._counted = self._counts.tobytes()
+        self._table = _table(self.options, epoch)
+        self._make_room(128)
         self._count = 0
-        self._settings = _settings(self.options)
-        self._states = np.zeros((256, layout.STATE_WIDTH))
-        self._marks = np.zeros((256, layout.MARK_WIDTH), np.int64)
+        self._counted = 0
 
     def update(
         self,
@@ -114,25 +111,27 @@ class TwoStageTracker:
             boxes, scores, classes = self._best(boxes, scores, classes)
         if self._is_odd:
             boxes, scores, classes = _plain(boxes, scores, classes)
-        self._keep_time(t_ns)
-        self._take_warp(warp)
+        gone = self._gone(t_ns)
+        if warp is not None:
+            self._take_warp(warp)
         # Of the last frame's tracks some are gone by now: an upper bound.
         needed = self._count + len(scores)
-        if needed > len(self._states):
-            self._grow(needed)
-        given = (self._states, self._marks, self._book, self._settings)
+        if needed > self._rows:
+            self._make_room(needed)
+        groups = self._group(classes) if self._is_mixing else classes
         try:
-            self._count = step(*given, boxes, scores, classes, self._group(classes))
+            self._count = step(
+                self._table, self._work, self._room, boxes, scores, classes, groups, gone
+            )
         except TypeError:
             # Other types, strides or read-only: from now on they are made plain first.
             self._is_odd = True
             boxes, scores, classes = _plain(boxes, scores, classes)
-            self._count = step(*given, boxes, scores, classes, self._group(classes))
-        tracks = self._report(self._count)
-        if self._counts.tobytes() != self._counted:
-            self._counted = self._counts.tobytes()
-            self.counters.update(zip(layout.COUNTERS, self._counts.tolist(), strict=True))
-        return tracks
+            groups = self._group(classes) if self._is_mixing else classes
+            self._count = step(
+                self._table, self._work, self._room, boxes, scores, classes, groups, gone
+            )
+        return self._report(self._count)
 
     def end_all(self) -> None:
         """End every track with the next update: its picture shows another scene."""
@@ -146,18 +145,16 @@ class TwoStageTracker:
         return np.asarray(boxes)[best], np.asarray(scores)[best], np.asarray(classes)[best]
 
     def _group(self, classes: Any) -> Any:
-        """Return, for each detection, which group its class belongs to; its own by default."""
+        """Return, for each detection, which group its class belongs to."""
         if self._mix_all:
             return np.zeros(len(classes), np.int32)
-        if not self._groups:
-            return classes
         groups = np.array(classes, np.int32)
         for group in self._groups:
             groups[np.isin(classes, group)] = group[0]
         return groups
 
-    def _keep_time(self, t_ns: int) -> None:
-        """Advance the tracker's own clock, which never stands in doubt, by the media time gone."""
+    def _gone(self, t_ns: int) -> int:
+        """Return the media time gone, of which the tracker's own clock never stands in doubt."""
         gone = 0 if self._t_ns is None else t_ns - self._t_ns
         if gone <= 0:
             if self._t_ns is not None:
@@ -169,45 +166,48 @@ class TwoStageTracker:
         if self._is_over:
             self._is_over, gone = False, self._lost_ns + 1
         self._t_ns = t_ns
-        self._now += gone
-        self._book[layout.NOW] = self._now
-        self._settings[layout.DT] = gone * 1e-9
+        return gone
 
-    def _take_warp(self, warp: NDArray[np.float32] | None) -> None:
-        if warp is None:
-            self._settings[layout.WARPED] = 0.0
-            return
-        self._settings[layout.WARPED] = 0.0
-        part = self._settings[layout.WARP :]
-        part[:] = np.asarray(warp, np.float64).reshape(6)
+    def _take_warp(self, warp: NDArray[np.float32]) -> None:
+        """Write an affine that can be a camera's where the next step finds it."""
+        part = np.asarray(warp, np.float64).reshape(6)
         a, b, _, c, d, _ = part.tolist()
         scale = a * d - b * c
-        if np.isfinite(part).all() and 0.25 < scale < 4.0 and np.abs(part).max() < 1e5:
-            self._settings[layout.WARPED] = 1.0
+        is_sane = np.isfinite(part).all() and 0.25 < scale < 4.0 and np.abs(part).max() < 1e5
+        self._table[0, layout.WARPED] = is_sane
+        if is_sane:
+            self._table[0, layout.WARP : layout.WARP + 6] = part
         else:
             self.counters["bad_warp"] += 1
 
-    def _grow(self, rows: int) -> None:
-        more = 2 * rows - len(self._states)
-        self._states = np.vstack((self._states, np.zeros((more, layout.STATE_WIDTH))))
-        self._marks = np.vstack((self._marks, np.zeros((more, layout.MARK_WIDTH), np.int64)))
+    def _make_room(self, rows: int) -> None:
+        """Make room for so many tracks and detections together; a crowd's stays for one update."""
+        if layout.HEAD + rows > len(self._table):
+            more = layout.HEAD + 2 * rows - len(self._table)
+            self._table = np.vstack((self._table, np.zeros((more, layout.WIDTH))))
+        self._rows = 2 * rows if 2 * rows <= _KEPT_ROWS else 0
+        self._work, self._room = rooms(self._rows or rows)
 
     def _report(self, m: int) -> Tracks:
-        ids, states = np.empty(m, np.int64), np.empty(m, np.uint8)
+        ids, kinds = np.empty(m, np.int64), np.empty(m, np.uint8)
         places = np.empty((2, m, 4), np.float32)
-        floats, ints = np.empty((3, m), np.float32), np.empty((2, m), np.int32)
-        report(self._states, self._marks, self._book, ids, places, floats, ints, states)
+        floats, whole = np.empty((3, m), np.float32), np.empty((2, m), np.int32)
+        counted = report(self._table, ids, places, floats, whole, kinds)
+        if counted != self._counted:
+            self._counted = counted
+            counts = self._table.view(np.int64)[0, layout.NOT_FINITE : layout.COUNTERS_END]
+            self.counters.update(zip(layout.COUNTERS, counts.tolist(), strict=True))
         # By position, by index: names and unpacking cost 1 of 10 us.
         return Tracks(
             ids,
             places[0],
             places[1],
-            ints[0],
+            whole[0],
             floats[0],
-            states,
+            kinds,
             floats[1],
             floats[2],
-            ints[1],
+            whole[1],
         )
 
 
@@ -220,7 +220,8 @@ def _plain(boxes: Any, scores: Any, classes: Any) -> tuple[Any, Any, Any]:
     )
 
 
-def _settings(options: TwoStageOptions) -> NDArray[np.float64]:
+def _table(options: TwoStageOptions, epoch: int) -> NDArray[np.float64]:
+    """Return the table of a tracker that has seen nothing: the options stand in its head."""
     values: dict[int, Any] = {
         layout.HIGH: options.high_score,
         layout.LOW: options.low_score,
@@ -239,7 +240,9 @@ def _settings(options: TwoStageOptions) -> NDArray[np.float64]:
         layout.LIMIT: _MAX_TRACKS,
         layout.FACTOR: 1.0,
     }
-    settings = np.zeros(layout.SETTINGS_WIDTH)
+    table = np.zeros((256, layout.WIDTH))
     for column, value in values.items():
-        settings[column] = value
-    return settings
+        table[0, column] = value
+    book = table.view(np.int64)[0]
+    book[layout.NEXT], book[layout.EPOCH] = 1, epoch
+    return table

@@ -167,6 +167,19 @@ def test_thousands_of_boxes(n):
     assert tracker.counters["over_limit"] == 3 * (n - MAX_DETECTIONS)
 
 
+def test_a_crowd_comes_and_goes():
+    """Room grows for a crowd and shrinks again; who was there before keeps the id."""
+    rng = np.random.default_rng(5)
+    tracker, here = TwoStageTracker(), np.array([[10, 10, 60, 130]])
+    crowd = np.tile(200 + rng.random((4_500, 2)) * 6_000, 2) + np.array([0, 0, 30, 80])
+    for i, boxes in enumerate((here, np.vstack((here, crowd)), here) * 2):
+        detections = Detections.of(boxes, np.full(len(boxes), 0.9), np.zeros(len(boxes)))
+        tracks = tracker.update(detections, i * 33 * MS)
+        check_sane(tracks)
+        assert short_id(int(tracks.track_ids[0])) == 1
+        assert tracks.detection_rows[0] == 0
+
+
 def test_time_that_stands_still_goes_back_or_jumps():
     tracker = TwoStageTracker()
     box = seen((10, 10, 60, 130))
