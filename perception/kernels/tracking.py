@@ -250,15 +250,15 @@ def step(table, work, room, seen, scores, class_ids, groups, gone_ns):
 
 
 @njit(
-    "i8(f8[:, ::1], i8[::1], f4[:, :, ::1], f4[:, ::1], i4[:, ::1], u1[::1])",
+    "i8(f8[:, ::1], i8[::1], f4[:, ::1], f4[:, ::1], i4[::1], f4[::1], u1[::1], f4[::1], f4[::1],"
+    " i4[::1])",
     cache=True,
     _nrt=False,
 )
-def report(table, ids, places, floats, whole, kinds):
-    """Write the tracks' columns, then drop the removed ones. Return the sum of all counters.
+def report(table, ids, boxes, rates, class_ids, scores, kinds, ages_s, unseen_s, rows):
+    """Write the columns of messages.Tracks, each with a row a track, then drop the removed ones.
 
-    ids, kinds (M): track ids, states. places (2, M, 4): boxes, rates. floats (3, M): scores,
-    ages_s, unseen_s. whole (2, M): class_ids, detection_rows.
+    Return the sum of all counters.
     """
     ints = table.view(np.int64)
     book, states, marks = ints[0], table[HEAD:], ints[HEAD:]
@@ -266,15 +266,15 @@ def report(table, ids, places, floats, whole, kinds):
     kept = 0
     for i in range(m):
         w, h = max(states[i, 10], 1.0) / 2.0, max(states[i, 15], 1.0) / 2.0
-        places[0, i, 0], places[0, i, 1] = states[i, 0] - w, states[i, 5] - h
-        places[0, i, 2], places[0, i, 3] = states[i, 0] + w, states[i, 5] + h
+        boxes[i, 0], boxes[i, 1] = states[i, 0] - w, states[i, 5] - h
+        boxes[i, 2], boxes[i, 3] = states[i, 0] + w, states[i, 5] + h
         for c in range(4):
-            places[1, i, c] = states[i, 5 * c + 1]
-        floats[0, i] = states[i, SCORE]
-        floats[1, i] = (now - marks[i, BORN]) * 1e-9
-        floats[2, i] = (now - marks[i, SEEN]) * 1e-9
+            rates[i, c] = states[i, 5 * c + 1]
         ids[i] = book[EPOCH] << 32 | marks[i, NUMBER]
-        whole[0, i], whole[1, i], kinds[i] = marks[i, CLASS], marks[i, ROW], marks[i, STATE]
+        class_ids[i], rows[i], kinds[i] = marks[i, CLASS], marks[i, ROW], marks[i, STATE]
+        scores[i] = states[i, SCORE]
+        ages_s[i] = (now - marks[i, BORN]) * 1e-9
+        unseen_s[i] = (now - marks[i, SEEN]) * 1e-9
         if marks[i, STATE] != REMOVED:
             if kept < i:
                 for c in range(WIDTH):
