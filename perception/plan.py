@@ -32,7 +32,7 @@ from perception.identity.decide import Thresholds
 from perception.identity.faces import FaceFinder
 from perception.identity.gallery import Gallery, Templates
 from perception.identity.who import Recogniser
-from perception.messages import CONFIRMED, Detections, Tracks
+from perception.messages import Detections
 from perception.rules.zones import Line, Zone
 from perception.sources.pacing import Paced
 from perception.sources.spec import parse as parse_source
@@ -427,8 +427,3 @@ def class_filter(
         return Detections(found.boxes[rows], found.scores[rows], found.class_ids[rows])
 
     return keep
-
-
-def confirmed_ids(tracks: Tracks) -> set[int]:
-    """Return the ids of the confirmed tracks."""
-    return set(tracks.track_ids[tracks.states == CONFIRMED].tolist())

@@ -15,21 +15,19 @@ import msgspec
 from perception import clock, plan, report
 from perception.alerts.book import AlertBook
 from perception.errors import SinkError, SourceEnded
-from perception.messages import Alert, Stamp, TrackMessage, make_id
+from perception.messages import Alert, DetectionMessage, Stamp, TrackMessage, make_id
 from perception.metrics import Metrics
 from perception.plan import CameraPlan, Plan
 from perception.processes.runtime import peak_bytes
-from perception.recording.output import CameraOutput
+from perception.recording.output import CameraOutput, Shown
 from perception.recording.summary import ProcessSummary, Summary
 from perception.rules.zones import Line, Zone
 from perception.sinks.snapshot import SnapshotSink
 from perception.sources import Frame, allocate_new
-from perception.trackers.camera_motion import CameraMotion
+from perception.trackers.follow import Follower
 from perception.trackers.grey import small_grey
-from perception.trackers.scene_cut import SceneCut
 
 AHEAD = 4
-INSTANT_SHOWN_NS = 1_500_000_000
 
 
 def analyze(
@@ -117,9 +115,7 @@ class _Work:
         self._camera = camera
         self._detector = plan.make_detector(what, camera.detector, threads)
         self._keep = plan.class_filter(self._detector, camera.objects)
-        self._motion = CameraMotion()
-        self._cuts = SceneCut()
-        self._tracker = plan.make_tracker(what, 0)
+        self._follower = Follower(plan.make_tracker(what, 0))
         self._who = plan.make_recognisers(what, [camera.name]).get(camera.name)
         self._book = AlertBook(camera.name, plan.make_rules(camera))
         self._sinks = plan.make_sinks(what)
@@ -132,55 +128,45 @@ class _Work:
             tracks=what.tracks,
             deterministic=True,
         )
-        self._open: dict[str, Alert] = {}
-        self._confirmed: set[int] = set()
+        self._shown = Shown()
         self._last: Stamp | None = None
-        self._names: dict[int, str] = {}
         self.metrics, self.raised, self.problems = Metrics(), dict[str, int](), list[str]()
 
     def take(self, n: int, frame: Frame) -> None:
         """Look at one frame."""
         name, metrics = self._camera.name, self.metrics
         height, width = frame.image.shape[:2]
-        t_ns = frame.t_media_ns
         stamp = Stamp(
             camera=name,
             frame_id=make_id(0, n),
-            t_media_ns=t_ns,
+            t_media_ns=frame.t_media_ns,
             t_arrival_ns=frame.t_arrival_ns,
-            t_wall_ns=max(0, t_ns),
+            t_wall_ns=max(0, frame.t_media_ns),
         )
         started_ns = clock.monotonic_ns()
         found = self._keep(self._detector.detect(frame.image))
         detected_ns = clock.monotonic_ns()
-        grey = small_grey(frame.image)
-        warp = self._motion.estimate(grey, found.boxes, width, height)
-        cut = self._cuts.is_cut(grey)
-        if cut:
-            self._tracker.end_all()
-            metrics.count(f"cuts.{name}")
-        tracks = self._tracker.update(found, t_ns, warp, 0)
-        tracked_ns = clock.monotonic_ns()
-        ids = set(found.class_ids.tolist()) | set(tracks.class_ids.tolist())
-        message = TrackMessage(
-            stamp=stamp,
-            width=width,
-            height=height,
-            names={i: self._detector.names.get(i, str(i)) for i in sorted(ids)},
-            dropped={},
-            t_detected_ns=detected_ns,
-            t_tracked_ns=tracked_ns,
-            tracks=tracks,
-            warp=warp,
-            cut=cut,
+        names = {i: self._detector.names.get(i, str(i)) for i in set(found.class_ids.tolist())}
+        message = self._follower.follow(
+            DetectionMessage(
+                stamp=stamp,
+                width=width,
+                height=height,
+                names=names,
+                dropped={},
+                t_taken_ns=started_ns,
+                t_detected_ns=detected_ns,
+                inference_ns=detected_ns - started_ns,
+                detections=found,
+                grey=small_grey(frame.image),
+            )
         )
         for counter in ("read", "detected", "tracked"):
             metrics.count(f"{counter}.{name}")
+        metrics.counters[f"confirmed.{name}"] = self._follower.confirmed
+        metrics.counters[f"cuts.{name}"] = self._follower.cuts
         metrics.latency(f"inference.{name}", detected_ns - started_ns)
-        metrics.latency(f"tracker.{name}", tracked_ns - detected_ns)
-        confirmed = plan.confirmed_ids(tracks)
-        metrics.count(f"confirmed.{name}", len(confirmed - self._confirmed))
-        self._confirmed = (self._confirmed | confirmed) & set(tracks.track_ids.tolist())
+        metrics.latency(f"tracker.{name}", message.t_tracked_ns - detected_ns)
         for who in self._who.update(message, frame.image) if self._who else ():
             self._book.name(who.track_id, who.details)
         self._alert(self._book.update(message), frame)
@@ -204,10 +190,7 @@ class _Work:
         for alert in alerts:
             if alert.state == "raised":
                 self.raised[alert.rule] = self.raised.get(alert.rule, 0) + 1
-            if alert.state == "cleared":
-                self._open.pop(alert.key, None)
-            else:
-                self._open[alert.key] = alert
+            self._shown.note(alert)
             self._send(alert, image)
 
     def _send(self, alert: Alert, image: object) -> None:
@@ -225,14 +208,11 @@ class _Work:
                 self.problems.append(str(error))
 
     def _write(self, message: TrackMessage, frame: Frame) -> None:
-        t_ns = message.stamp.t_media_ns
-        for key, alert in list(self._open.items()):
-            if alert.kind == "line" and t_ns - alert.t_media_ns > INSTANT_SHOWN_NS:
-                del self._open[key]
+        shown = self._shown.at(message.stamp.t_media_ns)
         counts = {
             way: count for by_way in self._book.counts.values() for way, count in by_way.items()
         }
         try:
-            self._output.add(message, frame.image, list(self._open.values()), counts)
+            self._output.add(message, frame.image, shown, counts)
         except SinkError as error:
             self.problems.append(str(error))

@@ -7,16 +7,13 @@ are written all the same.
 from pathlib import Path
 
 from perception.errors import SinkError
-from perception.messages import Alert, TrackMessage
+from perception.messages import TrackMessage
 from perception.processes.runtime import IDLE_MS, Runtime, drain
-from perception.recording.output import CameraOutput, set_aside
+from perception.recording.output import CameraOutput, Shown, set_aside
 from perception.rules.zones import Line, Zone
 from perception.transport.bus import Inbox
 from perception.transport.ring import RingReader
 from perception.transport.rundir import ring_base
-
-INSTANT_SHOWN_NS = 1_500_000_000
-"""How long an alert that is an instant (a line crossed) is shown, media time."""
 
 
 def run(runtime: Runtime) -> None:
@@ -32,11 +29,11 @@ def run(runtime: Runtime) -> None:
         while not runtime.stopping:
             runtime.turn()
             for message in alerts.poll(0):
-                lines[message.stamp.camera].note(message.alert)
+                lines[message.stamp.camera].shown.note(message.alert)
             for message in tracks.poll(IDLE_MS):
                 lines[message.stamp.camera].take(message)
         for message in drain(alerts, quiet_ms=10):
-            lines[message.stamp.camera].note(message.alert)
+            lines[message.stamp.camera].shown.note(message.alert)
         for message in drain(tracks):
             runtime.turn()
             lines[message.stamp.camera].take(message)
@@ -55,8 +52,7 @@ class _Line:
         self._runtime, self._name = runtime, name
         self._base = ring_base(runtime.run_dir, name)
         self._reader = RingReader()
-        self._alerts: dict[str, Alert] = {}
-        self._counts: dict[str, int] = {}
+        self.shown = Shown()
         zones = {k: Zone.model_validate(v).points for k, v in camera.zones.items()}
         lines = {k: Line.model_validate(v).points for k, v in camera.lines.items()}
         if runtime.restarted:
@@ -64,16 +60,6 @@ class _Line:
         self._output = CameraOutput(
             Path(plan.folder), name, zones, lines, video=plan.video, tracks=plan.tracks
         )
-
-    def note(self, alert: Alert) -> None:
-        """Hold an alert for the pictures while it lasts."""
-        if alert.state == "cleared":
-            self._alerts.pop(alert.key, None)
-        else:
-            self._alerts[alert.key] = alert
-        if alert.state == "raised" and isinstance(alert.details.get("direction"), str):
-            way = str(alert.details["direction"])
-            self._counts[way] = self._counts.get(way, 0) + 1
 
     def take(self, message: TrackMessage) -> None:
         """Write one frame."""
@@ -84,10 +70,10 @@ class _Line:
             if picture is None or picture.frame_id != stamp.frame_id:
                 metrics.count(f"dropped.{self._name}.not_drawn")
                 picture = None
-        self._forget_instants(stamp.t_media_ns)
         image = picture.image if picture else None
+        shown = self.shown.at(stamp.t_media_ns)
         try:
-            self._output.add(message, image, list(self._alerts.values()), self._counts)
+            self._output.add(message, image, shown, self.shown.counts)
         except SinkError as error:
             metrics.count("sink_errors.output")
             self._runtime.note(str(error))
@@ -100,12 +86,3 @@ class _Line:
             self._output.close()
         except SinkError as error:
             self._runtime.log.error("output", reason=str(error))
-
-    def _forget_instants(self, t_media_ns: int) -> None:
-        old = [
-            key
-            for key, alert in self._alerts.items()
-            if alert.kind == "line" and t_media_ns - alert.t_media_ns > INSTANT_SHOWN_NS
-        ]
-        for key in old:
-            del self._alerts[key]

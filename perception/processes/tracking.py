@@ -4,10 +4,9 @@ from collections import deque
 
 from perception import clock
 from perception.messages import CatchUpRequest, DetectionMessage, TrackMessage
-from perception.plan import confirmed_ids, make_tracker
+from perception.plan import make_tracker
 from perception.processes.runtime import IDLE_MS, Runtime, drain
-from perception.trackers.camera_motion import CameraMotion
-from perception.trackers.scene_cut import SceneCut
+from perception.trackers.follow import Follower
 from perception.transport.bus import CatchUpServer, Inbox, Publisher
 
 KEEP_NS = 30 * clock.NS_PER_S
@@ -42,17 +41,13 @@ def run(runtime: Runtime) -> None:
 
 
 class _Line:
-    """One camera's tracker, camera motion and history."""
+    """One camera's tracks and their history."""
 
     def __init__(self, runtime: Runtime, name: str) -> None:
         self._runtime, self._name = runtime, name
-        self._tracker = make_tracker(runtime.plan, runtime.epoch)
-        self._motion = CameraMotion()
-        self._cuts = SceneCut()
+        self._follower = Follower(make_tracker(runtime.plan, runtime.epoch))
         self._history: deque[TrackMessage] = deque(maxlen=MAX_KEPT)
         self._last_id = -1
-        self._names: dict[int, str] = {}
-        self._confirmed: set[int] = set()
         self.publisher = Publisher(runtime.run_dir, "tracks", name)
 
     def take(self, message: DetectionMessage) -> None:
@@ -65,37 +60,17 @@ class _Line:
         # What detection did not say was lost between the two processes.
         metrics.count(f"dropped.{self._name}.lost", max(0, missed - sum(message.dropped.values())))
         self._last_id = stamp.frame_id
-        self._names.update(message.names)
-        boxes = message.detections.boxes
-        warp = self._motion.estimate(message.grey, boxes, message.width, message.height)
-        cut = self._cuts.is_cut(message.grey)
-        if cut:
-            self._tracker.end_all()
-            metrics.count(f"cuts.{self._name}")
-        tracks = self._tracker.update(message.detections, stamp.t_media_ns, warp, missed)
-        now_ns = clock.monotonic_ns()
-        answer = TrackMessage(
-            stamp=stamp,
-            width=message.width,
-            height=message.height,
-            names={i: self._names.get(i, str(i)) for i in set(tracks.class_ids.tolist())},
-            dropped=message.dropped,
-            t_detected_ns=message.t_detected_ns,
-            t_tracked_ns=now_ns,
-            tracks=tracks,
-            warp=warp,
-            cut=cut,
-        )
+        answer = self._follower.follow(message, missed)
         self.publisher.send(answer)
         self._keep(answer)
+        now_ns = answer.t_tracked_ns
         metrics.count(f"tracked.{self._name}")
+        metrics.counters[f"confirmed.{self._name}"] = self._follower.confirmed
+        metrics.counters[f"cuts.{self._name}"] = self._follower.cuts
         metrics.latency(f"tracking.{self._name}", now_ns - stamp.t_arrival_ns)
         metrics.latency(f"tracker.{self._name}", now_ns - started_ns)
-        for cause, count in self._tracker.counters.items():
+        for cause, count in self._follower.tracker.counters.items():
             metrics.counters[f"rejected.{self._name}.{cause}"] = count
-        confirmed = confirmed_ids(tracks)
-        metrics.count(f"confirmed.{self._name}", len(confirmed - self._confirmed))
-        self._confirmed = (self._confirmed | confirmed) & set(tracks.track_ids.tolist())
 
     def _keep(self, message: TrackMessage) -> None:
         history = self._history

@@ -25,6 +25,9 @@ RESULTS = (
 )  # fmt: skip
 """What a run leaves, beside its snapshots and its log."""
 
+INSTANT_SHOWN_NS = 1_500_000_000
+"""How long an alert that is an instant (a line crossed) is shown, media time."""
+
 _Step = tuple[TracksWriter | MotWriter | VideoWriter, Callable[[], None]]
 
 
@@ -39,6 +42,31 @@ def set_aside(folder: Path, camera: str) -> None:
             n += 1
         with contextlib.suppress(OSError):
             path.rename(aside)
+
+
+class Shown:
+    """The alerts that the pictures show now. counts: raised so far, by direction."""
+
+    def __init__(self) -> None:
+        self.counts: dict[str, int] = {}
+        self._alerts: dict[str, Alert] = {}
+
+    def note(self, alert: Alert) -> None:
+        """Hold an alert while it lasts."""
+        if alert.state == "cleared":
+            self._alerts.pop(alert.key, None)
+        else:
+            self._alerts[alert.key] = alert
+        if alert.state == "raised" and isinstance(alert.details.get("direction"), str):
+            way = str(alert.details["direction"])
+            self.counts[way] = self.counts.get(way, 0) + 1
+
+    def at(self, t_media_ns: int) -> list[Alert]:
+        """Return those that hold at a media time; what is an instant is soon forgotten."""
+        for key, alert in list(self._alerts.items()):
+            if alert.kind == "line" and t_media_ns - alert.t_media_ns > INSTANT_SHOWN_NS:
+                del self._alerts[key]
+        return list(self._alerts.values())
 
 
 class CameraOutput:

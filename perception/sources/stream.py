@@ -48,7 +48,47 @@ def _ts_url(url: str) -> str:
     return _check(url, _TS_PROTOCOLS)
 
 
-class RtspSource:
+class _StreamOptions(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    open_timeout_s: Seconds = 5.0
+    read_timeout_s: Seconds = 3.0
+    rotate: Literal[0, 90, 180, 270] | None = None
+
+
+class _StreamSource:
+    """What streams have in common: a thread that connects and reads, see LiveStream."""
+
+    live = True
+
+    def __init__(
+        self, url: str, container: str, settings: dict[str, str], options: _StreamOptions
+    ) -> None:
+        self.counters: dict[str, int] = {}
+        address = Address(
+            url, container, settings | _FAST_START, options.open_timeout_s, options.read_timeout_s
+        )
+        self._stream = LiveStream(address, options.rotate, self.counters)
+
+    @property
+    def fps(self) -> float | None:
+        """Frames a second as the stream says, None before it is open."""
+        return self._stream.fps
+
+    def open(self) -> None:
+        """Start to connect. Raises SourceLost where that fails at once."""
+        self._stream.open()
+
+    def read(self, allocate: Allocate) -> Frame | None:
+        """Return the newest frame; None while connecting. Raises SourceLost."""
+        return self._stream.read(allocate)
+
+    def close(self) -> None:
+        """Disconnect, within 0.5 s."""
+        self._stream.close()
+
+
+class RtspSource(_StreamSource):
     """An RTSP camera: newest frame only, lost when it is silent for read_timeout_s.
 
     Options: url: rtsp:// or rtsps://, with user:password@ where needed; transport: tcp, or udp
@@ -56,96 +96,26 @@ class RtspSource:
     A wrong password is lost with retry_after_s = 30. Certificates of rtsps are not verified.
     """
 
-    class Options(BaseModel):
-        model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
-
+    class Options(_StreamOptions):
         url: Annotated[str, AfterValidator(_rtsp_url)] = Field(repr=False)
         transport: Literal["tcp", "udp"] = "tcp"
-        open_timeout_s: Seconds = 5.0
-        read_timeout_s: Seconds = 3.0
-        rotate: Literal[0, 90, 180, 270] | None = None
-
-    live = True
 
     def __init__(self, options: Options, *, camera: str, run_dir: Path | None = None) -> None:
-        self.counters: dict[str, int] = {}
         whitelist = _RTSP_PROTOCOLS[scheme(options.url) or ""]
         settings = {"rtsp_transport": options.transport, "protocol_whitelist": whitelist}
-        self._stream = LiveStream(
-            Address(
-                options.url,
-                "rtsp",
-                settings | _FAST_START,
-                options.open_timeout_s,
-                options.read_timeout_s,
-            ),
-            options.rotate,
-            self.counters,
-        )
-
-    @property
-    def fps(self) -> float | None:
-        """Frames a second as the stream says, None before it is open."""
-        return self._stream.fps
-
-    def open(self) -> None:
-        """Start to connect. Raises SourceLost where that fails at once."""
-        self._stream.open()
-
-    def read(self, allocate: Allocate) -> Frame | None:
-        """Return the newest frame; None while connecting. Raises SourceLost."""
-        return self._stream.read(allocate)
-
-    def close(self) -> None:
-        """Disconnect, within 0.5 s."""
-        self._stream.close()
+        super().__init__(options.url, "rtsp", settings, options)
 
 
-class MpegTsSource:
+class MpegTsSource(_StreamSource):
     """An MPEG transport stream over tcp:// or http(s)://: newest frame only, end means lost.
 
     Options: url; open_timeout_s, read_timeout_s; rotate: degrees clockwise. Whatever comes is read
     as MPEG-TS: a playlist or page is refused. Certificates of https are not verified.
     """
 
-    class Options(BaseModel):
-        model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
-
+    class Options(_StreamOptions):
         url: Annotated[str, AfterValidator(_ts_url)] = Field(repr=False)
-        open_timeout_s: Seconds = 5.0
-        read_timeout_s: Seconds = 3.0
-        rotate: Literal[0, 90, 180, 270] | None = None
-
-    live = True
 
     def __init__(self, options: Options, *, camera: str, run_dir: Path | None = None) -> None:
-        self.counters: dict[str, int] = {}
         settings = {"protocol_whitelist": _TS_PROTOCOLS[scheme(options.url) or ""]}
-        self._stream = LiveStream(
-            Address(
-                options.url,
-                "mpegts",
-                settings | _FAST_START | _NO_PARSER,
-                options.open_timeout_s,
-                options.read_timeout_s,
-            ),
-            options.rotate,
-            self.counters,
-        )
-
-    @property
-    def fps(self) -> float | None:
-        """Frames a second as the stream says, None before it is open."""
-        return self._stream.fps
-
-    def open(self) -> None:
-        """Start to connect. Raises SourceLost where that fails at once."""
-        self._stream.open()
-
-    def read(self, allocate: Allocate) -> Frame | None:
-        """Return the newest frame; None while connecting. Raises SourceLost."""
-        return self._stream.read(allocate)
-
-    def close(self) -> None:
-        """Disconnect, within 0.5 s."""
-        self._stream.close()
+        super().__init__(options.url, "mpegts", settings | _NO_PARSER, options)

@@ -7,7 +7,7 @@ import pytest
 from perception import messages as m
 from perception.errors import SinkError
 from perception.recording.mot import read_mot
-from perception.recording.output import CameraOutput
+from perception.recording.output import INSTANT_SHOWN_NS, CameraOutput, Shown
 from perception.recording.tracks import read_tracks
 
 ZONES = {"path": [(0.2, 0.4), (0.8, 0.4), (0.8, 0.9)]}
@@ -116,3 +116,23 @@ def test_a_folder_that_cannot_be_made_fails_each_file(tmp_path):
     assert len(output.failed) == 3
     output.add(message(1), IMAGE)
     output.close()
+
+
+def alert(key, kind, state, **details):
+    return m.Alert(
+        key=key, camera="front", rule="r", kind=kind, state=state, track_id=1, class_name="car",
+        score=0.9, box=(0, 0, 1, 1), frame_id=1, start_t_media_ns=0, t_media_ns=0,
+        start_t_wall_ns=0, t_wall_ns=0, details=details,
+    )  # fmt: skip
+
+
+def test_alerts_are_shown_while_they_last_and_instants_a_moment():
+    shown = Shown()
+    shown.note(alert("a", "zone", "raised"))
+    shown.note(alert("b", "line", "raised", direction="in"))
+    shown.note(alert("c", "line", "raised", direction="in"))
+    assert [a.key for a in shown.at(INSTANT_SHOWN_NS)] == ["a", "b", "c"]
+    assert [a.key for a in shown.at(INSTANT_SHOWN_NS + 1)] == ["a"]
+    shown.note(alert("a", "zone", "cleared"))
+    assert shown.at(0) == []
+    assert shown.counts == {"in": 2}
