@@ -21,7 +21,7 @@ import psutil
 import yaml
 
 from benchmarks import harness
-from perception import assets, config, plan
+from perception import assets, config, resolving
 from perception.metrics import Histogram
 from perception.plan import Plan
 from perception.recording.video import VideoWriter
@@ -52,7 +52,7 @@ def make_plan(launch: Mapping[str, Any], folder: Path, *, realtime: bool = True)
     given = {"name": "bench", "output": {"folder": str(folder)}, "alerts": {"sinks": {}}, **launch}
     document = config.parse(yaml.safe_dump(given), "benchmark")
     checked = document.validate(config.Launch, document.data)
-    return plan.resolve(checked, document, realtime=realtime)
+    return resolving.resolve(checked, document, realtime=realtime)
 
 
 def detector(precision: str = "f32", runtime: str = "openvino", **more: Any) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from rich.text import Text
 
-from perception import assets, draw, plan, report, supervisor
+from perception import assets, draw, report, stages
 from perception.console import console, sheet
 from perception.errors import EXIT_DONE, EXIT_SOURCE, PerceptionError, RingError, SourceLost
 from perception.plan import CameraPlan, Plan
@@ -65,7 +65,7 @@ def sizes(what: Plan) -> dict[str, tuple[int, int, float]]:
         if camera.source.type in ("video", "images", "synthetic"):
             image, fps, _ = _look(camera)
             if image is not None:
-                found[name] = (*image.shape[:2], fps or plan.DEFAULT_FPS)
+                found[name] = (*image.shape[:2], fps or stages.DEFAULT_FPS)
     return found
 
 
@@ -74,7 +74,7 @@ def _look(camera: CameraPlan) -> tuple[Image | None, float | None, str]:
     if camera.source.type == "push":
         return None, None, "frames come from your own process"
     try:
-        source = plan.make_source(camera, None)
+        source = stages.make_source(camera, None)
     except PerceptionError as error:
         return None, None, str(error)
     deadline = time.monotonic() + LOOK_S
@@ -139,16 +139,16 @@ def _memory(what: Plan, seen: dict[str, tuple[Image | None, float | None, str]])
     known: dict[str, tuple[int, int, float]] = {}
     for name, (image, fps, _) in seen.items():
         if image is not None:
-            known[name] = (image.shape[0], image.shape[1], fps or plan.DEFAULT_FPS)
+            known[name] = (image.shape[0], image.shape[1], fps or stages.DEFAULT_FPS)
         else:
             table.add_row(name, "-", "made with its first frame")
     problem = ""
     try:
-        needed = supervisor.memory_needed(what, known)
+        needed = memory_needed(what, known)
     except RingError as error:
         needed, problem = {}, str(error)
     for name, size in needed.items():
-        slots = plan.slots_for(what.cameras[name], known[name][2])
+        slots = stages.slots_for(what.cameras[name], known[name][2])
         table.add_row(name, str(slots), f"{size / 1e6:.0f}")
     table.add_row("free", "", f"{ring.free_bytes() / 1e6:.0f}")
     console().print(table)
@@ -167,3 +167,21 @@ def _draw(camera: CameraPlan, image: Image, folder: Path) -> Path:
     path = folder / f"{camera.name}.png"
     cv2.imwrite(str(path), image)
     return path
+
+
+def memory_needed(what: Plan, sizes: dict[str, tuple[int, int, float]]) -> dict[str, int]:
+    """Return bytes of shared memory of each camera's ring; sizes: height, width, fps by camera.
+
+    Raises RingError where /dev/shm has less than their sum.
+    """
+    needed = {
+        name: ring.bytes_needed(stages.slots_for(what.cameras[name], fps), height, width)
+        for name, (height, width, fps) in sizes.items()
+    }
+    total, free = sum(needed.values()), ring.free_bytes()
+    if total > free:
+        raise RingError(
+            f"the cameras need {total / 1e6:.0f} MB of /dev/shm, {free / 1e6:.0f} MB are free: "
+            "enlarge it (docker: --shm-size) or lower `keep_s`"
+        )
+    return needed

@@ -1,7 +1,7 @@
 """A launch file: YAML text -> checked models, every complaint with file, line and key.
 
 Stages own their options (a class's `Options`), so a stage's part of the file is kept here as a
-plain mapping and validated by plan.py with `Document.validate`. Imports errors, extensions.
+plain mapping and validated by resolving.py with `Document.validate`. Imports errors, extensions.
 """
 
 import os

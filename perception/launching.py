@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from perception import assets, config, detectors, warm
-from perception import plan as planning
+from perception import assets, config, detectors, resolving, warm
 from perception.console import console, downloads, steps
 from perception.errors import EXIT_DONE, EXIT_SOURCE, ConfigError, SinkError
-from perception.plan import ASSET, Plan, ProcessPlan
+from perception.plan import Plan, ProcessPlan
 from perception.recording import summary as summaries
+from perception.resolving import ASSET
 from perception.transport import rundir
 
 DEFAULT_MODEL = "yolo11n"
@@ -42,7 +42,7 @@ def load_plan(path: Path, name: str | None, **changes: Any) -> Plan:
     # Checking options imports the stages, and these their kernels: compile with a progress bar.
     if not warm.is_compiled():
         warm_up()
-    return planning.resolve(launch, document)
+    return resolving.resolve(launch, document)
 
 
 def needed_assets(launch: config.Launch) -> list[str]:
@@ -104,7 +104,7 @@ def run_live(
     """
     from perception import checking
     from perception.live import LiveView
-    from perception.supervisor import Supervisor, memory_needed
+    from perception.supervisor import Supervisor
 
     screen = console()
     for name in without:
@@ -112,7 +112,7 @@ def run_live(
     if show:
         _check_display()
         plan = _with_window(plan)
-    memory_needed(plan, checking.sizes(plan))
+    checking.memory_needed(plan, checking.sizes(plan))
     warm_up(plan)
     with LiveView(screen) as view:
         supervisor = Supervisor(

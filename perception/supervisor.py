@@ -16,7 +16,7 @@ import msgspec
 
 from perception import clock, logs, metrics, plan, report
 from perception.child import Child
-from perception.errors import EXIT_DONE, EXIT_SOURCE, ConfigError, RingError
+from perception.errors import EXIT_DONE, EXIT_SOURCE, ConfigError
 from perception.messages import Alert
 from perception.plan import Plan
 from perception.recording.output import clear
@@ -313,21 +313,3 @@ def take_folder(what: Plan) -> tuple[Plan, IO[bytes]]:
             store = folder / store.relative_to(first)
         return msgspec.structs.replace(what, folder=str(folder), store=str(store)), log
     raise ConfigError(f"{rundir.MAX_SAME_NAME} runs write to {first}, {first}-2, ...: stop some")
-
-
-def memory_needed(what: Plan, sizes: dict[str, tuple[int, int, float]]) -> dict[str, int]:
-    """Return bytes of shared memory of each camera's ring; sizes: height, width, fps by camera.
-
-    Raises RingError where /dev/shm has less than their sum.
-    """
-    needed = {
-        name: ring.bytes_needed(plan.slots_for(what.cameras[name], fps), height, width)
-        for name, (height, width, fps) in sizes.items()
-    }
-    total, free = sum(needed.values()), ring.free_bytes()
-    if total > free:
-        raise RingError(
-            f"the cameras need {total / 1e6:.0f} MB of /dev/shm, {free / 1e6:.0f} MB are free: "
-            "enlarge it (docker: --shm-size) or lower `keep_s`"
-        )
-    return needed

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from platformdirs import user_cache_dir
 
-from perception import kernels, plan
+from perception import kernels, plan, stages
 from perception.errors import (
     EXIT_MODEL,
     EXIT_SOURCE,
@@ -93,13 +93,13 @@ def prepare(what: Plan | None, progress: Callable[[int, int, str], None]) -> Non
 
 def _load_models(what: Plan) -> None:
     for name in what.detectors:
-        detector = plan.make_detector(what, name, 1)
+        detector = stages.make_detector(what, name, 1)
         for camera in what.cameras.values():
             if camera.detector == name:
-                plan.class_filter(detector, camera.objects)
+                stages.class_filter(detector, camera.objects)
                 for rule in camera.rules.values():
-                    plan.class_filter(detector, rule.options.get("objects"))
-    plan.make_recognisers(what, what.cameras_of("identity"))
+                    stages.class_filter(detector, rule.options.get("objects"))
+    stages.make_recognisers(what, what.cameras_of("identity"))
 
 
 def _print(done: int, total: int, name: str) -> None:

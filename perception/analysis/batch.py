@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from perception import config, plan
+from perception import config, plan, resolving
 from perception.errors import ConfigError, SourceError
 from perception.plan import Plan
 from perception.processes.runtime import thread_environment
@@ -84,7 +84,7 @@ def plans(
             }
         )
         moved = config.Document(document.file, document.data, {})
-        made[path] = plan.resolve(changed, moved, realtime=False)
+        made[path] = resolving.resolve(changed, moved, realtime=False)
     return made
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 
-from perception import clock, plan, report
+from perception import clock, report, stages
 from perception.alerts.book import AlertBook
 from perception.errors import SinkError, SourceEnded
 from perception.messages import Alert, DetectionMessage, Stamp, TrackMessage, make_id
@@ -75,7 +75,7 @@ class _Frames:
     """Iterates over a source's frames, decoded ahead in a thread."""
 
     def __init__(self, camera: CameraPlan) -> None:
-        self._source = plan.make_source(camera, None)
+        self._source = stages.make_source(camera, None)
         self._source.open()
         self.counters = self._source.counters
         self._queue: queue.Queue[Frame | BaseException] = queue.Queue(AHEAD)
@@ -113,12 +113,12 @@ class _Work:
     def __init__(self, what: Plan, camera: CameraPlan, threads: int) -> None:
         folder = Path(what.folder)
         self._camera = camera
-        self._detector = plan.make_detector(what, camera.detector, threads)
-        self._keep = plan.class_filter(self._detector, camera.objects)
-        self._follower = Follower(plan.make_tracker(what, 0))
-        self._who = plan.make_recognisers(what, [camera.name]).get(camera.name)
-        self._book = AlertBook(camera.name, plan.make_rules(camera))
-        self._sinks = plan.make_sinks(what)
+        self._detector = stages.make_detector(what, camera.detector, threads)
+        self._keep = stages.class_filter(self._detector, camera.objects)
+        self._follower = Follower(stages.make_tracker(what, 0))
+        self._who = stages.make_recognisers(what, [camera.name]).get(camera.name)
+        self._book = AlertBook(camera.name, stages.make_rules(camera))
+        self._sinks = stages.make_sinks(what)
         self._output = CameraOutput(
             folder,
             camera.name,

@@ -13,10 +13,10 @@ from perception.alerts.watch import RULE
 from perception.errors import SinkError
 from perception.identity.who import details
 from perception.messages import Alert, AlertMessage, IdentityMessage, Stamp, TrackMessage
-from perception.plan import make_rules
 from perception.processes.posting import Post
 from perception.processes.runtime import Runtime
 from perception.sinks.snapshot import SnapshotSink
+from perception.stages import make_rules
 from perception.transport.bus import Publisher, catch_up
 from perception.transport.ring import RingReader
 from perception.transport.rundir import ring_base

@@ -4,10 +4,11 @@ listens. Reconnects by itself; never waits for a reader."""
 from perception import clock
 from perception.errors import SourceEnded, SourceError, SourceLost
 from perception.messages import FrameMessage, Stamp, make_id
-from perception.plan import CameraPlan, make_source, slots_for
+from perception.plan import CameraPlan
 from perception.processes.runtime import Runtime
 from perception.sources import Image, Source
 from perception.sources.backoff import Backoff
+from perception.stages import make_source, slots_for
 from perception.transport.bus import Publisher
 from perception.transport.ring import RingWriter
 from perception.transport.rundir import ring_base

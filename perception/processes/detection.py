@@ -11,8 +11,9 @@ from perception.detectors import Detector
 from perception.detectors.gate import MotionGate
 from perception.errors import RingError, SlotOverwritten
 from perception.messages import DetectionMessage, Detections, FrameMessage, short_id
-from perception.plan import CameraPlan, class_filter, make_detector
+from perception.plan import CameraPlan
 from perception.processes.runtime import IDLE_MS, Runtime, drain
+from perception.stages import class_filter, make_detector
 from perception.trackers.grey import small_grey
 from perception.transport.bus import Inbox, Publisher
 from perception.transport.ring import RingReader

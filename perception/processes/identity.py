@@ -12,8 +12,9 @@ from perception.errors import ConfigError, RingError
 from perception.identity.gallery import Gallery, Templates, version
 from perception.identity.who import Recogniser, Who
 from perception.messages import IdentityMessage, TrackMessage
-from perception.plan import IdentityPlan, make_recognisers
+from perception.plan import IdentityPlan
 from perception.processes.runtime import IDLE_MS, Runtime
+from perception.stages import make_recognisers
 from perception.transport.bus import Inbox, Publisher
 from perception.transport.ring import RingReader
 from perception.transport.rundir import ring_base

@@ -4,8 +4,8 @@ from collections import deque
 
 from perception import clock
 from perception.messages import CatchUpRequest, DetectionMessage, TrackMessage
-from perception.plan import make_tracker
 from perception.processes.runtime import IDLE_MS, Runtime, drain
+from perception.stages import make_tracker
 from perception.trackers.follow import Follower
 from perception.transport.bus import CatchUpServer, Inbox, Publisher
 

@@ -6,8 +6,9 @@ import pytest
 
 from perception import messages as m
 from perception.alerts.book import AlertBook
-from perception.plan import StagePlan, _make_rule
+from perception.plan import StagePlan
 from perception.rules.zones import Line, Zone
+from perception.stages import make_rule
 
 ZONE = Zone.model_validate([[0, 0], [1, 0], [1, 1], [0, 1]])
 GATE = Line.model_validate({"points": [[0.0, 0.5], [1.0, 0.5]]})
@@ -19,7 +20,7 @@ UNDECIDED = {"who": "undecided", "known": None, "confidence": None}
 def book(kind="visit", **options):
     options = {"zone": "z", **options} if kind != "line" else {"line": "gate"}
     stage = StagePlan(type=kind, options=options)
-    return AlertBook("door", [_make_rule("r", stage, {"z": ZONE}, {"gate": GATE})])
+    return AlertBook("door", [make_rule("r", stage, {"z": ZONE}, {"gate": GATE})])
 
 
 def frame(n, *tracks):

@@ -1,7 +1,8 @@
 import pytest
 
-from perception import config, plan
+from perception import config, resolving
 from perception.errors import ConfigError
+from perception.plan import Plan
 from perception.warm import _load_models
 from tests.line import EXTENSION
 
@@ -17,9 +18,9 @@ detectors:
 """
 
 
-def resolve(objects: str, wanted: str) -> plan.Plan:
+def resolve(objects: str, wanted: str) -> Plan:
     document = config.parse(LAUNCH.format(objects=objects, wanted=wanted), "door.yaml")
-    return plan.resolve(document.validate(config.Launch, document.data), document)
+    return resolving.resolve(document.validate(config.Launch, document.data), document)
 
 
 def test_a_rule_for_what_the_camera_leaves_out_is_told_with_its_line(

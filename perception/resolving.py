@@ -1,0 +1,246 @@
+"""From a launch file to a plan: every stage's options checked, the processes laid out.
+
+Everything that can be known to be wrong before a process starts is found here, and named with file,
+line and key.
+"""
+
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from perception import (
+    assets,
+    config,
+    detectors,
+    extensions,
+    identity,
+    rules,
+    sinks,
+    sources,
+    trackers,
+)
+from perception.alerts.watch import WatchOptions
+from perception.config import Document, Launch
+from perception.errors import ConfigError, PerceptionError
+from perception.identity.gallery import Gallery
+from perception.plan import CameraPlan, IdentityPlan, Plan, ProcessPlan, StagePlan
+from perception.rules.zones import Line, Zone
+from perception.sources.spec import parse as parse_source
+from perception.stages import make_rule
+
+ASSET = "asset:"
+TRACK_DEFAULTS = {"high_score": 0.3, "new_score": 0.4, "confirm_s": 0.2}
+"""The tracker's thresholds for detectors with scores like YOLO's on COCO. Its own defaults suit
+detectors trained for one scene: yolo11n on PETS09-S2L1 has HOTA 50.3 with them, 53.9 with these."""
+
+
+def resolve(launch: Launch, document: Document, *, realtime: bool = True) -> Plan:
+    """Check every stage's options and lay out the processes.
+
+    realtime: files are played as cameras; otherwise they are read frame by frame (analyze).
+    Raises ConfigError with file, line and key.
+    """
+    cameras = {name: _camera(name, launch, document, realtime=realtime) for name in launch.cameras}
+    used = list(dict.fromkeys(camera.detector for camera in cameras.values()))
+    found = {
+        name: _detector(name, options, document)
+        for name, options in launch.detectors.items()
+        if name in used
+    }
+    for name, camera in cameras.items():
+        _check_objects(name, camera, found[camera.detector], document)
+    folder = launch.output.folder or Path("recordings") / launch.name
+    return Plan(
+        name=launch.name,
+        file=document.file,
+        cameras=cameras,
+        detectors=found,
+        tracker=_tracker(launch, document),
+        sinks={
+            name: _stage(document, ("alerts", "sinks", name), options, sinks.sink_class, name)
+            for name, options in launch.alerts.sinks.items()
+        },
+        store=str(launch.alerts.store or folder / "alerts.sqlite"),
+        folder=str(folder),
+        video=launch.output.video,
+        tracks=launch.output.tracks,
+        metrics_port=launch.metrics.port,
+        processes=_processes(launch, document, {n: c.detector for n, c in cameras.items()}),
+        identity=_identity(launch.identity, document) if launch.identity else None,
+        retain_days=launch.alerts.retain_days,
+    )
+
+
+def _processes(
+    launch: Launch, document: Document, detector_of: Mapping[str, str]
+) -> list[ProcessPlan]:
+    """Return the processes of a line: one a camera, one a detector, one each for the rest."""
+    names, used = list(detector_of), list(dict.fromkeys(detector_of.values()))
+    threads = launch.threads.detection or max(1, (_cores() - 1) // len(used))
+    processes = [ProcessPlan(name=f"camera-{n}", kind="camera", cameras=[n]) for n in names]
+    for detector in used:
+        served = [name for name in names if detector_of[name] == detector]
+        processes.append(
+            ProcessPlan(
+                name=f"detection-{detector}", kind="detection", cameras=served, threads=threads
+            )
+        )
+    processes.append(ProcessPlan(name="tracking", kind="tracking", cameras=names))
+    processes.append(ProcessPlan(name="alert", kind="alert", cameras=names))
+    if launch.identity:
+        asked = _asked(launch.identity, document, names)
+        processes.append(ProcessPlan(name="identity", kind="identity", cameras=asked))
+    if launch.output.video or launch.output.tracks:
+        processes.append(ProcessPlan(name="output", kind="output", cameras=names))
+    return processes
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0))
+
+
+def _stage(
+    document: Document,
+    path: config.Path_,
+    given: dict[str, Any],
+    find: Callable[[str], Any],
+    default: str,
+) -> StagePlan:
+    """Return a stage of the launch file with its type found and its options validated."""
+    options = dict(given)
+    kind = options.pop("type", default)
+    try:
+        cls = find(str(kind))
+    except ConfigError as error:
+        raise document.error((*path, "type"), str(error)) from None
+    checked = document.validate(cls.Options, options, path)
+    return StagePlan(type=str(kind), options=checked.model_dump(mode="json", exclude_unset=True))
+
+
+def _detector(name: str, options: dict[str, Any], document: Document) -> StagePlan:
+    """Return a detector's stage, its model an asset's name or a file that is there."""
+    path = ("detectors", name)
+    stage = _stage(document, path, options, detectors.detector_class, "onnx")
+    model = stage.options.get("model")
+    if isinstance(model, str) and model not in assets.ASSETS and not Path(model).is_file():
+        known = assets.names("weights" if stage.type == "ultralytics" else "model")
+        text = (
+            f"no such file; nor is it a known model: {extensions.unknown(model, known, 'models')}"
+        )
+        raise document.error((*path, "model"), text)
+    return stage
+
+
+def _check_objects(name: str, camera: CameraPlan, stage: StagePlan, document: Document) -> None:
+    """Refuse objects that the model cannot know; those of other models are tried when it loads."""
+    from perception.detectors.heads import COCO_NAMES  # brings Numba, which few processes need
+
+    known = assets.names("model") if stage.type == "onnx" else []
+    if stage.options.get("model", known[:1] and known[0]) in known and "names" not in stage.options:
+        for i, wanted in enumerate(camera.objects or []):
+            if wanted not in COCO_NAMES:
+                place = ("cameras", name, "objects", i)
+                raise document.error(place, extensions.unknown(wanted, COCO_NAMES, "COCO objects"))
+
+
+def _tracker(launch: Launch, document: Document) -> StagePlan:
+    given = dict(launch.track)
+    if given.get("type", "two_stage") == "two_stage":
+        given = {**TRACK_DEFAULTS, **given}
+    return _stage(document, ("track",), given, trackers.tracker_class, "two_stage")
+
+
+def _identity(asked: config.Identity, document: Document) -> IdentityPlan:
+    """Return who-is-who resolved; the gallery is opened here, so that a wrong key is told now."""
+    gallery = asked.gallery and str(asked.gallery)
+    try:
+        Gallery(asked.gallery, asked.key)
+    except ConfigError as error:
+        raise document.error(("identity",), error.text) from None
+    return IdentityPlan(
+        gallery=gallery,
+        key=asked.key,
+        embedder=_stage(
+            document, ("identity", "embedder"), asked.embedder, identity.embedder_class, "sface"
+        ),
+        deadline_s=asked.deadline_s,
+        min_faces=asked.min_faces,
+        rate_hz=asked.rate_hz,
+    )
+
+
+def _asked(asked: config.Identity, document: Document, names: list[str]) -> list[str]:
+    for name in asked.cameras or ():
+        if name not in names:
+            text = extensions.unknown(name, names, "cameras")
+            raise document.error(("identity", "cameras"), text)
+    return names if asked.cameras is None else [name for name in names if name in asked.cameras]
+
+
+def _camera(name: str, launch: Launch, document: Document, *, realtime: bool) -> CameraPlan:
+    camera, path = launch.cameras[name], ("cameras", name)
+    if camera.detect.detector not in launch.detectors:
+        text = extensions.unknown(camera.detect.detector, launch.detectors, "detectors")
+        raise document.error((*path, "detect", "detector"), text)
+    zones = {
+        key: document.validate(Zone, value, (*path, "zones", key))
+        for key, value in camera.zones.items()
+    }
+    lines = {
+        key: document.validate(Line, value, (*path, "lines", key))
+        for key, value in camera.lines.items()
+    }
+    stages: dict[str, StagePlan] = {}
+    for key, options in camera.rules.items():
+        place = (*path, "rules", key)
+        if "type" not in options:
+            raise document.error(place, f"needs a type: {', '.join(rules.RULES)}")
+        stages[key] = _stage(document, place, options, rules.rule_class, "")
+        for wanted in stages[key].options.get("objects", ()):
+            if camera.objects is not None and wanted not in camera.objects:
+                text = extensions.unknown(wanted, camera.objects, "objects of this camera")
+                raise document.error((*place, "objects"), text)
+        try:
+            make_rule(key, stages[key], zones, lines)
+        except ConfigError as error:
+            raise document.error(place, error.text) from None
+    return CameraPlan(
+        name=name,
+        source=_source(camera.source, document, (*path, "source"), realtime=realtime),
+        detector=camera.detect.detector,
+        rate_hz=camera.detect.rate_hz,
+        motion_gate=camera.detect.motion_gate,
+        objects=camera.objects,
+        zones={key: zone.model_dump(mode="json") for key, zone in zones.items()},
+        lines={key: line.model_dump(mode="json") for key, line in lines.items()},
+        rules=stages,
+        keep_s=camera.keep_s,
+        watch=None
+        if camera.watch is None
+        else document.validate(WatchOptions, camera.watch, (*path, "watch")).model_dump(),
+    )
+
+
+def _source(given: Any, document: Document, path: config.Path_, *, realtime: bool) -> StagePlan:
+    try:
+        kind, options = parse_source(_with_asset(given))
+        cls = sources.source_class(kind)
+    except PerceptionError as error:
+        raise document.error(path, str(error)) from None
+    if "realtime" in cls.Options.model_fields:
+        options = {"realtime": realtime, **options}
+    checked = document.validate(cls.Options, options, path)
+    return StagePlan(type=kind, options=checked.model_dump(mode="json", exclude_unset=True))
+
+
+def _with_asset(given: Any) -> Any:
+    """Replace asset:NAME by the path of the clip, which is fetched where it is not cached."""
+    if isinstance(given, dict):
+        fields: dict[str, Any] = given
+        return {
+            key: _with_asset(value) if key == "path" else value for key, value in fields.items()
+        }
+    if isinstance(given, str) and given.startswith(ASSET):
+        return str(assets.resolve(given.removeprefix(ASSET), "clip"))
+    return given

@@ -1,0 +1,117 @@
+"""The stages that a plan names, made: sources, detectors, trackers, rules, sinks, recognisers.
+
+The one place where options of a plan become objects, for processes and analysis alike.
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from perception import detectors, extensions, identity, rules, sinks, sources, trackers
+from perception.errors import ConfigError
+from perception.identity.decide import Thresholds
+from perception.identity.faces import FaceFinder
+from perception.identity.gallery import Gallery, Templates
+from perception.identity.who import Recogniser
+from perception.messages import Detections
+from perception.plan import CameraPlan, Plan, StagePlan
+from perception.rules.zones import Line, Zone
+from perception.sources.pacing import Paced
+
+MIN_SLOTS = 4
+DEFAULT_FPS = 30.0
+
+
+def make_rule(
+    name: str, stage: StagePlan, zones: Mapping[str, Zone], lines: Mapping[str, Line]
+) -> rules.Rule:
+    """Return a rule. Raises ConfigError where it names a zone or line that is not there."""
+    cls = rules.rule_class(stage.type)
+    return cls(name, cls.Options.model_validate(stage.options), zones, lines)
+
+
+def make_source(camera: CameraPlan, run_dir: Path | None) -> sources.Source:
+    """Return the camera's source, not yet opened; a file that plays in real time is paced."""
+    cls = sources.source_class(camera.source.type)
+    options = cls.Options.model_validate(camera.source.options)
+    source: sources.Source = cls(options, camera=camera.name, run_dir=run_dir)
+    return Paced(source) if getattr(options, "realtime", False) else source
+
+
+def make_detector(plan: Plan, name: str, threads: int) -> detectors.Detector:
+    """Return a detector of the plan, loaded and warm. Raises ModelError."""
+    stage = plan.detectors[name]
+    cls = detectors.detector_class(stage.type)
+    return cls(cls.Options.model_validate(stage.options), threads=threads)
+
+
+def make_tracker(plan: Plan, epoch: int) -> trackers.Tracker:
+    """Return a new tracker; one a camera."""
+    cls = trackers.tracker_class(plan.tracker.type)
+    return cls(cls.Options.model_validate(plan.tracker.options), epoch=epoch)
+
+
+def make_rules(camera: CameraPlan) -> list[rules.Rule]:
+    """Return the camera's rules."""
+    zones = {key: Zone.model_validate(value) for key, value in camera.zones.items()}
+    lines = {key: Line.model_validate(value) for key, value in camera.lines.items()}
+    return [make_rule(key, stage, zones, lines) for key, stage in camera.rules.items()]
+
+
+def make_sinks(plan: Plan) -> dict[str, sinks.Sink]:
+    """Return the plan's sinks by name; they write into the plan's folder."""
+    made: dict[str, sinks.Sink] = {}
+    for name, stage in plan.sinks.items():
+        cls = sinks.sink_class(stage.type)
+        options = cls.Options.model_validate(stage.options)
+        made[name] = cls(options, folder=Path(plan.folder))
+    return made
+
+
+def make_recognisers(what: Plan, cameras: Sequence[str]) -> dict[str, Recogniser]:
+    """Return what tells who people are for those cameras that ask; models shared, gallery read.
+
+    Raises ModelError or ConfigError.
+    """
+    asked = what.identity
+    wanted = [name for name in cameras if name in what.cameras_of("identity")]
+    if asked is None or not wanted:
+        return {}
+    cls = identity.embedder_class(asked.embedder.type)
+    embedder: identity.Embedder = cls(cls.Options.model_validate(asked.embedder.options))
+    thresholds = Thresholds(embedder.accept, embedder.reject, asked.min_faces, asked.deadline_s)
+    folder = Path(asked.gallery) if asked.gallery else None
+    templates = Templates.of(Gallery(folder, asked.key).people(), embedder.model)
+    finder = FaceFinder()
+    return {
+        name: Recogniser(finder, embedder, thresholds, templates, asked.rate_hz) for name in wanted
+    }
+
+
+def slots_for(camera: CameraPlan, fps: float | None) -> int:
+    """Return the depth of a camera's ring: its rate times keep_s."""
+    return max(MIN_SLOTS, math.ceil((fps or DEFAULT_FPS) * camera.keep_s) + 2)
+
+
+def class_filter(
+    detector: detectors.Detector, objects: list[str] | None
+) -> Callable[[Detections], Detections]:
+    """Return what keeps the objects that a camera asks for; None: all.
+
+    Raises ConfigError where the detector does not know one of them.
+    """
+    if objects is None:
+        return lambda found: found
+    for name in objects:
+        if name not in detector.names.values():
+            known = detector.names.values()
+            raise ConfigError(extensions.unknown(name, known, "objects this model knows"))
+    ids = [class_id for class_id, name in detector.names.items() if name in objects]
+
+    def keep(found: Detections) -> Detections:
+        rows = np.isin(found.class_ids, ids)
+        return Detections(found.boxes[rows], found.scores[rows], found.class_ids[rows])
+
+    return keep
