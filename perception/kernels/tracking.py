@@ -74,6 +74,8 @@ PRIOR = 50.0
 PACE = 1.5
 """How fast the noise follows: its logarithm per second at full agreement."""
 LEAST_FACTOR, MOST_FACTOR = 0.25, 4.0
+TWIN_IOU = 0.6
+"""Overlap above which a box is another one's double (benchmarks/README, each idea alone)."""
 
 
 @inner
@@ -180,12 +182,37 @@ def _update(states, marks, m, boxes, source, box_of, settings, now):
 
 
 @inner
+def _is_double(boxes, j, track_of):
+    """Whether box j lies on one of its group that scored no less and belongs to a track.
+
+    Source: Shim et al. 2025, TrackTrack (CVPR), there by suppression among all tracks.
+    """
+    area = (boxes[j, 2] - boxes[j, 0]) * (boxes[j, 3] - boxes[j, 1])
+    for k in range(track_of.shape[0]):
+        # Boxes are sorted by their left side.
+        if boxes[k, 0] >= boxes[j, 2]:
+            return False
+        if track_of[k] < 0 or boxes[k, BOX_SCORE] < boxes[j, BOX_SCORE]:
+            continue
+        x = min(boxes[j, 2], boxes[k, 2]) - max(boxes[j, 0], boxes[k, 0])
+        y = min(boxes[j, 3], boxes[k, 3]) - max(boxes[j, 1], boxes[k, 1])
+        if x <= 0.0 or y <= 0.0 or boxes[k, BOX_GROUP] != boxes[j, BOX_GROUP]:
+            continue
+        other = (boxes[k, 2] - boxes[k, 0]) * (boxes[k, 3] - boxes[k, 1])
+        if x * y > TWIN_IOU * (area + other - x * y):
+            return True
+    return False
+
+
+@inner
 def _give_birth(states, marks, book, boxes, source, track_of, settings):
     """Start tracks at boxes that belong to none; in the very first frame they are confirmed."""
     m, now = book[COUNT], book[NOW]
     sure = book[FRAMES] == 0 and settings[CONFIRM_NS] == 0.0
     for j in range(track_of.shape[0]):
         if track_of[j] >= 0 or boxes[j, BOX_SCORE] < settings[NEW]:
+            continue
+        if _is_double(boxes, j, track_of):
             continue
         if m >= settings[LIMIT]:
             book[TRACKS_FULL] += 1

@@ -106,6 +106,15 @@ def test_low_scores_keep_a_track_but_start_none():
     assert faint[-1].scores[0] == pytest.approx(0.3)
 
 
+def test_a_double_starts_no_track():
+    walker, double = (10, 10, 60, 130, 0.9, 0), (12, 14, 64, 140, 0.8, 0)
+    neighbour, other_class = (30, 10, 80, 130, 0.8, 0), (12, 14, 64, 140, 0.8, 1)
+    for box, tracks in ((double, 1), (neighbour, 2), (other_class, 2)):
+        tracker = TwoStageTracker()
+        walk(tracker, [seen(walker)] * 5)
+        assert len(walk(tracker, [seen(walker, box)], start=5 * 33)[-1]) == tracks
+
+
 def test_classes_do_not_mix_unless_asked():
     for mix, ids in ((False, 2), (True, 1), ([[2, 5, 7]], 1), ([[2, 5], [7]], 2)):
         tracker = TwoStageTracker(TwoStageOptions(mix_classes=mix))
