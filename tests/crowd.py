@@ -8,14 +8,14 @@ the zone behind it after every other.
 import json
 import sqlite3
 import threading
-from collections.abc import Iterator
+import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from perception.client import Run
-from perception.messages import TrackMessage
+from perception.transport.bus import Inbox
+from tests.line import SLOW, RunningLine
 
 WIDTH, CAR, LANE = 480, (48, 24), 45
 LEFT, RIGHT, STEP_PX = 0.44, 0.56, 8
@@ -34,12 +34,11 @@ CAMERA = {"source": "push", "lines": GATE, "zones": YARD, "rules": RULES}
 class Crowd:
     """`cars` cars side by side, seen by a camera of a run. passes: how often they have crossed."""
 
-    def __init__(self, run: Run, camera: str = "door", cars: int = 4) -> None:
+    def __init__(self, line: RunningLine, camera: str = "door", cars: int = 4) -> None:
         self.cars, self.passes = cars, 0
-        self._tracks: Iterator[TrackMessage] = run.tracks(camera, every=True)
-        self._pusher = run.push(camera)
-        self._n, self._x = 0, LEFT
-        # The first frames may find no listener: a publisher drops what nobody hears.
+        self._tracks = Inbox(line.run_dir, "tracks", [camera])
+        self._pusher = line.connect().push(camera)
+        self._n, self._x, self._closed = 0, LEFT, False
         self.rest(8)
 
     @property
@@ -74,19 +73,32 @@ class Crowd:
         for lane in range(self.cars):
             top = 15 + lane * LANE
             image[top : top + CAR[1], left : left + CAR[0]] = (0, 0, 220)
-        self._n += 1
-        pause = threading.Event()
-        for _ in range(100):
-            if self._pusher.send(image, self._n * FRAME_NS, timeout_s=5):
+        for _ in range(10):
+            self._n += 1
+            self._pusher.send(image, self._n * FRAME_NS, timeout_s=5)
+            if self._is_tracked():
                 break
-            pause.wait(0.05)
-        for message in self._tracks:
-            if message.stamp.t_media_ns >= self._n * FRAME_NS:
-                break
-        pause.wait(frame_s)
+            # It found no listener: a publisher drops what nobody hears. Shown again.
+        else:
+            raise AssertionError("nothing is tracked")
+        if frame_s:
+            threading.Event().wait(frame_s)
+
+    def _is_tracked(self) -> bool:
+        """Wait for the tracks of the newest frame."""
+        deadline = time.monotonic() + 1.0 * SLOW
+        while time.monotonic() < deadline:
+            for message in self._tracks.poll(50):
+                if message.stamp.t_media_ns >= self._n * FRAME_NS:
+                    return True
+        return False
 
     def close(self) -> None:
-        self._pusher.close()
+        """Stop; safe to call twice."""
+        if not self._closed:
+            self._closed = True
+            self._pusher.close()
+            self._tracks.close()
 
 
 class Stored:

@@ -58,7 +58,8 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
 """Step n brings a store of version n to n + 1; a row is added, never changed."""
 
 LOCK_WAIT_S = 0.5
-"""How long a write waits for another program that holds the database."""
+"""How long a write waits for another program that holds the database; one of all threads then,
+for they wait for each other too."""
 LOOK_AGAIN_NS = 60 * clock.NS_PER_S
 """After a file was written again its place is left alone for so long: no fight over it."""
 _CORRUPT = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
@@ -77,7 +78,7 @@ class Database:
         self.path = path
         self.set_aside: Path | None = None
         self._lock = threading.RLock()
-        self._look_ns = 0
+        self._look_ns = self._held_ns = 0
         self._place: Place = ()
         self._db: sqlite3.Connection | None = self._open()
 
@@ -91,7 +92,7 @@ class Database:
         """Give the connection to write with: all that is done or nothing. Raises SinkError."""
         with self._guarded() as db:
             self._check_place(db)
-            db.execute("BEGIN IMMEDIATE")
+            self._begin(db)
             try:
                 yield db
                 db.execute("COMMIT")
@@ -99,6 +100,17 @@ class Database:
                 if db is self._db and db.in_transaction:
                     db.execute("ROLLBACK")
                 raise
+
+    def _begin(self, db: sqlite3.Connection) -> None:
+        """Begin to write; wait for the lock, but not where a thread has just waited in vain."""
+        wait_s = 0.0 if clock.monotonic_ns() < self._held_ns else LOCK_WAIT_S
+        db.execute(f"PRAGMA busy_timeout = {round(wait_s * 1000)}")
+        try:
+            db.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY and wait_s:
+                self._held_ns = clock.monotonic_ns() + 2 * clock.to_ns(LOCK_WAIT_S)
+            raise
 
     def close(self) -> None:
         """Close the database; what was committed stays."""

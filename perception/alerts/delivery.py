@@ -91,24 +91,29 @@ class Courier:
         pause = self._sink_holds.get(name)
         if pause is not None and now_ns < pause.until_ns:
             return 0
-        sent = 0
+        sent, failed = 0, False
         keys: set[str] = set()
         cameras: set[str] = set()
         holds = self._row_holds[name]
         for row in self._store.pending(name, BATCH):
             held = holds.get(row.id)
+            old = held is not None and now_ns - held.since_ns >= OVERTAKE_S * NS_PER_S
             if held is not None and now_ns < held.until_ns:
                 keys.add(row.alert.key)
-                if now_ns - held.since_ns < OVERTAKE_S * NS_PER_S:
+                if not old:
                     cameras.add(row.camera)
             elif row.alert.key not in keys and row.camera not in cameras:
                 if self._left_out(name, sink, row):
                     continue
-                if not self._send(name, sink, row, now_ns):
+                if self._send(name, sink, row, now_ns):
+                    sent += 1
+                    if self._is_back(name, pause, now_ns):
+                        break  # the oldest first
+                elif failed or not old:
                     break
-                sent += 1
-                if self._is_back(name, pause, now_ns):
-                    break  # the oldest first
+                else:  # it may be this one alone: another has a try
+                    failed = True
+                    keys.add(row.alert.key)
         return sent
 
     def _is_back(self, name: str, pause: _Hold | None, now_ns: int) -> bool:
@@ -166,7 +171,10 @@ class Courier:
     def _note_failure(self, name: str, row: Delivery, error: str, now_ns: int) -> None:
         self.errors[name] = error
         self.counters[f"failed.{name}"] += 1
-        self._sink_holds[name] = self._longer(self._sink_holds.get(name), now_ns)
+        pause = self._sink_holds[name] = self._longer(self._sink_holds.get(name), now_ns)
+        others_ns = pause.since_ns + round(OVERTAKE_S * NS_PER_S)
+        if now_ns < others_ns:
+            pause.until_ns = min(pause.until_ns, others_ns)
         holds = self._row_holds[name]
         held = self._longer(holds.pop(row.id, None), now_ns)
         taken_ns = self._taken_ns.get(name)

@@ -16,6 +16,8 @@ BATCH = 100
 """Alerts a turn: a few ms in the store."""
 PAUSE_NS = clock.NS_PER_S
 """Between two batches where there is more to delete."""
+RETRY_NS = 10 * clock.NS_PER_S
+"""After the store could not be written."""
 
 _OLD = f"""
     SELECT key FROM alerts
@@ -37,14 +39,13 @@ class Retention:
     def turn(self, now_ns: int, t_wall_ns: int) -> int:
         """Delete some of what is too old, where it is time; return how many alerts that were.
 
-        now_ns: monotonic. Raises SinkError; it is tried again an hour later.
+        now_ns: monotonic. Raises SinkError; it is tried again RETRY_NS later.
         """
         if not self._days or now_ns < self._due_ns:
             return 0
-        self._due_ns = now_ns + EVERY_NS
+        self._due_ns = now_ns + RETRY_NS
         count = prune(self._database, t_wall_ns - round(self._days * DAY_NS), BATCH)
-        if count == BATCH:
-            self._due_ns = now_ns + PAUSE_NS
+        self._due_ns = now_ns + (PAUSE_NS if count == BATCH else EVERY_NS)
         return count
 
 

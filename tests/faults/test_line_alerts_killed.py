@@ -49,7 +49,7 @@ def test_kill_9_at_20_random_moments_while_600_alerts_are_raised(home: Path) -> 
             line.wait_begun()
             alert = start(line)
             line.wait_ready()
-            crowd = Crowd(line.connect(), cars=CARS)
+            crowd = Crowd(line, cars=CARS)
             driving = pool.submit(drive, crowd, may)
             with line.health("alert", "detection-default") as listen:
                 for n in range(KILLS):
