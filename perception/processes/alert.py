@@ -48,6 +48,8 @@ def run(runtime: Runtime) -> None:
             runtime.turn()
             if watching.turn():
                 post.wake()
+            for line in lines.values():
+                line.tend()
             _prune(runtime, retention)
             for said in names.poll(0):
                 lines[said.stamp.camera].name(said)

@@ -85,6 +85,13 @@ class AlertLine:
         """Note who a track is; its alerts say so with the next frame."""
         self._book.name(said.track_id, details(said.state, said.who, said.confidence))
 
+    def tend(self) -> None:
+        """Try again to write what the store did not take, also where no more frames come."""
+        if self._failing and self._last is not None:
+            self._save(self._last.stamp.frame_id, [])
+            if not self._failing:
+                self._post.wake()
+
     def close(self) -> None:
         """Write down how far it got."""
         if self._last is not None:
@@ -131,6 +138,7 @@ class AlertLine:
         if self._failing and not now and clock.monotonic_ns() < self._retry_ns:
             return
         try:
+            now = now or self._failing
             self._store.commit(self._name, frame_id, self._unsaved, self._book.state, now=now)
             self._unsaved.clear()
             if self._failing:
