@@ -5,7 +5,8 @@
 
 DIR holds suites of the form that benchmarks/suites.py describes. Peers that are not installed are
 named and left out; "NAME:default" runs a peer as it ships. All trackers of a run see the same
-frames, and their updates are timed in turns, one thread.
+frames, and their updates are timed in turns, one thread: TURN frames at a stretch, and one at a
+time after OTHER_WORK_S of other work, as between two frames of a camera.
 """
 
 from __future__ import annotations
@@ -34,7 +35,11 @@ from perception.trackers.two_stage import TwoStageOptions, TwoStageTracker
 OURS = "perception"
 SCORES = ("HOTA", "IDF1", "MOTA", "IDSW")
 OBJECTS = (10, 50, 100, 300, 1000)
-BLOCK = 20
+TURN = 30
+"""Frames of a turn: one second of video."""
+OTHER_WORK_S = 1 / 30
+OTHER_WORK_BYTES = 64 << 20
+"""Rewritten between two frames: twice the last cache of the largest machine measured on."""
 
 
 class Ours:
@@ -104,45 +109,114 @@ def scene(objects: int, frames: int, seed: int = 0) -> list[NDArray[np.float32]]
     return out
 
 
-def speed(names: list[str], objects: int, seconds: float) -> dict[str, dict[str, float]]:
-    """Return microseconds of an update, trackers taking turns every BLOCK frames.
+class Stopwatch:
+    """A tracker and the microseconds of its updates, by the wall and by the thread's CPU clock."""
 
-    median and p99 by the wall; cpu_median and cpu_p99 of the thread, which neighbours on a shared
-    machine disturb less. cpu_first: median of the first updates of a turn, after the others have
-    filled the processor's caches; cpu_rest_p99: of the others. The first frames hold no tracks,
-    imports and caches: left out.
+    def __init__(self, name: str) -> None:
+        self._is_ours = name == OURS
+        self._tracker: Any = TwoStageTracker() if name == OURS else make(name, 30.0, False)
+        self.wall: list[float] = []
+        self.cpu: list[float] = []
+
+    def update(self, rows: NDArray[np.float32], f: int) -> None:
+        seen = Detections.of(rows[:, :4], rows[:, 4], np.zeros(len(rows)))
+        start_cpu, start = time.thread_time_ns(), time.perf_counter_ns()
+        if self._is_ours:
+            self._tracker.update(seen, f * 33_333_333)
+        else:
+            self._tracker.update(rows, None, f / 30)
+        self.wall.append((time.perf_counter_ns() - start) / 1e3)
+        self.cpu.append((time.thread_time_ns() - start_cpu) / 1e3)
+
+
+def in_turns(names: list[str], objects: int, seconds: float) -> dict[str, dict[str, float]]:
+    """Return microseconds of an update, trackers taking turns of TURN frames.
+
+    median and p99 of all, by the wall; cpu_ by the thread's clock, which neighbours on a shared
+    machine disturb less. first: the first update of a turn, which finds the processor's caches
+    full of the other trackers; rest: the others. The first turn holds no tracks, imports and
+    caches: left out.
     """
-    frames = scene(objects, 300)
-    trackers = {name: make(name, 30.0, False) for name in names if name != OURS}
-    tracker = TwoStageTracker()
-    wall: dict[str, list[float]] = {name: [] for name in names}
-    cpu: dict[str, list[float]] = {name: [] for name in names}
+    frames = scene(objects, 10 * TURN)
+    watches = {name: Stopwatch(name) for name in names}
     end = time.perf_counter() + seconds * len(names)
-    for first in range(0, len(frames), BLOCK):
-        for name in names:
-            for f in range(first, first + BLOCK):
-                rows = frames[f]
-                seen = Detections.of(rows[:, :4], rows[:, 4], np.zeros(len(rows)))
-                start_cpu, start = time.thread_time_ns(), time.perf_counter_ns()
-                if name == OURS:
-                    tracker.update(seen, f * 33_333_333)
-                else:
-                    trackers[name].update(rows, None, f / 30)
-                wall[name].append((time.perf_counter_ns() - start) / 1e3)
-                cpu[name].append((time.thread_time_ns() - start_cpu) / 1e3)
-        if first >= 3 * BLOCK and time.perf_counter() > end:
+    for begin in range(0, len(frames), TURN):
+        for watch in watches.values():
+            for f in range(begin, begin + TURN):
+                watch.update(frames[f], f)
+        if begin >= 3 * TURN and time.perf_counter() > end:
             break
+    out: dict[str, dict[str, float]] = {}
+    for name, watch in watches.items():
+        wall, cpu = np.array(watch.wall[TURN:]), np.array(watch.cpu[TURN:])
+        rest = np.arange(len(wall)) % TURN > 0
+        out[name] = {
+            "median": float(np.median(wall)),
+            "p99": float(np.percentile(wall, 99)),
+            "cpu_median": float(np.median(cpu)),
+            "cpu_p99": float(np.percentile(cpu, 99)),
+            "first": float(np.median(wall[~rest])),
+            "rest_p99": float(np.percentile(wall[rest], 99)),
+            "cpu_rest_p99": float(np.percentile(cpu[rest], 99)),
+        }
+    return out
+
+
+def after_work(names: list[str], objects: int, updates: int) -> dict[str, dict[str, float]]:
+    """Return microseconds of an update when every one follows OTHER_WORK_S of other work.
+
+    That is how a tracker of a live camera runs: between two frames its caches belong to others.
+    """
+    frames = scene(objects, updates + TURN)
+    watches = {name: Stopwatch(name) for name in names}
+    others = np.zeros(OTHER_WORK_BYTES // 8)
+    for f, rows in enumerate(frames):
+        for watch in watches.values():
+            end = time.perf_counter() + (OTHER_WORK_S if f >= TURN else 0.0)
+            while time.perf_counter() < end:
+                others += 1.0
+            watch.update(rows, f)
     return {
         name: {
-            "median": float(np.median(wall[name][BLOCK:])),
-            "p99": float(np.percentile(wall[name][BLOCK:], 99)),
-            "cpu_median": float(np.median(cpu[name][BLOCK:])),
-            "cpu_p99": float(np.percentile(cpu[name][BLOCK:], 99)),
-            "cpu_first": float(np.median(cpu[name][BLOCK::BLOCK])),
-            "cpu_rest_p99": float(np.percentile(np.delete(cpu[name], np.s_[::BLOCK])[BLOCK:], 99)),
+            "cold_median": float(np.median(watch.wall[TURN:])),
+            "cold_p99": float(np.percentile(watch.wall[TURN:], 99)),
+            "cold_cpu_median": float(np.median(watch.cpu[TURN:])),
+            "cold_cpu_p99": float(np.percentile(watch.cpu[TURN:], 99)),
         }
-        for name in names
+        for name, watch in watches.items()
     }
+
+
+def speed(names: list[str], objects: int, seconds: float, cold: int) -> dict[str, dict[str, float]]:
+    """Time updates of so many objects and print them; cold: updates after other work, 0: none."""
+    times = in_turns(names, objects, seconds)
+    if cold:
+        for name, more in after_work(names, objects, cold).items():
+            times[name] |= more
+    times = {name: {k: round(v, 1) for k, v in took.items()} for name, took in times.items()}
+    for name, took in times.items():
+        line = "  ".join(f"{key} {value:.1f}" for key, value in took.items())
+        print(f"{name:24s} {objects:5d} objects, us: {line}")
+    ours = times[OURS]
+    for key in (key for key in ours if key.endswith("median")):
+        fastest = min((t[key] for n, t in times.items() if n != OURS), default=float("nan"))
+        print(f"{'':24s} fastest peer / {OURS}, {key}: {fastest / ours[key]:.1f}")
+    for key in (key for key in ours if key.endswith("p99")):
+        middle = key.replace("rest_", "").replace("p99", "median")
+        print(f"{'':24s} {OURS}, {key} / {middle}: {ours[key] / ours[middle]:.1f}", flush=True)
+    return times
+
+
+def present(names: str) -> list[str]:
+    """Return our tracker and, of the comma separated peers, those that are installed."""
+    found = [OURS]
+    for name in filter(None, names.split(",")):
+        package = missing(name)
+        if package:
+            print(f"{name}: left out, {package} is not installed")
+        else:
+            found.append(name)
+    return found
 
 
 def main() -> None:
@@ -158,40 +232,21 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="write the results here")
     parser.add_argument("--objects", default=",".join(map(str, OBJECTS)), help='"": no times')
     parser.add_argument("--seconds", type=float, default=20.0, help="time for each tracker")
+    parser.add_argument("--cold", type=int, default=300, help="updates after other work, 0: none")
     options = parser.parse_args()
     warnings.filterwarnings("ignore")
 
-    names = [OURS]
-    for name in filter(None, options.peers.split(",")):
-        package = missing(name)
-        if package:
-            print(f"{name}: left out, {package} is not installed")
-        else:
-            names.append(name)
+    names = present(options.peers)
     results: dict[str, dict[str, Any]] = {name: {} for name in names}
+    kept = {"gmc": options.gmc, "drop": options.drop, "seed": options.seed}
     if options.suite != "-":
-        folder = options.data / options.suite
-        kept = {"gmc": options.gmc, "drop": options.drop, "seed": options.seed}
-        for name, scores in accuracy(folder, names, **kept).items():
+        for name, scores in accuracy(options.data / options.suite, names, **kept).items():
             results[name].update(scores)
     for count in map(int, filter(None, options.objects.split(","))):
-        times = speed(names, count, options.seconds)
-        for name, took in times.items():
-            took = {key: round(value, 1) for key, value in took.items()}
+        for name, took in speed(names, count, options.seconds, options.cold).items():
             results[name].setdefault("microseconds", {})[str(count)] = took
-            line = "  ".join(f"{key} {value:9.1f}" for key, value in took.items())
-            print(f"{name:24s} {count:5d} objects, us: {line}")
-        for key in ("median", "cpu_median"):
-            fastest = min((t[key] for n, t in times.items() if n != OURS), default=float("nan"))
-            print(f"{'':24s} fastest peer / {OURS}, {key}: {fastest / times[OURS][key]:.1f}")
     if options.json:
-        head = {
-            "suite": options.suite,
-            "gmc": options.gmc,
-            "drop": options.drop,
-            "seed": options.seed,
-            "trackers": results,
-        }
+        head = {"suite": options.suite, **kept, "trackers": results}
         options.json.write_text(json.dumps(head, indent=1) + "\n")
 
 
