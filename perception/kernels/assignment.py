@@ -17,8 +17,8 @@ from perception.kernels import door
 inner = njit(no_cpython_wrapper=True, no_cfunc_wrapper=True, _nrt=False)
 """For what only kernels call: compiled into its caller and loaded from the cache with it.
 
-Without Numba's reference counts, whose locked additions were 4/5 of the tracker's time: such a
-kernel allocates nothing and works in the room that it is given.
+Without reference counts (`_nrt`, Numba's own name, undocumented), whose locked additions were 4/5
+of the tracker's time: such a kernel allocates nothing and works in the room that it is given.
 """
 
 

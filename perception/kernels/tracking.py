@@ -64,7 +64,7 @@ from perception.kernels.track_layout import (
 )
 from perception.kernels.track_matching import MOST_PAIRS, _match
 
-BUILT_FROM = "6a6f7591fdf3"
+BUILT_FROM = "2ba9b2945f89"
 """Digest of the files that `step` is compiled from beside this one. Numba's cache looks at the text
 of this file alone: after a change there, write what the test of the tracker says here."""
 MEMORY_S = 2.0
