@@ -25,6 +25,7 @@ from perception.transport.bus import Inbox
 from perception.transport.ring import RingReader
 
 _POLL_MS = 200
+_CONNECT_S = 0.5
 
 
 def connect(run: str, timeout_s: float = 0.0) -> "Run":
@@ -77,8 +78,8 @@ class Run:
     def alerts(self, camera: str | None = None) -> Iterator[Alert]:
         """Yield alerts of a camera, or of all, as they are raised, updated and cleared."""
         names = self.cameras if camera is None else [self._known(camera)]
-        for message in self._messages("alerts", names, newest=False):
-            yield message.alert
+        messages = self._messages("alerts", names, newest=False)
+        return (message.alert for message in messages)
 
     def picture(self, message: TrackMessage | DetectionMessage) -> NDArray[np.uint8] | None:
         """Return a copy of the message's frame, uint8 (H, W, 3) BGR, or None where it is gone.
@@ -106,7 +107,10 @@ class Run:
         return camera
 
     def _messages(self, topic: str, names: list[str], *, newest: bool) -> Iterator[Any]:
-        inbox = Inbox(self._dir, topic, names, newest=newest)
+        """Listen from now on, not from the first `next`: what is pushed in between is answered."""
+        return self._come(Inbox(self._dir, topic, names, newest=newest, connect_s=_CONNECT_S))
+
+    def _come(self, inbox: Inbox) -> Iterator[Any]:
         try:
             while True:
                 got = False

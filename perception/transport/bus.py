@@ -124,10 +124,18 @@ class Inbox:
 
     `poll` yields messages as they come, cameras in turn, so that none starves. rejected: refused
     messages by reason. newest: only the newest of each, also where the topic is a queue.
+    connect_s: wait at most so long for each to be connected, so that what is sent from then on
+    comes; without it the first messages may be missed.
     """
 
     def __init__(
-        self, run_dir: Path, topic: str, names: Iterable[str], *, newest: bool = False
+        self,
+        run_dir: Path,
+        topic: str,
+        names: Iterable[str],
+        *,
+        newest: bool = False,
+        connect_s: float = 0.0,
     ) -> None:
         self._newest = newest or TOPICS[topic].delivery == "newest"
         self._context = zmq.Context[Any]()
@@ -137,9 +145,9 @@ class Inbox:
         self._topic, self._run_dir = topic, run_dir
         self.rejected: dict[str, int] = {}
         for name in names:
-            self.add(name)
+            self.add(name, connect_s)
 
-    def add(self, name: str) -> None:
+    def add(self, name: str, connect_s: float = 0.0) -> None:
         """Listen to one more camera or process."""
         socket = _socket(self._context, zmq.SUB)
         if self._newest:
@@ -147,7 +155,14 @@ class Inbox:
         else:
             socket.setsockopt(zmq.RCVHWM, TOPICS[self._topic].bound)
         socket.setsockopt(zmq.SUBSCRIBE, b"")
-        socket.connect(endpoint(self._run_dir, self._topic, name))
+        if connect_s > 0:
+            monitor = socket.get_monitor_socket(zmq.Event.HANDSHAKE_SUCCEEDED)
+            socket.connect(endpoint(self._run_dir, self._topic, name))
+            monitor.poll(round(connect_s * 1000))
+            socket.disable_monitor()
+            monitor.close(linger=0)
+        else:
+            socket.connect(endpoint(self._run_dir, self._topic, name))
         self._poller.register(socket, zmq.POLLIN)
         self._receivers.append(_Receiver(socket, (self._topic,), name))
 

@@ -94,15 +94,18 @@ def test_frames_of_ones_own_in_and_tracks_out(home: Path) -> None:
         run = line.connect()
         tracks = run.tracks("mine", every=True)
         with run.push("mine") as pusher:
-            last = None
-            for n in range(1, 31):
+            assert pusher.send(picture(3), 100_000_000, timeout_s=5)
+            with line.health("tracking") as listen:
+                listen(BACK_S, lambda health: health.counters.get("tracked.mine", 0) >= 1)
+            last = next(tracks)
+            assert last.stamp.t_media_ns == 100_000_000, "what was tracked before we looked"
+            for n in range(2, 31):
                 t_ns = n * 100_000_000
                 assert pusher.send(picture(3 * n), t_ns, timeout_s=5)
                 for message in tracks:
                     last = message
                     if message.stamp.t_media_ns >= t_ns:
                         break
-        assert last is not None
         assert last.stamp.t_media_ns == 3_000_000_000
         (track,) = list(last)
         assert track.state == "confirmed"
