@@ -9,7 +9,7 @@ Imports sinks, messages, clock and errors.
 import random
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,13 +36,15 @@ BATCH = 100
 class _Hold:
     """Failures in a row, when the first was and when the next try is due (monotonic ns).
 
-    strikes: failures while the sink was well.
+    strikes: failures while the sink was well, as far as is known; doubtful: of these, those since
+    the sink took something last, withdrawn where something else fails too.
     """
 
     failures: int
     since_ns: int
     until_ns: int
     strikes: int = 0
+    doubtful: int = 0
 
 
 class Courier:
@@ -50,7 +52,7 @@ class Courier:
 
     sinks: by the names that the store writes. picture: gives the picture of an alert, where there
     still is one. max_tries: failures while its sink takes others, then a delivery is given up
-    (`dead`); while a sink takes nothing at all nothing is. counters: delivered.<sink>,
+    (`dead`); while a sink is down nothing is. counters: delivered.<sink>,
     failed.<sink>, dead.<sink>, left_out.<sink>. errors: the last of each sink that is failing.
     """
 
@@ -71,6 +73,7 @@ class Courier:
         self._sink_holds: dict[str, _Hold] = {}
         self._row_holds: dict[str, dict[int, _Hold]] = {name: {} for name in sinks}
         self._taken_ns: dict[str, int] = {}
+        self._failed: dict[str, set[int]] = {name: set() for name in sinks}
         self._unmarked: list[int] = []
         self._last: dict[tuple[str, str, str], tuple[str, int] | None] = {}
         self.counters: Counter[str] = Counter()
@@ -155,6 +158,9 @@ class Courier:
         self._unmarked.append(row.id)
         self._row_holds[name].pop(row.id, None)
         self._sink_holds.pop(name, None)
+        self._failed[name].clear()
+        for held in self._row_holds[name].values():
+            held.doubtful = 0
         self.errors.pop(name, None)
         self._taken_ns[name] = now_ns
         self._last.pop((name, row.camera, row.alert.rule), None)
@@ -176,21 +182,33 @@ class Courier:
         if now_ns < others_ns:
             pause.until_ns = min(pause.until_ns, others_ns)
         holds = self._row_holds[name]
-        held = self._longer(holds.pop(row.id, None), now_ns)
-        taken_ns = self._taken_ns.get(name)
-        if taken_ns is not None and now_ns - taken_ns < WELL_S * NS_PER_S:
-            held.strikes += 1
+        held = holds[row.id] = self._longer(holds.get(row.id), now_ns)
+        self._strike(name, row.id, now_ns)
         dead = held.strikes >= self._max_tries
         if dead:
             self.counters[f"dead.{name}"] += 1
-        else:
-            holds[row.id] = held
+            del holds[row.id]
         self._store.failed([row.id], error, dead=dead)
+
+    def _strike(self, name: str, row_id: int, now_ns: int) -> None:
+        """Hold a failure against its delivery, unless the sink seems to be down as a whole."""
+        failed, holds = self._failed[name], self._row_holds[name]
+        failed.add(row_id)
+        taken_ns = self._taken_ns.get(name)
+        if len(failed) > 1:
+            for held in holds.values():
+                held.strikes -= held.doubtful
+                held.doubtful = 0
+        elif taken_ns is not None and now_ns - taken_ns < WELL_S * NS_PER_S:
+            holds[row_id].strikes += 1
+            holds[row_id].doubtful += 1
 
     def _longer(self, hold: _Hold | None, now_ns: int) -> _Hold:
         """Return the hold after one more failure: twice as long, capped, with jitter of half."""
         failures = 1 if hold is None else hold.failures + 1
         wait_s = min(LONGEST_WAIT_S, FIRST_WAIT_S * 2.0 ** min(failures - 1, 16))
         wait_s *= self._random.uniform(0.5, 1.0)
-        since_ns, strikes = (now_ns, 0) if hold is None else (hold.since_ns, hold.strikes)
-        return _Hold(failures, since_ns, now_ns + round(wait_s * NS_PER_S), strikes)
+        until_ns = now_ns + round(wait_s * NS_PER_S)
+        if hold is None:
+            return _Hold(failures, now_ns, until_ns)
+        return replace(hold, failures=failures, until_ns=until_ns)

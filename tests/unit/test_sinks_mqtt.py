@@ -1,12 +1,6 @@
-import getpass
 import json
-import os
-import shutil
 import signal
 import socket
-import subprocess
-import threading
-import time
 
 import cv2
 import msgspec
@@ -21,89 +15,16 @@ from perception.errors import SinkError
 from perception.messages import Alert
 from perception.sinks import sink_class
 from perception.sinks.mqtt import word
+from tests.receivers import Broker, Listener, until
 from tests.scenes import alert
 
-mqtt = pytest.importorskip("paho.mqtt.client")
-
-
-class Broker:
-    """A real mosquitto on a free port, with its messages on disk; may be stopped and started."""
-
-    def __init__(self, folder, *lines):
-        self.program = shutil.which("mosquitto", path=f"{os.environ['PATH']}:/usr/sbin")
-        if self.program is None:
-            pytest.skip("no mosquitto (Debian package)")
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self.port = free.getsockname()[1]
-        self.config = folder / "mosquitto.conf"
-        text = [
-            f"listener {self.port} 127.0.0.1",
-            "persistence true",
-            f"persistence_location {folder}/",
-            f"user {getpass.getuser()}",
-        ]
-        self.config.write_text("\n".join([*text, *(lines or ["allow_anonymous true"]), ""]))
-        self.process = None
-
-    def start(self):
-        self.process = subprocess.Popen(
-            [self.program, "-c", str(self.config)], stderr=subprocess.PIPE, text=True
-        )
-        until(lambda: socket.create_connection(("127.0.0.1", self.port), 0.2).close() or True)
-
-    def end(self, how=signal.SIGTERM):
-        if self.process is not None:
-            self.process.send_signal(how)
-            self.process.wait(10)
-            self.process.stderr.close()
-            self.process = None
+pytest.importorskip("paho.mqtt.client")
 
 
 @pytest.fixture
 def broker(tmp_path):
-    folder = tmp_path / "broker"
-    folder.mkdir()
-    broker = Broker(folder)
-    broker.start()
-    yield broker
-    broker.end()
-
-
-class Listener:
-    """Subscribes to everything and keeps topic, payload, retained."""
-
-    def __init__(self, port, name="listener"):
-        self.got, self.ready = [], threading.Event()
-        self.client = mqtt.Client(
-            mqtt.CallbackAPIVersion.VERSION2, client_id=name, clean_session=False
-        )
-        self.client.on_connect = lambda c, *_: c.subscribe("#", qos=1)
-        self.client.on_subscribe = lambda *_: self.ready.set()
-        self.client.on_message = lambda c, u, m: self.got.append((m.topic, m.payload, m.retain))
-        self.client.reconnect_delay_set(1, 1)
-        self.client.connect("127.0.0.1", port)
-        self.client.loop_start()
-        assert self.ready.wait(10)
-
-    def payloads(self, topic):
-        return [payload for t, payload, _ in self.got if t == topic]
-
-    def close(self):
-        self.client.disconnect()
-        self.client.loop_stop()
-
-
-def until(true, wait_s=15.0):
-    """Wait until `true()` holds; OSError counts as not yet."""
-    end = time.monotonic() + wait_s
-    while time.monotonic() < end:
-        try:
-            if true():
-                return
-        except OSError:
-            pass
-        time.sleep(0.02)
-    raise AssertionError("waited in vain")
+    with Broker(tmp_path / "broker") as broker:
+        yield broker
 
 
 def make(port, **options):
@@ -175,6 +96,48 @@ def test_a_sink_that_is_killed_is_offline_by_its_will(broker, listener):
     sink._client.socket().shutdown(socket.SHUT_RDWR)  # as when its host dies
     until(lambda: b"offline" in listener.payloads("perception/available"))
     until(lambda: listener.payloads("perception/available")[-1] == b"online")
+    sink.close()
+
+
+def test_what_was_told_before_a_restart_is_said_again(broker, listener):
+    sink = make(broker.port)
+    sink.restore(
+        [
+            alert(1, "updated"),
+            alert(2),
+            alert(3, "cleared", rule="left"),
+            alert(4, rule="crossed", kind="line"),
+        ]
+    )
+    until(lambda: listener.payloads("perception/door/left"))
+    assert listener.payloads("perception/door/entered")[-1] == b"ON"
+    assert listener.payloads("perception/door/left")[-1] == b"OFF"
+    assert listener.payloads("perception/door/crossed") == []
+    device = json.loads(listener.payloads("homeassistant/device/perception_door/config")[-1])
+    assert {f"perception_door_{rule}" for rule in ("entered", "left", "crossed")} < set(
+        device["components"]
+    )
+    told = len(listener.payloads("perception/door/entered"))
+    for n in (1, 2):
+        sink.send(alert(n, "cleared", frame=9), None)
+    until(lambda: len(listener.payloads("perception/door/entered")) == told + 2)
+    assert listener.payloads("perception/door/entered")[told:] == [b"ON", b"OFF"]
+    sink.close()
+
+
+def test_a_broker_that_forgot_everything_is_told_again(broker, listener):
+    sink = make(broker.port)
+    for a in (alert(1), alert(2, rule="left"), alert(2, "cleared", rule="left")):
+        sink.send(a, None)
+    broker.end(signal.SIGKILL)
+    for file in broker.config.parent.glob("*.db*"):
+        file.unlink()
+    broker.start()
+    with Listener(broker.port, "new") as new:
+        until(lambda: new.payloads("perception/door/entered") == [b"ON"])
+        until(lambda: new.payloads("perception/door/left") == [b"OFF"])
+        until(lambda: new.payloads("homeassistant/device/perception_door/config"))
+        assert new.payloads("perception/available")[-1] == b"online"
     sink.close()
 
 

@@ -2,12 +2,15 @@ import base64
 import hashlib
 import hmac
 import json
+import os
 import socket
 import ssl
 import subprocess
+import sys
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
@@ -194,6 +197,55 @@ def test_nobody_there_is_named_without_what_is_secret_in_the_url():
 def test_a_name_that_does_not_resolve_is_named():
     with pytest.raises(SinkError, match=r"nowhere\.invalid: "):
         make("http://nowhere.invalid/").send(alert(1), None)
+
+
+RESOLVER = """
+import fcntl, socket, struct, sys, time
+from perception.errors import SinkError
+from perception.sinks import sink_class
+from tests.scenes import alert
+
+up = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+fcntl.ioctl(up, 0x8914, struct.pack("16sh", b"lo", 0x41))  # SIOCSIFFLAGS: up, running
+silent = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+silent.bind(("127.0.0.1", 53))
+cls = sink_class("webhook")
+sink = cls(cls.Options(url="http://hook.example/", timeout_s=0.5), None)
+for _ in range(2):
+    began = time.monotonic()
+    try:
+        sink.send(alert(1), None)
+    except SinkError as error:
+        print(f"{time.monotonic() - began:.2f} {error}")
+assert silent.recv(512), "the name was looked up"
+"""
+
+
+def test_a_name_server_that_never_answers_is_not_waited_for(tmp_path):
+    resolver = tmp_path / "resolv.conf"
+    resolver.write_text("nameserver 127.0.0.1\n")
+    script = 'mount --bind "$2" /etc/resolv.conf && exec "$0" -c "$1"'
+    alone = ["unshare", "-Urmn", "sh", "-c"]
+    try:
+        probe = [*alone, 'mount --bind "$0" /etc/resolv.conf', resolver]
+        refused = subprocess.run(probe, capture_output=True).returncode
+    except FileNotFoundError:
+        refused = 1
+    if refused:
+        pytest.skip("no unshare, or user namespaces are off: no name server can be played")
+    root = Path(__file__).parent.parent.parent
+    done = subprocess.run(
+        [*alone, script, sys.executable, RESOLVER, resolver],
+        cwd=root,
+        env={**os.environ, "PYTHONPATH": str(root)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    said = [line.partition(" ") for line in done.stdout.splitlines()]
+    assert [why for _, _, why in said] == ["http://hook.example: no answer in time"] * 2
+    assert all(0.4 < float(seconds) < 1.0 for seconds, _, _ in said)
 
 
 def test_a_certificate_nobody_knows_is_refused(tmp_path):

@@ -1,14 +1,19 @@
+import shutil
 import sqlite3
 import threading
+import time
 
+import msgspec
 import pytest
 
 from perception.alerts import database
 from perception.alerts import store as module
 from perception.alerts.database import MIGRATIONS
+from perception.alerts.retention import Retention, prune
 from perception.alerts.store import AlertStore
+from perception.clock import NS_PER_S
 from perception.errors import ConfigError, SinkError
-from tests.scenes import alert
+from tests.scenes import WALL_NS, alert
 
 
 @pytest.fixture
@@ -236,3 +241,204 @@ def test_a_state_that_cannot_be_read_is_none(path):
     db.close()
     with AlertStore(path) as store:
         assert store.progress("door") is None
+
+
+def test_what_a_sink_has_to_remember(path):
+    with AlertStore(path, ["mqtt", "jsonl"]) as store:
+        for a in (
+            alert(1),
+            alert(2),
+            alert(1, "cleared", frame=5),
+            alert(3, rule="left", frame=6),
+            alert(3, "updated", rule="left", frame=7),
+            alert(4, rule="crossed", kind="line", frame=8),
+            alert(5, rule="crossed", kind="line", frame=9),
+            alert(6, frame=10),
+        ):
+            store.put(a)
+        ids = [d.id for d in store.pending("mqtt")]
+        store.delivered([i for i in ids if i not in (ids[4], ids[7])])
+        store.failed([ids[7]], "down")
+        told = [(a.track_id, a.state) for a in store.told("mqtt")]
+        assert told == [(2, "raised"), (1, "cleared"), (3, "raised"), (5, "raised")]
+        assert store.told("jsonl") == []
+
+
+class TestAFileThatGoesAway:
+    def files(self, path):
+        return sorted(p.name for p in path.parent.iterdir())
+
+    @pytest.mark.parametrize("gone", [("", "-wal", "-shm"), ("",), ("-wal",), ("-wal", "-shm")])
+    def test_is_written_again_with_all_it_held(self, path, gone):
+        with AlertStore(path, ["jsonl"]) as store:
+            store.commit("door", 1, [alert(1), alert(2)], lambda: {"seen": 1})
+            store.delivered([store.pending("jsonl")[0].id])
+            for end in gone:
+                path.with_name(path.name + end).unlink()
+            with pytest.raises(SinkError, match="nothing is lost"):
+                store.put(alert(3))
+            store.put(alert(3))
+            with AlertStore(path) as other:
+                assert {k.alert.track_id for k in other.newest()} == {1, 2, 3}
+                assert other.counts() == {"jsonl": {"delivered": 1, "pending": 2}}
+                assert other.progress("door").state == {"seen": 1}
+        with AlertStore(path) as store:
+            assert len(store.newest()) == 3
+
+    def test_with_its_folder(self, tmp_path):
+        path = tmp_path / "out" / "alerts.sqlite"
+        with AlertStore(path, ["jsonl"]) as store:
+            store.put(alert(1))
+            shutil.rmtree(path.parent)
+            with pytest.raises(SinkError, match="removed while in use"):
+                store.put(alert(2))
+            store.put(alert(2))
+        with AlertStore(path) as store:
+            assert len(store.newest()) == 2
+
+    def test_and_another_that_takes_its_place_is_kept(self, path):
+        other = path.with_name("other")
+        one(other, alert(9))
+        content = other.read_bytes()
+        with AlertStore(path, ["jsonl"]) as store:
+            store.put(alert(1))
+            other.rename(path)
+            with pytest.raises(SinkError, match=r"replaced while in use .*\.replaced-1 now"):
+                store.put(alert(2))
+            store.put(alert(2))
+            assert [k.alert.track_id for k in store.newest()] == [2, 1]
+            one(other, alert(9))
+            other.rename(path)
+            store.put(alert(3))  # no fight: its place is left alone for a minute
+        assert path.with_name("alerts.sqlite.replaced-1").read_bytes() == content
+        assert not path.with_name("alerts.sqlite.replaced-2").exists()
+
+    def test_where_it_cannot_be_written_again_it_is_tried_again(self, tmp_path):
+        path = tmp_path / "out" / "alerts.sqlite"
+        with AlertStore(path) as store:
+            store.put(alert(1))
+            shutil.rmtree(path.parent)
+            path.parent.write_text("in the way")
+            for _ in range(3):
+                with pytest.raises(SinkError, match=r"File exists|Not a directory"):
+                    store.put(alert(2))
+            path.parent.unlink()
+            with pytest.raises(SinkError, match="nothing is lost"):
+                store.put(alert(2))
+            store.put(alert(2))
+            assert len(store.newest()) == 2
+
+
+def test_a_file_that_turns_out_corrupt_while_in_use_is_set_aside(path):
+    body = {"text": "x" * 3000}
+    with AlertStore(path, ["jsonl"]) as store:
+        store.commit("door", 1, [alert(n, details=body) for n in range(2000)], dict)
+        store.database.read("PRAGMA wal_checkpoint(TRUNCATE)")
+        with path.open("r+b") as file:
+            file.seek(4096)
+            file.write(bytes(path.stat().st_size - 4096))
+        with pytest.raises(SinkError, match="corrupt-1, begun anew"):
+            store.counts()
+        assert store.set_aside == path.with_name("alerts.sqlite.corrupt-1")
+        store.commit("door", 2, [alert(1)], dict)
+        assert len(store.newest()) == 1
+
+
+def test_threads_that_meet_a_lock_wait_one_at_a_time(path):
+    with AlertStore(path, ["jsonl"]) as store:
+        other = sqlite3.connect(path, isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        began = time.monotonic()
+
+        def write(n):
+            with pytest.raises(SinkError, match="locked"):
+                store.put(alert(n))
+
+        threads = [threading.Thread(target=write, args=(n,)) for n in range(8)]
+        for t in threads:
+            t.start()
+        for t in threads:
+            t.join()
+        assert time.monotonic() - began < 2 * database.LOCK_WAIT_S + 0.5
+        other.execute("COMMIT")
+        other.close()
+        store.put(alert(1))
+
+
+DAY_NS = 86_400_000_000_000
+
+
+class TestRetention:
+    def old(self, store, *alerts):
+        """Put alerts whose last state is 10 days before the others'."""
+        for a in alerts:
+            t_ns = WALL_NS - 10 * DAY_NS
+            store.put(msgspec.structs.replace(a, start_t_wall_ns=t_ns, t_wall_ns=t_ns))
+
+    def left(self, store):
+        return sorted(kept.alert.track_id for kept in store.newest(10_000))
+
+    def test_only_what_is_over_delivered_and_old_goes(self, path):
+        with AlertStore(path, ["jsonl", "mqtt"]) as store:
+            self.old(store, alert(1), alert(1, "cleared", frame=9))
+            self.old(store, alert(2))
+            self.old(store, alert(3, kind="line"), alert(4, "cleared"), alert(5, "cleared"))
+            self.old(store, alert(6))
+            store.put(alert(7, "cleared"))
+            store.put(alert(6, "cleared", frame=20))  # began long ago, over now
+            waits, dead = (
+                next(d.id for d in store.pending("mqtt") if d.alert.track_id == n) for n in (4, 5)
+            )
+            for sink in store.sinks:
+                store.delivered([d.id for d in store.pending(sink) if d.id not in (waits, dead)])
+            store.failed([dead], "never", dead=True)
+            assert prune(store.database, WALL_NS - DAY_NS, 100) == 2
+            assert self.left(store) == [2, 4, 5, 6, 7]
+            assert {k for (k,) in store.database.read("SELECT key FROM outbox")} == {
+                alert(n).key for n in (2, 4, 5, 6, 7)
+            }
+            store.delivered([waits])
+            assert prune(store.database, WALL_NS - DAY_NS, 100) == 1
+            assert prune(store.database, WALL_NS - DAY_NS, 100) == 0
+
+    def test_a_few_at_a_time_then_every_hour(self, path):
+        with AlertStore(path) as store:
+            self.old(store, *(alert(n, "cleared") for n in range(250)))
+            keeper = Retention(store.database, 1.0, 0)
+            counts = [keeper.turn(s * NS_PER_S, WALL_NS) for s in range(40)]
+            assert counts[:30] == [0] * 30
+            assert counts[30:33] == [100, 100, 50]
+            self.old(store, alert(999, "cleared"))
+            assert sum(keeper.turn(s * NS_PER_S, WALL_NS) for s in range(40, 3600, 10)) == 0
+            assert keeper.turn(3700 * NS_PER_S, WALL_NS) == 1
+
+    def test_for_ever(self, path):
+        with AlertStore(path) as store:
+            self.old(store, alert(1, "cleared"))
+            assert Retention(store.database, 0.0, 0).turn(1 << 60, 1 << 62) == 0
+            assert self.left(store) == [1]
+
+    def test_a_store_that_is_held_is_tried_again_soon(self, path):
+        with AlertStore(path) as store:
+            self.old(store, alert(1, "cleared"))
+            other = sqlite3.connect(path, isolation_level=None)
+            other.execute("BEGIN IMMEDIATE")
+            keeper = Retention(store.database, 1.0, 0)
+            with pytest.raises(SinkError, match="locked"):
+                keeper.turn(30 * NS_PER_S, WALL_NS)
+            other.execute("COMMIT")
+            other.close()
+            assert keeper.turn(41 * NS_PER_S, WALL_NS) == 1
+
+
+def test_a_store_of_the_first_version_is_brought_up_to_date(path):
+    db = sqlite3.connect(path)
+    for statement in MIGRATIONS[0]:
+        db.execute(statement)
+    db.execute("PRAGMA user_version = 1")
+    db.commit()
+    db.close()
+    one(path, alert(1))
+    with AlertStore(path) as store:
+        assert store.database.read("PRAGMA user_version") == [(len(MIGRATIONS),)]
+        assert store.show(alert(1).key).deliveries == {"jsonl": "pending"}

@@ -1,0 +1,120 @@
+"""The way from the outbox to a sink: what a store that fails and a sink that was down may cost."""
+
+import pytest
+
+from perception.alerts.delivery import Courier
+from perception.alerts.store import AlertStore
+from perception.clock import NS_PER_S
+from perception.errors import SinkError
+from perception.sinks.when import When
+from tests.scenes import alert
+
+
+class Receiver:
+    """A sink that is up, down, or refuses some alerts; remembers what it took and was asked."""
+
+    Options = When
+    when = When()
+
+    def __init__(self):
+        self.down, self.poison, self.got, self.tried = False, set(), [], []
+
+    def send(self, alert, picture):
+        self.tried.append(alert.track_id)
+        if self.down or alert.track_id in self.poison:
+            raise SinkError("receiver: down")
+        self.got.append(alert.track_id)
+
+
+@pytest.fixture
+def store(tmp_path):
+    with AlertStore(tmp_path / "alerts.sqlite", ["sink"]) as store:
+        yield store
+
+
+def put(store, *numbers):
+    for n in numbers:
+        store.commit("door", alert(n).frame_id, [alert(n)], dict)
+
+
+def run(courier, start_s, end_s):
+    for i in range(round((end_s - start_s) * 10)):
+        courier.deliver(round((start_s + i / 10) * NS_PER_S))
+
+
+def test_what_arrived_is_not_sent_again_while_the_store_cannot_note_it(store, monkeypatch):
+    sink = Receiver()
+    courier = Courier(store, {"sink": sink})
+    put(store, 1, 2)
+
+    def full(ids):
+        raise SinkError("disk full")
+
+    monkeypatch.setattr(store, "delivered", full)
+    for n in range(20):
+        with pytest.raises(SinkError, match="disk full"):
+            courier.deliver(n * NS_PER_S)
+    assert sink.got == [1]
+    monkeypatch.undo()
+    courier.deliver(30 * NS_PER_S)
+    assert sink.got == [1, 2]
+    assert store.counts() == {"sink": {"delivered": 2}}
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_after_an_outage_the_order_is_kept_but_for_what_found_it_over(store, seed):
+    sink = Receiver()
+    courier = Courier(store, {"sink": sink}, seed=seed)
+    put(store, 0)
+    run(courier, 0, 1)
+    sink.down = True
+    put(store, *range(1, 30))
+    run(courier, 1, 120)
+    sink.down = False
+    run(courier, 120, 132)
+    assert sorted(sink.got) == list(range(30))
+    first = sink.got[1]
+    assert [n for n in sink.got if n != first] == [n for n in range(30) if n != first]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_an_outage_gives_nothing_up_however_often_the_sink_comes_back(store, seed):
+    sink = Receiver()
+    courier = Courier(store, {"sink": sink}, seed=seed)
+    put(store, *range(20))
+    run(courier, 0, 1)
+    put(store, *range(20, 26))
+    for k in range(6):  # down for 10 min, back for as long as one message takes
+        sink.down = True
+        run(courier, 1 + 610 * k, 600 + 610 * k)
+        sink.down = False
+        for i in range(100):
+            if courier.deliver(round((600 + 610 * k + i / 10) * NS_PER_S)):
+                break
+    assert "dead" not in store.counts()["sink"]
+    run(courier, 4000, 4020)
+    assert store.counts() == {"sink": {"delivered": 26}}
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_new_alert_overtakes_one_that_has_been_refused_for_5_s(store, seed):
+    sink = Receiver()
+    sink.poison = {1}
+    courier = Courier(store, {"sink": sink}, seed=seed)
+    put(store, 1, 2)
+    run(courier, 0, 4.9)
+    assert sink.got == []
+    run(courier, 4.9, 5.3)
+    assert sink.got == [2]
+    put(store, 3)
+    run(courier, 5.3, 5.5)
+    assert sink.got == [2, 3]
+
+
+def test_a_sink_that_is_down_is_not_hammered(store):
+    sink = Receiver()
+    sink.down = True
+    courier = Courier(store, {"sink": sink}, seed=2)
+    put(store, *range(50))
+    run(courier, 0, 600)
+    assert 75 <= len(sink.tried) <= 320, "two tries every 4 to 8 s"
