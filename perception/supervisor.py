@@ -26,6 +26,7 @@ from perception.transport.bus import Inbox
 from perception.transport.rundir import RunDir
 
 TICK_MS = 50
+MAX_KNOWN_ALERTS = 10_000
 WATCH_NS = 500 * clock.NS_PER_MS
 STOP_S = 4.5
 """Within which a stopped line has ended; what has not is killed."""
@@ -77,7 +78,8 @@ class Supervisor:
             self.run_dir.close()
             raise
         self._metrics_server: metrics.MetricsServer | None = None
-        self._raised: dict[str, dict[str, set[str]]] = {name: {} for name in what.cameras}
+        self._raised: dict[str, dict[str, int]] = {name: {} for name in what.cameras}
+        self._known_alerts: dict[str, None] = {}
         self._states: dict[str, str] = {}
         self._interrupts = 0
         self._last_watch_ns = self._last_tick_ns = 0
@@ -172,10 +174,15 @@ class Supervisor:
 
     def _take_alert(self, alert: Alert) -> None:
         """Count an alert once by its key, however often it is done again after a restart."""
-        keys = self._raised[alert.camera].setdefault(alert.rule, set())
-        if alert.state == "raised" and alert.key in keys:
+        known = self._known_alerts.pop(alert.key, alert) is None
+        self._known_alerts[alert.key] = None  # the last of them is the newest
+        if len(self._known_alerts) > MAX_KNOWN_ALERTS:
+            del self._known_alerts[next(iter(self._known_alerts))]
+        if known and alert.state == "raised":
             return
-        keys.add(alert.key)
+        if not known:
+            by_rule = self._raised[alert.camera]
+            by_rule[alert.rule] = by_rule.get(alert.rule, 0) + 1
         if self._on_alert is not None:
             self._on_alert(alert)
 
@@ -195,10 +202,7 @@ class Supervisor:
         return report.summarise(
             self.plan,
             report.merge([child.metrics() for child in self.children]),
-            {
-                camera: {rule: len(keys) for rule, keys in by_rule.items()}
-                for camera, by_rule in self._raised.items()
-            },
+            self._raised,
             {
                 child.name: ProcessSummary(
                     pids=child.totals.pids,
