@@ -92,7 +92,11 @@ class Courier:
 
     def _deliver(self, name: str, sink: Sink, now_ns: int) -> int:
         pause = self._sink_holds.get(name)
-        if pause is not None and now_ns < pause.until_ns:
+        if (
+            pause is not None
+            and now_ns < pause.until_ns
+            and not self._is_alone(name, pause, now_ns)
+        ):
             return 0
         sent, failed = 0, False
         keys: set[str] = set()
@@ -101,7 +105,7 @@ class Courier:
         for row in self._store.pending(name, BATCH):
             held = holds.get(row.id)
             old = held is not None and now_ns - held.since_ns >= OVERTAKE_S * NS_PER_S
-            if held is not None and now_ns < held.until_ns:
+            if held is not None and (now_ns < held.until_ns or (old and failed)):
                 keys.add(row.alert.key)
                 if not old:
                     cameras.add(row.camera)
@@ -112,12 +116,16 @@ class Courier:
                     sent += 1
                     if self._is_back(name, pause, now_ns):
                         break  # the oldest first
-                elif failed or not old:
+                elif not old:
                     break
-                else:  # it may be this one alone: another has a try
+                else:  # it may be to blame itself: one that did not fail yet has a try
                     failed = True
                     keys.add(row.alert.key)
         return sent
+
+    def _is_alone(self, name: str, pause: _Hold, now_ns: int) -> bool:
+        """Say whether one delivery alone has failed, for so long that others need not wait."""
+        return len(self._failed[name]) == 1 and now_ns - pause.since_ns >= OVERTAKE_S * NS_PER_S
 
     def _is_back(self, name: str, pause: _Hold | None, now_ns: int) -> bool:
         """Say whether a sink was down and now took something: then all that waits is due."""

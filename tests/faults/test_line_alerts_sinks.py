@@ -100,6 +100,7 @@ def write_old_alerts(path: Path) -> set[str]:
         ids = [row.id for row in store.pending("mqtt", OLD)]
         store.delivered([*ids[:1], *ids[2:]])
         store.failed(ids[1:2], "never", dead=True)
+        store.put(alert(OLD, camera="door"))  # open, and no rule remembers it
     return {alert(0).key, alert(1).key}
 
 
@@ -157,6 +158,8 @@ def test_a_broker_that_is_stopped_for_60_s_and_webhooks_in_trouble(home: Path) -
             assert set(hook.taken) == set(at.kept.due(sink)), sink
         assert [row[2] for row in at.kept.undelivered()] == ["dead"]
         assert {a["key"] for a in at.kept.alerts if a["camera"] == "gone"} == stay, "retention"
+        (forgotten,) = [a for a in at.kept.of("entered") if a["camera"] == "door"]
+        assert forgotten["state"] == "cleared"
         said_again_after_a_restart(at)
         at.crowd.close()
         assert at.line.stop() == 0

@@ -111,6 +111,31 @@ def test_a_new_alert_overtakes_one_that_has_been_refused_for_5_s(store, seed):
     assert sink.got == [2, 3]
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_a_new_alert_does_not_wait_for_one_that_was_refused_long_before(store, seed):
+    sink = Receiver()
+    sink.poison = {1}
+    courier = Courier(store, {"sink": sink}, seed=seed)
+    put(store, 1)
+    run(courier, 0, 30)
+    assert len(sink.tried) < 20
+    put(store, 2)
+    run(courier, 30, 30.2)
+    assert sink.got == [2]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_nor_for_two_of_them_longer_than_one_wait(store, seed):
+    sink = Receiver()
+    sink.poison = {1, 2}
+    courier = Courier(store, {"sink": sink}, seed=seed)
+    put(store, 1, 2)
+    run(courier, 0, 60)
+    put(store, 3)
+    run(courier, 60, 76.2)
+    assert sink.got == [3]
+
+
 def test_a_sink_that_is_down_is_not_hammered(store):
     sink = Receiver()
     sink.down = True
