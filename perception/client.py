@@ -108,7 +108,9 @@ class Run:
 
     def _messages(self, topic: str, names: list[str], *, newest: bool) -> Iterator[Any]:
         """Listen from now on, not from the first `next`: what is pushed in between is answered."""
-        return self._come(Inbox(self._dir, topic, names, newest=newest, connect_s=_CONNECT_S))
+        inbox = Inbox(self._dir, topic, names, newest=newest)
+        inbox.is_connected(_CONNECT_S)
+        return self._come(inbox)
 
     def _come(self, inbox: Inbox) -> Iterator[Any]:
         try:

@@ -42,7 +42,7 @@ def run(runtime: Runtime) -> None:
     }
     watching = Watching(runtime, store, {name: line.tell for name, line in lines.items()})
     retention = Retention(store.database, runtime.plan.retain_days, clock.monotonic_ns())
-    runtime.ready()
+    runtime.ready(inbox)
     try:
         while not runtime.stopping:
             runtime.turn()

@@ -38,7 +38,7 @@ def run(runtime: Runtime) -> None:
     recognisers = make_recognisers(runtime.plan, runtime.process.cameras)
     lines = {name: _Line(runtime, name, who) for name, who in recognisers.items()}
     people = _People(runtime, asked, next(iter(recognisers.values())).model)
-    runtime.ready()
+    runtime.ready(inbox)
     try:
         while not runtime.stopping:
             runtime.turn()

@@ -24,7 +24,7 @@ def run(runtime: Runtime) -> None:
     lines = {name: _Line(runtime, name) for name in names}
     runtime.count_rejected(tracks.rejected)
     runtime.count_rejected(alerts.rejected)
-    runtime.ready()
+    runtime.ready(tracks, alerts)
     try:
         while not runtime.stopping:
             runtime.turn()

@@ -23,11 +23,12 @@ from perception.errors import ConfigError
 from perception.messages import HealthMessage
 from perception.metrics import Metrics
 from perception.transport import rundir
-from perception.transport.bus import Publisher
+from perception.transport.bus import Inbox, Publisher
 
 HEALTH_S = 0.25
 IDLE_MS = 100
 """How long a work loop waits for input before it turns again."""
+CONNECT_S = 3.0
 FINISH_S = 3.5
 """How long one process may go on after Ctrl-C, so that the whole line ends within 5 s."""
 _PR_SET_PDEATHSIG = 1
@@ -59,6 +60,8 @@ class Runtime:
         threading.excepthook = self._note_death
         self._state: Literal["starting", "ready", "stopping"] = "starting"
         self._note = ""
+        self._connecting: list[Inbox] = []
+        self._connect_until_ns = 0
         self._turns = 0
         self._rejected: list[Mapping[str, int]] = []
         self._end = threading.Event()
@@ -86,14 +89,27 @@ class Runtime:
         if self._died is not None:
             raise self._died
         self._turns += 1
+        if self._connecting:
+            self._connect()
 
     def count_rejected(self, rejected: Mapping[str, int]) -> None:
         """Report a receiver's refused messages by reason as `rejected.<reason>` from now on."""
         self._rejected.append(rejected)
 
-    def ready(self) -> None:
-        """Say that models are loaded and kernels compiled."""
-        self._state = "ready"
+    def ready(self, *inboxes: Inbox) -> None:
+        """Say that models are loaded and kernels compiled, as soon as the inboxes are connected.
+
+        That takes at most CONNECT_S: one of those that would send may have failed.
+        """
+        self._connect_until_ns = clock.monotonic_ns() + clock.to_ns(CONNECT_S)
+        self._connecting = list(inboxes)
+        self._connect()
+
+    def _connect(self) -> None:
+        while self._connecting and self._connecting[0].is_connected():
+            del self._connecting[0]
+        if not self._connecting or clock.monotonic_ns() > self._connect_until_ns:
+            self._connecting, self._state = [], "ready"
 
     def note(self, text: str) -> None:
         """Say in one sentence how it is, e.g. why a camera is offline; empty for well."""

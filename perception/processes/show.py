@@ -23,7 +23,7 @@ def run(runtime: Runtime) -> None:
             {k: Zone.model_validate(v).points for k, v in camera.zones.items()},
             {k: Line.model_validate(v).points for k, v in camera.lines.items()},
         )
-    runtime.ready()
+    runtime.ready(inbox)
     try:
         while not runtime.stopping:
             runtime.turn()

@@ -21,7 +21,7 @@ def run(runtime: Runtime) -> None:
     lines = {name: _Line(runtime, name) for name in names}
     runtime.count_rejected(inbox.rejected)
     runtime.count_rejected(server.rejected)
-    runtime.ready()
+    runtime.ready(inbox)
     try:
         while not runtime.stopping:
             runtime.turn()

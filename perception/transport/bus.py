@@ -124,8 +124,7 @@ class Inbox:
 
     `poll` yields messages as they come, cameras in turn, so that none starves. rejected: refused
     messages by reason. newest: only the newest of each, also where the topic is a queue.
-    connect_s: wait at most so long for each to be connected, so that what is sent from then on
-    comes; without it the first messages may be missed.
+    What is sent before `is_connected` is missed.
     """
 
     def __init__(
@@ -135,7 +134,6 @@ class Inbox:
         names: Iterable[str],
         *,
         newest: bool = False,
-        connect_s: float = 0.0,
     ) -> None:
         self._newest = newest or TOPICS[topic].delivery == "newest"
         self._context = zmq.Context[Any]()
@@ -144,10 +142,11 @@ class Inbox:
         self._next = 0
         self._topic, self._run_dir = topic, run_dir
         self.rejected: dict[str, int] = {}
+        self._connecting: list[tuple[zmq.Socket[bytes], zmq.Socket[bytes]]] = []
         for name in names:
-            self.add(name, connect_s)
+            self.add(name)
 
-    def add(self, name: str, connect_s: float = 0.0) -> None:
+    def add(self, name: str) -> None:
         """Listen to one more camera or process."""
         socket = _socket(self._context, zmq.SUB)
         if self._newest:
@@ -155,20 +154,33 @@ class Inbox:
         else:
             socket.setsockopt(zmq.RCVHWM, TOPICS[self._topic].bound)
         socket.setsockopt(zmq.SUBSCRIBE, b"")
-        if connect_s > 0:
-            monitor = socket.get_monitor_socket(zmq.Event.HANDSHAKE_SUCCEEDED)
-            socket.connect(endpoint(self._run_dir, self._topic, name))
-            monitor.poll(round(connect_s * 1000))
-            socket.disable_monitor()
-            monitor.close(linger=0)
-        else:
-            socket.connect(endpoint(self._run_dir, self._topic, name))
+        monitor = socket.get_monitor_socket(zmq.Event.HANDSHAKE_SUCCEEDED)
+        self._connecting.append((socket, monitor))
+        socket.connect(endpoint(self._run_dir, self._topic, name))
         self._poller.register(socket, zmq.POLLIN)
         self._receivers.append(_Receiver(socket, (self._topic,), name))
+
+    def is_connected(self, timeout_s: float = 0.0) -> bool:
+        """Whether each was connected once; waits at most timeout_s for it."""
+        deadline = time.monotonic() + timeout_s
+        while self._connecting:
+            socket, monitor = self._connecting[0]
+            if not monitor.poll(max(0, round((deadline - time.monotonic()) * 1000))):
+                return False
+            self._forget(socket, monitor)
+            del self._connecting[0]
+        return True
+
+    @staticmethod
+    def _forget(socket: zmq.Socket[bytes], monitor: zmq.Socket[bytes]) -> None:
+        socket.disable_monitor()
+        monitor.close(linger=0)
 
     def poll(self, timeout_ms: int) -> Iterator[Any]:
         """Wait at most timeout_ms, then yield at most one message of each camera that has one."""
         ready = dict(self._poller.poll(timeout_ms))
+        if self._connecting:
+            self.is_connected()
         count = len(self._receivers)
         self._next = (self._next + 1) % max(count, 1)
         for i in range(count):
@@ -180,6 +192,8 @@ class Inbox:
 
     def close(self) -> None:
         """Stop listening."""
+        for pair in self._connecting:
+            self._forget(*pair)
         for receiver in self._receivers:
             receiver.socket.close(linger=0)
         self._context.term()
