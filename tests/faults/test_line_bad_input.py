@@ -174,30 +174,6 @@ def test_a_disk_that_fills_up(home: Path) -> None:
         assert line.stop() == 0
 
 
-def test_a_store_that_another_program_holds(home: Path) -> None:
-    launch = {"cameras": {"a": {**synthetic(objects=8, speed_px_s=400), **ZONE}}}
-    with running(home, launch) as line:
-        line.wait_ready()
-        run = line.connect()
-        alerts = run.alerts()
-        next(alerts)
-        db = sqlite3.connect(line.folder / "alerts.sqlite", isolation_level=None)
-        db.execute("BEGIN EXCLUSIVE")
-        with line.health("alert") as listen:
-            held = listen(START_S, lambda m: m.counters.get("sink_errors.store", 0) > 2)
-            assert "locked" in held.note
-            raised = held.counters.get("raised.a", 0)
-            listen(START_S, lambda m: m.counters.get("raised.a", 0) > raised)
-            db.execute("ROLLBACK")
-            listen(START_S, lambda m: m.note == "")
-        db.close()
-        assert line.stop() == 0
-    summary = line.summary()
-    assert summary["processes"]["alert"]["restarts"] == 0
-    raised = {alert["key"] for alert in line.alerts() if alert["state"] == "raised"}
-    assert len(raised) == summary["cameras"]["a"]["alerts"]["inside"], "none was lost"
-
-
 def test_a_store_that_is_held_at_start_is_waited_for(home: Path) -> None:
     (home / "out").mkdir()
     with running(home / "first", {"cameras": {"a": synthetic(frames=3)}}) as line:
