@@ -5,7 +5,7 @@
 
 DIR holds suites of the form that benchmarks/suites.py describes. Peers that are not installed are
 named and left out; "NAME:default" runs a peer as it ships. All trackers of a run see the same
-frames, and their updates are timed in turns, one thread: TURN frames at a stretch, and one at a
+frames, and their updates are timed in turns, one thread: some frames at a stretch, and one at a
 time after OTHER_WORK_S of other work, as between two frames of a camera.
 """
 
@@ -35,8 +35,9 @@ from perception.trackers.two_stage import TwoStageOptions, TwoStageTracker
 OURS = "perception"
 SCORES = ("HOTA", "IDF1", "MOTA", "IDSW")
 OBJECTS = (10, 50, 100, 300, 1000)
-TURN = 30
-"""Frames of a turn: one second of video."""
+TURN, TURN_BOXES = 30, 3000
+"""Frames of a turn, at least: one second of video; and boxes: of few objects it takes more frames,
+or the caches of whoever was before would be all that is measured."""
 OTHER_WORK_S = 1 / 30
 OTHER_WORK_BYTES = 64 << 20
 """Rewritten between two frames: twice the last cache of the largest machine measured on."""
@@ -130,26 +131,27 @@ class Stopwatch:
 
 
 def in_turns(names: list[str], objects: int, seconds: float) -> dict[str, dict[str, float]]:
-    """Return microseconds of an update, trackers taking turns of TURN frames.
+    """Return microseconds of an update, trackers taking turns.
 
     median and p99 of all, by the wall; cpu_ by the thread's clock, which neighbours on a shared
     machine disturb less. first: the first update of a turn, which finds the processor's caches
     full of the other trackers; rest: the others. The first turn holds no tracks, imports and
     caches: left out.
     """
-    frames = scene(objects, 10 * TURN)
+    turn = max(TURN, TURN_BOXES // objects)
+    frames = scene(objects, 10 * turn)
     watches = {name: Stopwatch(name) for name in names}
     end = time.perf_counter() + seconds * len(names)
-    for begin in range(0, len(frames), TURN):
+    for begin in range(0, len(frames), turn):
         for watch in watches.values():
-            for f in range(begin, begin + TURN):
+            for f in range(begin, begin + turn):
                 watch.update(frames[f], f)
-        if begin >= 3 * TURN and time.perf_counter() > end:
+        if begin >= 3 * turn and time.perf_counter() > end:
             break
     out: dict[str, dict[str, float]] = {}
     for name, watch in watches.items():
-        wall, cpu = np.array(watch.wall[TURN:]), np.array(watch.cpu[TURN:])
-        rest = np.arange(len(wall)) % TURN > 0
+        wall, cpu = np.array(watch.wall[turn:]), np.array(watch.cpu[turn:])
+        rest = np.arange(len(wall)) % turn > 0
         out[name] = {
             "median": float(np.median(wall)),
             "p99": float(np.percentile(wall, 99)),

@@ -67,16 +67,24 @@ _CORRUPT = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 Place = tuple[tuple[int, int] | None, ...]
 
 
+class NewerStoreError(ConfigError):
+    """A store that a newer perception wrote: it is never touched."""
+
+
 class Database:
     """One open SQLite file; may be used from several threads.
 
-    set_aside: where a corrupt file was moved last. Opening creates what is missing. Raises
-    ConfigError for a newer version or another program's file, SinkError where it cannot be used.
+    beside: where the file is of a newer version, begin one beside it, named by the version known
+    here; one that stands there is used without being asked. path: the file in use. set_aside:
+    where a corrupt file was moved last. Opening creates what is missing. Raises NewerStoreError,
+    ConfigError for another program's file, SinkError where it cannot be used.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, beside: bool = False) -> None:
         self.path = path
         self.set_aside: Path | None = None
+        self._own = path.with_name(f"{path.stem}.v{len(MIGRATIONS)}{path.suffix}")
+        self._beside = beside
         self._lock = threading.RLock()
         self._look_ns = self._held_ns = 0
         self._place: Place = ()
@@ -141,6 +149,11 @@ class Database:
                     raise
                 self.set_aside = _move_aside(self.path, "corrupt")
                 db = _connect(self.path)
+            except NewerStoreError:
+                if self.path == self._own or not (self._beside or self._own.exists()):
+                    raise
+                self.path = self._own
+                return self._open()
         except OSError as error:
             raise SinkError(f"{self.path}: {error.strerror}") from None
         except sqlite3.Error as error:
@@ -187,7 +200,7 @@ def _connect(path: Path) -> sqlite3.Connection:
     try:
         version: int = db.execute("PRAGMA user_version").fetchone()[0]
         if version > len(MIGRATIONS):
-            raise ConfigError(
+            raise NewerStoreError(
                 f"{path} was written by a newer perception (store version {version}, this one "
                 f"knows {len(MIGRATIONS)}): update, or name another file under alerts.store"
             )

@@ -138,7 +138,10 @@ class Courier:
     def _left_out(self, name: str, sink: Sink, row: Delivery) -> bool:
         """Apply a sink's filters, and its rest after the last alert that it really got."""
         rest = False
-        told = sink.when.once and self._store.has_had(name, row.alert.key)
+        once, end = sink.when.once, sink.when.hears_the_end(row.alert)
+        told = (once or end) and self._store.has_had(name, row.alert.key)
+        if told and not once:
+            return False
         if sink.when.wants(row.alert) and not told:
             rest = sink.when.cooldown_s > 0.0 and self._rests(name, sink, row.alert)
             if not rest:

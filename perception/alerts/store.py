@@ -30,15 +30,20 @@ PROGRESS_NS = clock.NS_PER_S
 class AlertStore:
     """The alert database of a run; may be used from several threads.
 
-    sinks: names of the sinks that hear of every alert. database: the file; its errors, ConfigError
-    at opening and SinkError whenever it cannot be used, come through every method.
+    sinks: names of the sinks that hear of every alert. database: the file, for `beside` see there;
+    its errors, ConfigError at opening and SinkError whenever it cannot be used, come through every
+    method.
     """
 
-    def __init__(self, path: Path, sinks: Sequence[str] = ()) -> None:
-        self.path = path
+    def __init__(self, path: Path, sinks: Sequence[str] = (), *, beside: bool = False) -> None:
         self.sinks = tuple(sinks)
-        self.database = Database(path)
+        self.database = Database(path, beside=beside)
         self._progress_ns: dict[str, int] = {}
+
+    @property
+    def path(self) -> Path:
+        """The file in use."""
+        return self.database.path
 
     @property
     def set_aside(self) -> Path | None:

@@ -31,6 +31,10 @@ def run(runtime: Runtime) -> None:
     inbox = Inbox(runtime.run_dir, "tracks", runtime.process.cameras)
     runtime.count_rejected(inbox.rejected)
     store = _open_store(runtime, list(others))
+    if store.path != Path(runtime.plan.store):
+        why = f"store: {runtime.plan.store} is of a newer version: alerts go into {store.path}"
+        runtime.log.error(why)
+        runtime.note(why)
     if store.set_aside is not None:
         runtime.log.error("store was corrupt and set aside", moved_to=str(store.set_aside))
     post = Post(runtime, store, others)
@@ -86,7 +90,7 @@ def _open_store(runtime: Runtime, sinks: Sequence[str]) -> AlertStore:
     deadline, told = clock.monotonic_ns() + clock.to_ns(STORE_WAIT_S), ""
     while True:
         try:
-            return AlertStore(Path(runtime.plan.store), sinks)
+            return AlertStore(Path(runtime.plan.store), sinks, beside=True)
         except (SinkError, ConfigError) as error:
             why = str(error)
             patient = "locked" in why and clock.monotonic_ns() < deadline

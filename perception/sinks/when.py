@@ -17,9 +17,11 @@ class When(Hours):
     only: what has to be so, by field of the alert (camera, rule, kind, state, class_name) or by key
     of its details (zone, direction, known, ...): one value, or several that are all right; null
     stands for none; `who: [unknown, undecided]` waits for the name and leaves out whom you know.
-    hours, time_zone: by the wall time of the alert. once: only the first state of an alert that
-    passes. cooldown_s: after an alert has really been delivered, new ones of the
-    same camera and rule are left out for so long, by the wall times of their raises.
+    hours, time_zone: by the wall time of the alert. Whoever was told of an alert is told of its end
+    too, whatever the filters, unless they name a `state`: a lamp goes off again.
+    once: only the first state of an alert that passes. cooldown_s: after an alert has really been
+    delivered, new ones of the same camera and rule are left out for so long, by the wall times of
+    their raises.
     """
 
     only: dict[str, Words] = Field(default_factory=dict[str, Words])
@@ -35,6 +37,10 @@ class When(Hours):
             if value not in (words if isinstance(words, tuple) else (words,)):
                 return False
         return self.active(alert.t_wall_ns)
+
+    def hears_the_end(self, alert: Alert) -> bool:
+        """Say whether this is the end of an alert and who was told of it wants to hear that."""
+        return alert.state == "cleared" and "state" not in self.only
 
     def rests(self, alert: Alert, last_start_wall_ns: int) -> bool:
         """Say whether an alert begins in the rest after a delivered one that began then."""

@@ -315,6 +315,19 @@ class TestCourier:
             put(store, alert(expected))
             assert Courier(store, {"broker": broker}).deliver(0) == expected
 
+    def test_whoever_was_told_of_an_alert_is_told_of_its_end(self, store):
+        broker = Broker(only={"who": ["unknown"]}, hours=["22:00-23:00"], time_zone="UTC")
+        courier = Courier(store, {"broker": broker})
+        later = {"t_wall_ns": WALL_NS + 3600 * NS_PER_S, "details": {"who": "Ann"}}
+        for n, who in ((1, "unknown"), (2, "Ann")):
+            put(store, alert(n, details={"who": who}), alert(n, "cleared", frame=20 + n, **later))
+        courier.deliver(0)
+        assert broker.got == [("door", 1, "raised"), ("door", 1, "cleared")]
+        quiet = Broker(only={"state": ["raised"]})
+        put(store, alert(3), alert(3, "cleared", frame=30))
+        Courier(store, {"broker": quiet}).deliver(0)
+        assert quiet.got == [("door", 3, "raised")]
+
     def test_a_cooldown_starts_when_something_was_delivered(self, store):
         def at(n, seconds, **changes):
             t_ns = WALL_NS + seconds * NS_PER_S

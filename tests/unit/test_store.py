@@ -162,7 +162,7 @@ def test_a_missing_folder_is_made(tmp_path):
     one(tmp_path / "a" / "b" / "alerts.sqlite", alert(1))
 
 
-def test_a_newer_version_is_refused_and_left_alone(path):
+def test_a_newer_version_is_left_alone(path):
     one(path, alert(1))
     db = sqlite3.connect(path)
     db.execute(f"PRAGMA user_version = {len(MIGRATIONS) + 1}")
@@ -170,7 +170,18 @@ def test_a_newer_version_is_refused_and_left_alone(path):
     before = path.read_bytes()
     with pytest.raises(ConfigError, match="newer perception"):
         AlertStore(path)
+    with AlertStore(path, beside=True) as store:
+        store.commit("door", 1, [alert(2)], dict)
+    own = path.with_name(f"alerts.v{len(MIGRATIONS)}.sqlite")
+    assert store.path == own
+    with AlertStore(path) as store:
+        assert [kept.alert.track_id for kept in store.newest(10)] == [2]
     assert path.read_bytes() == before
+    db = sqlite3.connect(own)
+    db.execute(f"PRAGMA user_version = {len(MIGRATIONS) + 1}")
+    db.close()
+    with pytest.raises(ConfigError, match="newer perception"):
+        AlertStore(path, beside=True)
 
 
 def test_another_programs_database_is_refused(path):
