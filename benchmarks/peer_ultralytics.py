@@ -18,7 +18,7 @@ from benchmarks import harness
 os.environ.update(YOLO_AUTOINSTALL="false", YOLO_OFFLINE="true", YOLO_VERBOSE="false")
 
 
-def _stand_in() -> bool:
+def stand_in() -> bool:
     """Put a minimal torchvision where there is none; return whether it was needed."""
     try:
         metadata.version("torchvision")
@@ -53,14 +53,14 @@ class Peer:
 
     def about(self) -> dict[str, str]:
         """Return versions, and whether torchvision is the real one."""
-        stand_in = _stand_in()
+        torchvision = "stand-in" if stand_in() else metadata.version("torchvision")
         found = {p: metadata.version(p) for p in ("torch", "ultralytics")}
-        return {**found, "torchvision": "stand-in" if stand_in else metadata.version("torchvision")}
+        return {**found, "torchvision": torchvision}
 
     def load(self, weights: str, threads: int, device: str = "cpu") -> dict[str, float]:
         """Import and load; return the seconds of both. threads: of torch, set when it predicts."""
         started = time.perf_counter()
-        _stand_in()
+        stand_in()
         import torch
         from ultralytics import YOLO
 

@@ -14,6 +14,8 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.peer_ultralytics import stand_in
+
 Rows = NDArray[np.float32]
 
 
@@ -55,6 +57,8 @@ class Ultralytics:
 
     def __init__(self, kind: str, default: bool, rate_hz: float, affines: bool) -> None:
         import yaml
+
+        stand_in()
         from ultralytics import trackers
         from ultralytics.utils import ROOT
 
