@@ -20,7 +20,7 @@ Seconds = Annotated[float, Field(ge=0.0, le=3600.0, allow_inf_nan=False)]
 
 MAX_DETECTIONS = 5_000
 _MAX_TRACKS = MAX_ROWS
-_KEPT_ROWS = 8_192
+_FIRST_ROWS, _KEPT_ROWS = 128, 8_192
 _I8, _I4, _F4, _U1 = (np.dtype(name) for name in ("i8", "i4", "f4", "u1"))
 _CLOCK_COUNTERS = ("over_limit", "time_still", "time_back", "time_gap", "bad_warp")
 
@@ -89,7 +89,7 @@ class TwoStageTracker:
         self._is_over = False
         self._is_odd = False
         self._table = _table(self.options, epoch)
-        self._make_room(128)
+        self._make_room(_FIRST_ROWS)
         self._count = 0
         self._counted = 0
 
@@ -183,10 +183,10 @@ class TwoStageTracker:
 
     def _make_room(self, rows: int) -> None:
         """Make room for so many tracks and detections together; a crowd's stays for one update."""
-        if layout.HEAD + rows > len(self._table):
+        self._rows = 2 * rows if 2 * rows <= _KEPT_ROWS else 0
+        if layout.HEAD + max(rows, self._rows) > len(self._table):
             more = layout.HEAD + 2 * rows - len(self._table)
             self._table = np.vstack((self._table, np.zeros((more, layout.WIDTH))))
-        self._rows = 2 * rows if 2 * rows <= _KEPT_ROWS else 0
         self._work, self._room = rooms(self._rows or rows)
 
     def _report(self, m: int) -> Tracks:
@@ -239,7 +239,7 @@ def _table(options: TwoStageOptions, epoch: int) -> NDArray[np.float64]:
         layout.LIMIT: _MAX_TRACKS,
         layout.FACTOR: 1.0,
     }
-    table = np.zeros((256, layout.WIDTH))
+    table = np.zeros((layout.HEAD + 2 * _FIRST_ROWS, layout.WIDTH))
     for column, value in values.items():
         table[0, column] = value
     book = table.view(np.int64)[0]

@@ -1,4 +1,7 @@
 import hashlib
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -304,3 +307,27 @@ def test_numbas_cache_is_renewed_when_an_inner_kernel_changes():
 
 def test_the_table_names_it():
     assert tracker_class("two_stage") is TwoStageTracker
+
+
+def test_every_row_has_its_place():
+    """Compiled code checks no bounds: here the same code runs as plain Python, which does."""
+    code = """
+import numpy as np
+from perception.messages import Detections
+from perception.trackers.two_stage import TwoStageTracker
+for n in (127, 128, 129, 255, 256, 257, 511, 512, 513):
+    tracker = TwoStageTracker()
+    corner = np.stack(np.divmod(np.arange(n), 32), axis=1) * 50.0
+    boxes = np.hstack((corner, corner + 30))
+    for frame in range(2):
+        seen = Detections.of(boxes, np.full(n, 0.9), np.zeros(n))
+        tracks = tracker.update(seen, frame * 40_000_000)
+    assert len(tracks) == n and (np.diff(tracks.track_ids) > 0).all(), n
+"""
+    subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "NUMBA_DISABLE_JIT": "1"},
+        cwd=Path(__file__).parents[2],
+        check=True,
+        timeout=100,
+    )
