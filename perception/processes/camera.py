@@ -25,7 +25,7 @@ def run(runtime: Runtime) -> None:
     publisher = Publisher(runtime.run_dir, "frames", camera.name)
     backoff = Backoff()
     line = _Line(runtime, camera, publisher)
-    runtime.ready()
+    runtime.ready(publisher)
     try:
         while not runtime.stopping:
             runtime.turn()

@@ -30,7 +30,7 @@ def run(runtime: Runtime) -> None:
     runtime.metrics.gauge("stall_after_s", max(MIN_STALL_S, STALL_FACTOR * _seconds(detector)))
     lines = {camera.name: _Line(runtime, camera, detector) for camera in cameras}
     runtime.count_rejected(inbox.rejected)
-    runtime.ready(inbox)
+    runtime.ready()  # cameras begin when all others are ready, and wait for us
     try:
         while not runtime.stopping:
             runtime.turn()

@@ -60,7 +60,7 @@ class Runtime:
         threading.excepthook = self._note_death
         self._state: Literal["starting", "ready", "stopping"] = "starting"
         self._note = ""
-        self._connecting: list[Inbox] = []
+        self._connecting: list[Inbox | Publisher] = []
         self._connect_until_ns = 0
         self._turns = 0
         self._rejected: list[Mapping[str, int]] = []
@@ -96,13 +96,13 @@ class Runtime:
         """Report a receiver's refused messages by reason as `rejected.<reason>` from now on."""
         self._rejected.append(rejected)
 
-    def ready(self, *inboxes: Inbox) -> None:
-        """Say that models are loaded and kernels compiled, as soon as the inboxes are connected.
+    def ready(self, *ends: Inbox | Publisher) -> None:
+        """Say that models are loaded and kernels compiled, as soon as the ends are connected.
 
-        That takes at most CONNECT_S: one of those that would send may have failed.
+        That takes at most CONNECT_S: who is at the other end may have failed.
         """
         self._connect_until_ns = clock.monotonic_ns() + clock.to_ns(CONNECT_S)
-        self._connecting = list(inboxes)
+        self._connecting = list(ends)
         self._connect()
 
     def _connect(self) -> None:

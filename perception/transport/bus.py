@@ -56,6 +56,30 @@ def _socket(context: zmq.Context[Any], kind: int) -> zmq.Socket[bytes]:
     return socket
 
 
+class _Meeting:
+    """Tells when a socket, about to bind or connect, has met another for the first time.
+
+    A subscription follows at once, but after: a message sent in the same moment may be missed.
+    """
+
+    def __init__(self, socket: zmq.Socket[bytes]) -> None:
+        self._socket: zmq.Socket[bytes] | None = socket
+        self._monitor = socket.get_monitor_socket(zmq.Event.HANDSHAKE_SUCCEEDED)
+
+    def was(self, timeout_s: float = 0.0) -> bool:
+        """Whether it was; waits at most timeout_s for it."""
+        if self._socket is not None and self._monitor.poll(max(0, round(timeout_s * 1000))):
+            self.forget()
+        return self._socket is None
+
+    def forget(self) -> None:
+        """Stop looking; has to be before the socket is closed."""
+        if self._socket is not None:
+            self._socket.disable_monitor()
+            self._monitor.close(linger=0)
+            self._socket = None
+
+
 class Publisher:
     """Sends one topic of one camera (or process) to whoever listens; never blocks."""
 
@@ -64,7 +88,12 @@ class Publisher:
         self._socket = _socket(self._context, zmq.PUB)
         if TOPICS[topic].delivery == "newest":
             self._socket.setsockopt(zmq.CONFLATE, 1)
+        self._meeting = _Meeting(self._socket)
         self._socket.bind(endpoint(run_dir, topic, name))
+
+    def is_connected(self) -> bool:
+        """Whether somebody has begun to listen."""
+        return self._meeting.was()
 
     def send(self, message: Message) -> None:
         """Send a message of this publisher's topic."""
@@ -72,6 +101,7 @@ class Publisher:
 
     def close(self, linger_ms: int = 200) -> None:
         """Give messages on their way at most `linger_ms`, then remove the socket."""
+        self._meeting.forget()
         self._socket.close(linger=linger_ms)
         self._context.term()
 
@@ -142,7 +172,7 @@ class Inbox:
         self._next = 0
         self._topic, self._run_dir = topic, run_dir
         self.rejected: dict[str, int] = {}
-        self._connecting: list[tuple[zmq.Socket[bytes], zmq.Socket[bytes]]] = []
+        self._meetings: list[_Meeting] = []
         for name in names:
             self.add(name)
 
@@ -154,8 +184,7 @@ class Inbox:
         else:
             socket.setsockopt(zmq.RCVHWM, TOPICS[self._topic].bound)
         socket.setsockopt(zmq.SUBSCRIBE, b"")
-        monitor = socket.get_monitor_socket(zmq.Event.HANDSHAKE_SUCCEEDED)
-        self._connecting.append((socket, monitor))
+        self._meetings.append(_Meeting(socket))
         socket.connect(endpoint(self._run_dir, self._topic, name))
         self._poller.register(socket, zmq.POLLIN)
         self._receivers.append(_Receiver(socket, (self._topic,), name))
@@ -163,23 +192,14 @@ class Inbox:
     def is_connected(self, timeout_s: float = 0.0) -> bool:
         """Whether each was connected once; waits at most timeout_s for it."""
         deadline = time.monotonic() + timeout_s
-        while self._connecting:
-            socket, monitor = self._connecting[0]
-            if not monitor.poll(max(0, round((deadline - time.monotonic()) * 1000))):
-                return False
-            self._forget(socket, monitor)
-            del self._connecting[0]
-        return True
-
-    @staticmethod
-    def _forget(socket: zmq.Socket[bytes], monitor: zmq.Socket[bytes]) -> None:
-        socket.disable_monitor()
-        monitor.close(linger=0)
+        while self._meetings and self._meetings[0].was(deadline - time.monotonic()):
+            del self._meetings[0]
+        return not self._meetings
 
     def poll(self, timeout_ms: int) -> Iterator[Any]:
         """Wait at most timeout_ms, then yield at most one message of each camera that has one."""
         ready = dict(self._poller.poll(timeout_ms))
-        if self._connecting:
+        if self._meetings:
             self.is_connected()
         count = len(self._receivers)
         self._next = (self._next + 1) % max(count, 1)
@@ -192,8 +212,8 @@ class Inbox:
 
     def close(self) -> None:
         """Stop listening."""
-        for pair in self._connecting:
-            self._forget(*pair)
+        for meeting in self._meetings:
+            meeting.forget()
         for receiver in self._receivers:
             receiver.socket.close(linger=0)
         self._context.term()
