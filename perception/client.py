@@ -110,10 +110,13 @@ class Run:
         """Listen from now on, not from the first `next`: what is pushed in between is answered."""
         inbox = Inbox(self._dir, topic, names, newest=newest)
         inbox.is_connected(_CONNECT_S)
-        return self._come(inbox)
+        messages = self._come(inbox)
+        next(messages)  # begun: the inbox closes with the iterator, also where nobody asks for more
+        return messages
 
     def _come(self, inbox: Inbox) -> Iterator[Any]:
         try:
+            yield None
             while True:
                 got = False
                 for message in inbox.poll(_POLL_MS):
