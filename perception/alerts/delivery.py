@@ -8,8 +8,8 @@ Imports sinks, messages, clock and errors.
 
 import random
 from collections import Counter
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +30,14 @@ OVERTAKE_S = 5.0
 WELL_S = 30.0
 """How long after a sink took something else a failure is held against a delivery."""
 BATCH = 100
+BATCHES = 20
+"""Read at most for one turn: what is held back fills the first of them, what is new stands behind.
+A row costs 10 us."""
+LATE = 3
+"""Tries a turn, after all else, of what a sink that is well refuses again and again: enough that
+of one alert in 6 s as many are given up as come."""
+OLD_TRIES = 7
+"""Tries after which a delivery has failed for OVERTAKE_S, also where that was before a restart."""
 
 
 @dataclass(slots=True)
@@ -37,7 +45,8 @@ class _Hold:
     """Failures in a row, when the first was and when the next try is due (monotonic ns).
 
     strikes: failures while the sink was well, as far as is known; doubtful: of these, those since
-    the sink took something last, withdrawn where something else fails too.
+    the sink took something last, withdrawn where something else fails too. A delivery that failed
+    between two that were taken at their first try has one strike for it at least.
     """
 
     failures: int
@@ -45,6 +54,20 @@ class _Hold:
     until_ns: int
     strikes: int = 0
     doubtful: int = 0
+
+
+@dataclass(slots=True)
+class _Turn:
+    """What has become of one sink's outbox in one call: how many arrived, whether an old one has
+    failed, which keys and cameras have to wait, until when one of these does at least (monotonic
+    ns), and which old ones may be tried after all else."""
+
+    sent: int = 0
+    failed: bool = False
+    keys: set[str] = field(default_factory=set[str])
+    cameras: set[str] = field(default_factory=set[str])
+    wait_ns: int = 1 << 62
+    late: list[Delivery] = field(default_factory=list[Delivery])
 
 
 class Courier:
@@ -98,30 +121,64 @@ class Courier:
             and not self._is_alone(name, pause, now_ns)
         ):
             return 0
-        sent, failed = 0, False
-        keys: set[str] = set()
-        cameras: set[str] = set()
-        holds = self._row_holds[name]
-        for row in self._store.pending(name, BATCH):
-            held = holds.get(row.id)
-            old = held is not None and now_ns - held.since_ns >= OVERTAKE_S * NS_PER_S
-            if held is not None and (now_ns < held.until_ns or (old and failed)):
-                keys.add(row.alert.key)
+        turn, after = _Turn(), 0
+        for _ in range(BATCHES):
+            rows = self._store.pending(name, BATCH, after)
+            if not self._offer(name, sink, rows, turn, now_ns) or turn.sent or len(rows) < BATCH:
+                break
+            after = rows[-1].id
+        well = self._is_well(name, now_ns)
+        for row in turn.late[: LATE if well else 0]:
+            if not self._left_out(name, sink, row):
+                turn.sent += self._send(name, sink, row, now_ns)
+        if name in self._sink_holds:
+            pause = self._sink_holds[name]
+            pass_ns = turn.wait_ns if well else pause.since_ns + round(OVERTAKE_S * NS_PER_S)
+            if now_ns < pass_ns:
+                pause.until_ns = min(pause.until_ns, pass_ns)
+        return turn.sent
+
+    def _offer(
+        self, name: str, sink: Sink, rows: Sequence[Delivery], turn: _Turn, now_ns: int
+    ) -> bool:
+        """Send what is due of some rows; return whether those behind them may have their turn."""
+        pause = self._sink_holds.get(name)
+        for row in rows:
+            held = self._held(name, row, now_ns)
+            old_ns = (now_ns if held is None else held.since_ns) + round(OVERTAKE_S * NS_PER_S)
+            old = now_ns >= old_ns
+            free = row.alert.key not in turn.keys and row.camera not in turn.cameras
+            if held is not None and (now_ns < held.until_ns or (old and turn.failed)):
+                if free and now_ns >= held.until_ns:
+                    turn.late.append(row)
+                turn.keys.add(row.alert.key)
                 if not old:
-                    cameras.add(row.camera)
-            elif row.alert.key not in keys and row.camera not in cameras:
-                if self._left_out(name, sink, row):
-                    continue
+                    turn.cameras.add(row.camera)
+                    turn.wait_ns = min(turn.wait_ns, old_ns)
+            elif free and not self._left_out(name, sink, row):
                 if self._send(name, sink, row, now_ns):
-                    sent += 1
+                    turn.sent += 1
                     if self._is_back(name, pause, now_ns):
-                        break  # the oldest first
+                        return False  # the oldest first
                 elif not old:
-                    break
+                    turn.wait_ns = min(turn.wait_ns, old_ns)
+                    return False
                 else:  # it may be to blame itself: one that did not fail yet has a try
-                    failed = True
-                    keys.add(row.alert.key)
-        return sent
+                    turn.failed = True
+                    turn.keys.add(row.alert.key)
+        return True
+
+    def _held(self, name: str, row: Delivery, now_ns: int) -> _Hold | None:
+        """Return what is held against a row; one that failed before a restart is due at once."""
+        held = self._row_holds[name].get(row.id)
+        if held is None and row.tries >= OLD_TRIES:
+            since_ns = now_ns - round(OVERTAKE_S * NS_PER_S)
+            held = self._row_holds[name][row.id] = _Hold(row.tries, since_ns, now_ns)
+        return held
+
+    def _is_well(self, name: str, now_ns: int) -> bool:
+        taken_ns = self._taken_ns.get(name)
+        return taken_ns is not None and now_ns - taken_ns < WELL_S * NS_PER_S
 
     def _is_alone(self, name: str, pause: _Hold, now_ns: int) -> bool:
         """Say whether one delivery alone has failed, for so long that others need not wait."""
@@ -169,15 +226,27 @@ class Courier:
         self._unmarked.append(row.id)
         self._row_holds[name].pop(row.id, None)
         self._sink_holds.pop(name, None)
-        self._failed[name].clear()
-        for held in self._row_holds[name].values():
-            held.doubtful = 0
+        self._confirm(name, row.id)
         self.errors.pop(name, None)
         self._taken_ns[name] = now_ns
         self._last.pop((name, row.camera, row.alert.rule), None)
         self.counters[f"delivered.{name}"] += 1
         self._mark()
         return True
+
+    def _confirm(self, name: str, row_id: int) -> None:
+        """Hold it against what failed since the sink took something last that it took this now.
+
+        Where it took what it had refused meanwhile, it was down: then nothing else is to blame.
+        """
+        failed, was_down = self._failed[name], row_id in self._failed[name]
+        for other, held in self._row_holds[name].items():
+            if was_down:
+                held.strikes -= held.doubtful
+            elif other in failed and not held.doubtful:
+                held.strikes += 1
+            held.doubtful = 0
+        failed.clear()
 
     def _mark(self) -> None:
         """Note in the store what has arrived."""
@@ -188,10 +257,9 @@ class Courier:
     def _note_failure(self, name: str, row: Delivery, error: str, now_ns: int) -> None:
         self.errors[name] = error
         self.counters[f"failed.{name}"] += 1
-        pause = self._sink_holds[name] = self._longer(self._sink_holds.get(name), now_ns)
-        others_ns = pause.since_ns + round(OVERTAKE_S * NS_PER_S)
-        if now_ns < others_ns:
-            pause.until_ns = min(pause.until_ns, others_ns)
+        pause = self._sink_holds.get(name)
+        if pause is None or now_ns >= pause.until_ns:  # once a turn
+            self._sink_holds[name] = self._longer(pause, now_ns)
         holds = self._row_holds[name]
         held = holds[row.id] = self._longer(holds.get(row.id), now_ns)
         self._strike(name, row.id, now_ns)
@@ -205,12 +273,11 @@ class Courier:
         """Hold a failure against its delivery, unless the sink seems to be down as a whole."""
         failed, holds = self._failed[name], self._row_holds[name]
         failed.add(row_id)
-        taken_ns = self._taken_ns.get(name)
         if len(failed) > 1:
             for held in holds.values():
                 held.strikes -= held.doubtful
                 held.doubtful = 0
-        elif taken_ns is not None and now_ns - taken_ns < WELL_S * NS_PER_S:
+        elif self._is_well(name, now_ns):
             holds[row_id].strikes += 1
             holds[row_id].doubtful += 1
 

@@ -88,12 +88,13 @@ class AlertStore:
                 return Progress(frame_id, json.loads(state))
         return None
 
-    def pending(self, sink: str, limit: int = 100) -> list[Delivery]:
-        """Return what this sink has not had yet, oldest first."""
+    def pending(self, sink: str, limit: int = 100, after: int = 0) -> list[Delivery]:
+        """Return what this sink has not had yet, oldest first. after: the id to begin behind."""
         rows = self.database.read(
             "SELECT id, sink, camera, tries, body FROM outbox "
-            "WHERE sink = ? AND status = 'pending' ORDER BY id LIMIT ?",
+            "WHERE sink = ? AND id > ? AND status = 'pending' ORDER BY id LIMIT ?",
             sink,
+            after,
             limit,
         )
         return [Delivery(*row[:4], alert=alert_of(row[4])) for row in rows]

@@ -18,10 +18,11 @@ class Receiver:
 
     def __init__(self):
         self.down, self.poison, self.got, self.tried = False, set(), [], []
+        self.refuses = ""
 
     def send(self, alert, picture):
         self.tried.append(alert.track_id)
-        if self.down or alert.track_id in self.poison:
+        if self.down or alert.track_id in self.poison or alert.state == self.refuses:
             raise SinkError("receiver: down")
         self.got.append(alert.track_id)
 
@@ -143,3 +144,58 @@ def test_a_sink_that_is_down_is_not_hammered(store):
     put(store, *range(50))
     run(courier, 0, 600)
     assert 75 <= len(sink.tried) <= 320, "two tries every 4 to 8 s"
+
+
+@pytest.mark.parametrize("restart", [None, 80])
+@pytest.mark.parametrize("every_s", [6, 30, 300])
+def test_a_sink_that_refuses_every_end_gets_every_alert_in_time(store, every_s, restart):
+    sink, late = Receiver(), []
+    sink.refuses = "cleared"
+    courier = Courier(store, {"sink": sink}, seed=1)
+    for n in range(160):
+        if n == restart:
+            courier = Courier(store, {"sink": sink}, seed=2)
+        put(store, n)
+        for i in range(min(every_s, 40) * 5):
+            if i == 10:
+                store.put(alert(n, "cleared", frame=1000 + n))
+            if i < 150 or i % 20 == 0:
+                had, t_s = len(sink.got), n * every_s + i / 5
+                courier.deliver(round(t_s * NS_PER_S))
+                late += [t_s - m * every_s for m in sink.got[had:]]
+    assert sink.got == list(range(160))
+    assert max(late) < (10.0 if restart is None else 20.0)
+    assert store.counts()["sink"]["dead"] > 135
+
+
+@pytest.mark.parametrize("restart", [False, True])
+def test_however_many_are_refused_what_is_behind_them_arrives(store, restart):
+    sink = Receiver()
+    sink.poison = set(range(150))
+    courier = Courier(store, {"sink": sink}, seed=1)
+    for n in range(150):
+        store.put(alert(n, camera=f"c{n}"))
+    run(courier, 0, 1500)
+    if restart:
+        courier = Courier(store, {"sink": sink}, seed=2)
+    put(store, 200)
+    run(courier, 1500, 3000 if restart else 1510)
+    assert sink.got == [200]
+
+
+def test_nor_does_a_long_queue_of_a_sink_that_takes_one_at_a_time_give_anything_up(store):
+    sink = Receiver()
+    courier = Courier(store, {"sink": sink}, seed=3)
+    put(store, 0)
+    run(courier, 0, 1)
+    put(store, *range(1, 120))
+    for k in range(40):
+        sink.down = True
+        run(courier, 1 + 310 * k, 300 + 310 * k)
+        sink.down = False
+        for i in range(100):
+            if courier.deliver(round((300 + 310 * k + i / 10) * NS_PER_S)):
+                break
+    assert "dead" not in store.counts()["sink"]
+    run(courier, 12400, 12430)
+    assert store.counts() == {"sink": {"delivered": 120}}
