@@ -62,6 +62,8 @@ class MqttSink:
         def _installed(self) -> Self:
             if importlib.util.find_spec("paho") is None:
                 raise ValueError("the mqtt sink needs: pip install 'perception[notify]'")
+            if self.once or "state" in self.only:
+                raise ValueError("ON without OFF: leave out `once` and `state` in `only` for mqtt")
             return self
 
     def __init__(self, options: Any, folder: Path) -> None:

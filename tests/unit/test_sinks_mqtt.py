@@ -175,7 +175,15 @@ def test_nobody_there_is_named():
 
 @pytest.mark.parametrize(
     "options",
-    [{"topic": "a/#"}, {"topic": "/a"}, {"discovery": "+"}, {"client_id": "a b"}, {"port": 0}],
+    [
+        {"topic": "a/#"},
+        {"topic": "/a"},
+        {"discovery": "+"},
+        {"client_id": "a b"},
+        {"port": 0},
+        {"once": True},
+        {"only": {"state": "raised"}},
+    ],
 )
 def test_what_cannot_be_is_refused(options):
     with pytest.raises(ValidationError):
