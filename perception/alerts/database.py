@@ -61,7 +61,8 @@ LOCK_WAIT_S = 0.5
 """How long a write waits for another program that holds the database; one of all threads then,
 for they wait for each other too."""
 LOOK_AGAIN_NS = 60 * clock.NS_PER_S
-"""After a file was written again its place is left alone for so long: no fight over it."""
+"""After a file that was replaced was written again its place is left to whoever replaces it once
+more for so long: no fight over it."""
 _CORRUPT = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 Place = tuple[tuple[int, int] | None, ...]
@@ -77,7 +78,8 @@ class Database:
     beside: where the file is of a newer version, begin one beside it, named by the version known
     here; one that stands there is used without being asked. path: the file in use. set_aside:
     where a corrupt file was moved last. Opening creates what is missing. Raises NewerStoreError,
-    ConfigError for another program's file, SinkError where it cannot be used.
+    ConfigError for another program's file, SinkError where it cannot be used; once it was open
+    SinkError alone.
     """
 
     def __init__(self, path: Path, *, beside: bool = False) -> None:
@@ -87,6 +89,7 @@ class Database:
         self._beside = beside
         self._lock = threading.RLock()
         self._look_ns = self._held_ns = 0
+        self._written = False
         self._place: Place = ()
         self._db: sqlite3.Connection | None = self._open()
 
@@ -104,6 +107,7 @@ class Database:
             try:
                 yield db
                 db.execute("COMMIT")
+                self._written = True
             except BaseException:
                 if db is self._db and db.in_transaction:
                     db.execute("ROLLBACK")
@@ -121,8 +125,12 @@ class Database:
             raise
 
     def close(self) -> None:
-        """Close the database; what was committed stays."""
+        """Close the database; what was committed stays, also where its file is gone now."""
         with self._lock:
+            if self._db is not None and self._written:
+                self._look_ns = 0
+                with contextlib.suppress(SinkError, sqlite3.Error):
+                    self._check_place(self._db)
             if self._db is not None:
                 self._db.close()
 
@@ -131,7 +139,7 @@ class Database:
         """Turn SQLite's errors into SinkError; a file found corrupt is moved aside at once."""
         with self._lock:
             if self._db is None:
-                self._db = self._open()
+                self._db = self._open_again()
             try:
                 yield self._db
             except sqlite3.Error as error:
@@ -161,12 +169,19 @@ class Database:
         self._place = _place(self.path)
         return db
 
+    def _open_again(self) -> sqlite3.Connection:
+        """Open in a line that runs: whatever stands there now may be put right."""
+        try:
+            return self._open()
+        except ConfigError as error:
+            raise SinkError(str(error)) from None
+
     def _begin_anew(self, error: sqlite3.Error) -> None:
         """Open a file again that turned out corrupt: where it is, it is moved aside."""
         if self._db is not None:
             self._db.close()
         self._db, self.set_aside = None, None
-        self._db = self._open()
+        self._db = self._open_again()
         what = f"moved to {self.set_aside}, begun anew" if self.set_aside else "opened again"
         raise SinkError(f"{self.path}: {error}: {what}") from None
 
@@ -175,7 +190,9 @@ class Database:
 
         Raises SinkError then, once: it has to be told, and the next try works.
         """
-        if self._place == _place(self.path) or clock.monotonic_ns() < self._look_ns:
+        place = _place(self.path)
+        other = any(now not in (None, was) for now, was in zip(place, self._place, strict=True))
+        if place == self._place or (other and clock.monotonic_ns() < self._look_ns):
             return
         part = self.path.with_name(f"{self.path.name}.part")
         try:
@@ -187,9 +204,11 @@ class Database:
             os.replace(part, self.path)
         except OSError as error:
             raise SinkError(f"{self.path}: {error.strerror}") from None
-        self._look_ns = clock.monotonic_ns() + LOOK_AGAIN_NS
+        if aside.exists():
+            self._look_ns = clock.monotonic_ns() + LOOK_AGAIN_NS
         db.close()
         self._db = None
+        self._db = self._open_again()
         stood = f"replaced while in use (what stood there is {aside.name} now)"
         what = stood if aside.exists() else "removed while in use"
         raise SinkError(f"{self.path}: {what}: written again, nothing is lost")
@@ -228,6 +247,8 @@ def _migrate(db: sqlite3.Connection) -> None:
     for steps in MIGRATIONS[version:]:
         for statement in steps:
             db.execute(statement)
+    if version == 0:  # in a store begun anew no row has an id that one before it had
+        db.execute("INSERT INTO sqlite_sequence VALUES ('outbox', ?)", (clock.wall_ns() // 1000,))
     db.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
     db.execute("COMMIT")
 

@@ -321,8 +321,32 @@ class TestAFileThatGoesAway:
             one(other, alert(9))
             other.rename(path)
             store.put(alert(3))  # no fight: its place is left alone for a minute
+            assert not path.with_name("alerts.sqlite.replaced-2").exists()
         assert path.with_name("alerts.sqlite.replaced-1").read_bytes() == content
-        assert not path.with_name("alerts.sqlite.replaced-2").exists()
+        assert path.with_name("alerts.sqlite.replaced-2").exists()
+        with AlertStore(path) as store:
+            assert [k.alert.track_id for k in store.newest()] == [3, 2, 1]
+
+    def test_twice_within_seconds_then_once_more_before_the_end(self, path):
+        with AlertStore(path, ["jsonl"]) as store:
+            store.put(alert(1))
+            for n in (2, 3):
+                path.unlink()
+                with pytest.raises(SinkError, match="removed while in use"):
+                    store.put(alert(n))
+                store.put(alert(n))
+            for file in path.parent.iterdir():
+                file.unlink()
+        with AlertStore(path) as store:
+            assert [k.alert.track_id for k in store.newest()] == [3, 2, 1]
+
+    def test_one_that_only_reads_writes_nothing_again(self, path):
+        one(path, alert(1))
+        with AlertStore(path) as store:
+            assert len(store.newest()) == 1
+            for file in path.parent.iterdir():
+                file.unlink()
+        assert self.files(path) == []
 
     def test_where_it_cannot_be_written_again_it_is_tried_again(self, tmp_path):
         path = tmp_path / "out" / "alerts.sqlite"
@@ -341,18 +365,60 @@ class TestAFileThatGoesAway:
 
 
 def test_a_file_that_turns_out_corrupt_while_in_use_is_set_aside(path):
-    body = {"text": "x" * 3000}
     with AlertStore(path, ["jsonl"]) as store:
-        store.commit("door", 1, [alert(n, details=body) for n in range(2000)], dict)
-        store.database.read("PRAGMA wal_checkpoint(TRUNCATE)")
-        with path.open("r+b") as file:
-            file.seek(4096)
-            file.write(bytes(path.stat().st_size - 4096))
+        spoil(path, store)
         with pytest.raises(SinkError, match="corrupt-1, begun anew"):
             store.counts()
         assert store.set_aside == path.with_name("alerts.sqlite.corrupt-1")
         store.commit("door", 2, [alert(1)], dict)
         assert len(store.newest()) == 1
+
+
+def spoil(path, store):
+    """Fill a store that is open, then overwrite its pages."""
+    store.commit("door", 1, [alert(n, details={"text": "x" * 3000}) for n in range(2000)], dict)
+    store.database.read("PRAGMA wal_checkpoint(TRUNCATE)")
+    with path.open("r+b") as file:
+        file.seek(4096)
+        file.write(bytes(path.stat().st_size - 4096))
+
+
+@pytest.mark.parametrize("newer", [False, True])
+def test_a_foreign_file_met_while_running_is_told_and_waited_for(path, newer, monkeypatch):
+    other = path.with_name("other")
+    db = sqlite3.connect(other)
+    db.execute("CREATE TABLE photos (id)")
+    db.execute(f"PRAGMA user_version = {len(MIGRATIONS) + 1 if newer else 0}")
+    db.commit()
+    db.close()
+    with AlertStore(path, ["jsonl"]) as store:
+        spoil(path, store)
+        move = database._move_aside
+
+        def move_and_replace(path, why):
+            aside = move(path, why)
+            other.rename(path)
+            return aside
+
+        monkeypatch.setattr(database, "_move_aside", move_and_replace)
+        for _ in range(3):
+            with pytest.raises(SinkError, match="newer perception" if newer else "another"):
+                store.counts()
+        path.unlink()
+        store.commit("door", 2, [alert(1)], dict)
+        assert len(store.newest()) == 1
+
+
+def test_a_store_begun_anew_uses_no_row_number_again(path):
+    with AlertStore(path, ["jsonl"]) as store:
+        store.put(alert(9))
+        before = store.pending("jsonl")[0].id
+        spoil(path, store)
+        with pytest.raises(SinkError, match="begun anew"):
+            store.counts()
+        store.put(alert(1))
+        store.delivered(range(before, before + 3000))
+        assert [row.alert.track_id for row in store.pending("jsonl")] == [1]
 
 
 def test_threads_that_meet_a_lock_wait_one_at_a_time(path):
