@@ -23,6 +23,8 @@ from perception.sinks import INSTANT
 
 LASTS = f"json_extract(body, '$.kind') != '{INSTANT}'"
 """Of rows with an alert: that it lasts until it is cleared."""
+LAST_NS = clock.NS_PER_S
+"""How long what could not be written is tried again when a run stops, which has 5 s for it all."""
 PROGRESS_NS = clock.NS_PER_S
 """Frames without alerts are written down this often: a commit costs 1 ms, redoing nothing."""
 
@@ -39,6 +41,7 @@ class AlertStore:
         self.sinks = tuple(sinks)
         self.database = Database(path, beside=beside)
         self._progress_ns: dict[str, int] = {}
+        self._end_ns = 0
 
     @property
     def path(self) -> Path:
@@ -79,6 +82,13 @@ class AlertStore:
             )
         self._progress_ns[camera] = t_ns
         return True
+
+    def may_try_again(self) -> bool:
+        """Say whether a write that failed at the stop has time for one more try; all who write
+        share LAST_NS, from the first time that one asks."""
+        now_ns = clock.monotonic_ns()
+        self._end_ns = self._end_ns or now_ns + LAST_NS
+        return now_ns < self._end_ns
 
     def progress(self, camera: str) -> Progress | None:
         """Return the last frame this camera has dealt with, or None; None too where unreadable."""

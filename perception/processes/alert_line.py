@@ -1,5 +1,6 @@
 """One camera in the alert process: its rules, its open alerts, how far it has got in the store."""
 
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from perception.transport.rundir import ring_base
 MAX_UNSAVED = 10_000
 RETRY_S = 0.5
 """How long a store that failed is left alone: a locked one takes its time to say so."""
+LAST_RETRY_S = 0.05
 
 
 class AlertLine:
@@ -93,9 +95,14 @@ class AlertLine:
                 self._post.wake()
 
     def close(self) -> None:
-        """Write down how far it got."""
+        """Write down how far it got; try again for a while where that would lose alerts."""
         if self._last is not None:
             self._save(self._last.stamp.frame_id, [], now=True)
+            while self._unsaved and self._store.may_try_again():
+                time.sleep(LAST_RETRY_S)
+                self._save(self._last.stamp.frame_id, [], now=True)
+        if self._unsaved:
+            self._runtime.log.error("alerts lost", camera=self._name, count=len(self._unsaved))
         self._publisher.close()
 
     def _new_book(self) -> AlertBook:

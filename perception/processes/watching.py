@@ -3,6 +3,7 @@
 The ring says whether a camera delivers even where detection or tracking stands still.
 """
 
+import time
 from collections.abc import Callable, Mapping
 
 from perception import clock
@@ -15,6 +16,7 @@ from perception.transport.ring import Picture, RingReader
 from perception.transport.rundir import ring_base
 
 LOOK_NS = clock.NS_PER_S
+RETRY_S = 0.05
 
 Tell = Callable[[Stamp, Alert], None]
 
@@ -49,6 +51,15 @@ class Watching:
                 self._runtime.log.warning("camera", camera=name, kind=alert.kind, state=alert.state)
                 self._unsaved.append(alert)
         return self._save(now_ns)
+
+    def close(self) -> None:
+        """Write down what the store did not take; try again for a while."""
+        self._save(clock.monotonic_ns())
+        while self._unsaved and self._store.may_try_again():
+            time.sleep(RETRY_S)
+            self._save(clock.monotonic_ns())
+        if self._unsaved:
+            self._runtime.log.error("alerts lost", count=len(self._unsaved))
 
     def _newest(self, name: str) -> Picture | None:
         """Return the newest frame, or None where that has been looked at already."""

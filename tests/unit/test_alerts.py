@@ -1,5 +1,11 @@
+import contextlib
 import json
 import random
+import sqlite3
+import threading
+import time
+from types import SimpleNamespace
+from unittest.mock import Mock
 
 import msgspec
 import pytest
@@ -7,8 +13,13 @@ import pytest
 from perception.alerts.book import AlertBook, alert_key
 from perception.alerts.delivery import LONGEST_WAIT_S, OVERTAKE_S, Courier
 from perception.alerts.store import AlertStore
+from perception.alerts.watch import CameraWatch
 from perception.clock import NS_PER_S
 from perception.errors import SinkError
+from perception.metrics import Metrics
+from perception.plan import StagePlan
+from perception.processes.alert_line import AlertLine
+from perception.processes.watching import Watching
 from perception.rules import rule_class
 from perception.rules.zones import Line, Zone
 from perception.sinks.when import When
@@ -364,3 +375,71 @@ class TestCourier:
 
         Courier(store, {"broker": Sink()}, lambda alert: alert.key).deliver(0)
         assert got == [alert(1).key]
+
+
+@contextlib.contextmanager
+def held_by_another(store, seconds):
+    """Let another program hold the store; give what begins its last seconds."""
+    other = sqlite3.connect(store.path, isolation_level=None, check_same_thread=False)
+    other.execute("BEGIN IMMEDIATE")
+    timer = threading.Timer(seconds, other.execute, ("END",))
+    yield timer.start
+    timer.join()
+    other.close()
+
+
+class TestTheStop:
+    """What the store did not take when a run stops, while another program holds it."""
+
+    @pytest.fixture
+    def runtime(self, tmp_path):
+        rules = {"entered": StagePlan(type="zone", options={"zone": "path"})}
+        zones = {"path": [[0.4, 0.0], [0.6, 0.0], [0.6, 1.0], [0.4, 1.0]]}
+        camera = SimpleNamespace(zones=zones, lines={}, rules=rules, watch={})
+        plan = SimpleNamespace(cameras={"door": camera, "yard": camera})
+        process = SimpleNamespace(cameras=["door"])
+        metrics = Metrics()
+        return Mock(run_dir=tmp_path, plan=plan, process=process, restarted=False, metrics=metrics)
+
+    def line(self, runtime, store, name="door"):
+        """Return a line that has seen a first frame."""
+        line = AlertLine(runtime, name, store, [], Mock())
+        line.take(message(0, seen(1, 50, 300), camera=name))
+        return line
+
+    def raise_one(self, line, name="door"):
+        for t in times(1, 4):
+            line.take(message(t, seen(1, 500, 300), camera=name))
+
+    def test_an_alert_is_written_once_the_store_is_free(self, runtime, store):
+        line = self.line(runtime, store)
+        with held_by_another(store, 0.8) as go:
+            self.raise_one(line)
+            assert store.newest() == []
+            go()
+            line.close()
+        assert [kept.alert.track_id for kept in store.newest()] == [1]
+        runtime.log.error.assert_called_once()  # that it failed, not that one is lost
+
+    def test_a_store_that_stays_locked_costs_all_cameras_a_second_together(self, runtime, store):
+        lines = {name: self.line(runtime, store, name) for name in ("door", "yard")}
+        with held_by_another(store, 0.0) as go:
+            for name, line in lines.items():
+                self.raise_one(line, name)
+            began = time.monotonic()
+            for line in lines.values():
+                line.close()
+            assert time.monotonic() - began < 2.5
+            go()
+        assert runtime.log.error.call_args.args == ("alerts lost",)
+
+    def test_an_alert_of_a_camera_is_written_too(self, runtime, store, monkeypatch):
+        monkeypatch.setattr(CameraWatch, "look", lambda *_: [alert(1, rule="camera")])
+        tell = Mock()
+        watching = Watching(runtime, store, {"door": tell})
+        with held_by_another(store, 0.8) as go:
+            assert not watching.turn()
+            go()
+            watching.close()
+        assert [kept.alert.track_id for kept in store.newest()] == [1]
+        tell.assert_called_once()
