@@ -27,12 +27,14 @@ class Hook:
     """A webhook that is well or in some trouble.
 
     taken: idempotency keys it said 200 to, in order. asked: how many requests came. refused: the
-    alert that the picky one does not take, and since when (monotonic).
+    alert that the picky one does not take, and since when (monotonic). wrong: requests that are
+    not as they have to be; none, or leaving it fails.
     """
 
     def __init__(self) -> None:
         self.mood: Mood = "well"
         self.taken: list[str] = []
+        self.wrong: list[str] = []
         self.asked, self.refused, self.since = 0, "", 0.0
         self.end = threading.Event()
         hook = self
@@ -51,11 +53,19 @@ class Hook:
         self.thread = threading.Thread(target=self.server.serve_forever, args=(0.02,))
 
     def _answer(self, request: BaseHTTPRequestHandler) -> None:
-        body = request.rfile.read(int(request.headers["Content-Length"]))
-        name = request.headers["Idempotency-Key"]
-        key = json.loads(body)["key"]
-        assert key in name
+        size = int(request.headers["Content-Length"] or 0)
+        body = request.rfile.read(size)
+        if len(body) < size:
+            return  # who asked was cut off
         self.asked += 1
+        name = request.headers["Idempotency-Key"] or ""
+        try:
+            key = json.loads(body)["key"]
+        except (ValueError, TypeError, KeyError):
+            key = ""
+        if not key or key not in name:
+            self.wrong.append(f"{name}: {body[:200]!r}")
+            return
         mood = self.mood
         if mood == "picky" and not self.refused:
             self.refused, self.since = key, time.monotonic()
@@ -79,11 +89,12 @@ class Hook:
         self.thread.start()
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: object, *_: object) -> None:
         self.end.set()
         self.server.shutdown()
         self.thread.join()
         self.server.server_close()
+        assert kind is not None or not self.wrong, self.wrong
 
 
 class Broker:

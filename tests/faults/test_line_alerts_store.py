@@ -36,11 +36,11 @@ def stored(line: RunningLine) -> Stored | None:
     """Return what is in the store, from a copy: SQLite opens none in another's mounts; None where
     it was written to meanwhile."""
     with tempfile.TemporaryDirectory() as folder:
-        for end in ("", "-wal"):
-            shutil.copy(line.folder / f"alerts.sqlite{end}", folder)
         try:
+            for end in ("", "-wal"):
+                shutil.copy(line.folder / f"alerts.sqlite{end}", folder)
             return Stored(Path(folder) / "alerts.sqlite")
-        except (sqlite3.Error, AssertionError):
+        except (OSError, sqlite3.Error, AssertionError):
             return None
 
 
