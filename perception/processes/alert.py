@@ -65,6 +65,7 @@ def run(runtime: Runtime) -> None:
             lines[message.stamp.camera].take(message)
         for line in lines.values():
             line.close()
+        watching.close()
     finally:
         inbox.close()
         names.close()
