@@ -6,10 +6,12 @@ Used by detectors only; a runtime is imported when it is asked for.
 
 import importlib
 import importlib.util
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from types import ModuleType
+from typing import Any, Literal, Protocol, cast
 
 import cv2
 import numpy as np
@@ -56,6 +58,8 @@ class OpenVinoNetwork:
     """OpenVINO on the CPU; the canvas goes in as it is, colour and scale are part of the graph."""
 
     def __init__(self, path: Path, threads: int, precision: Precision, device: Device) -> None:
+        # Its tools send usage to their maker, unasked, where this optional package is found.
+        sys.modules.setdefault("openvino_telemetry", cast("ModuleType", None))
         import openvino as ov
 
         if device != "cpu":

@@ -1,3 +1,7 @@
+import os
+import subprocess
+import sys
+
 import cv2
 import numpy as np
 import pytest
@@ -418,3 +422,22 @@ def test_every_backend_keeps_the_contract(name):
         backend.Options(no_such_option=1)
     for step in ("prepare", "infer", "detect"):
         assert callable(getattr(backend, step))
+
+
+def test_openvino_tells_its_maker_nothing(tmp_path):
+    """Its tools would send that they are used, and leave an id in the home folder."""
+    code = """
+import sys
+from pathlib import Path
+from perception.errors import ModelError
+from perception.detectors.sessions import open_network
+try:
+    open_network(Path("no.onnx"), "openvino", threads=1, precision="f32", device="cpu")
+except ModelError:
+    pass
+assert "openvino" in sys.modules
+assert sys.modules["openvino_telemetry"] is None
+"""
+    home = {**os.environ, "HOME": str(tmp_path)}
+    subprocess.run([sys.executable, "-c", code], env=home, check=True, timeout=60)
+    assert list(tmp_path.iterdir()) == []
