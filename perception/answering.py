@@ -111,7 +111,9 @@ def _undelivered(one: Kept) -> str:
 def _what(one: Kept) -> str:
     details = {k: v for k, v in one.alert.details.items() if v is not None}
     words = [str(details[key]) for key in ("who", "zone", "direction") if key in details]
-    return " ".join([one.alert.class_name, *words])
+    # What no single track is to blame for is named by what happened: offline, frozen, ...
+    name = one.alert.class_name if short_id(one.alert.track_id) else one.alert.kind
+    return " ".join([name, *words])
 
 
 def _time(t_wall_ns: int) -> str:

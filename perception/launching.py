@@ -118,6 +118,8 @@ def run_live(
         supervisor = Supervisor(
             plan, watch=view.watch, on_alert=view.alert, without=without, fresh=fresh
         )
+        if supervisor.plan.folder != plan.folder:
+            screen.print(f"another run writes to {plan.folder}: this one to its own folder")
         screen.print(
             f"run [bold]{supervisor.run_dir.name}[/]: {', '.join(plan.cameras)}; "
             f"log in {supervisor.plan.folder}/log.jsonl; Ctrl-C stops"

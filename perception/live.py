@@ -33,6 +33,7 @@ class LiveView:
         self._states: dict[str, str] = {}
         self._plain_next = 0.0
         self._who: dict[str, str] = {}
+        self._notes: dict[str, str] = {}
 
     def __enter__(self) -> "LiveView":
         if self._console.is_terminal:
@@ -53,7 +54,8 @@ class LiveView:
         elif now >= self._plain_next:
             self._plain_next = now + 5
             for name in supervisor.plan.cameras:
-                self._console.print("  ".join(self._cells(name, metrics)), highlight=False)
+                cells = "  ".join(self._cells(name, metrics))
+                self._console.print(cells, highlight=False, soft_wrap=True)
 
     def alert(self, alert: Alert) -> None:
         """Print an alert that is raised, and who it is once that is known; it scrolls by."""
@@ -65,18 +67,25 @@ class LiveView:
         if alert.state != "raised" and (alert.state == "cleared" or who in (None, before)):
             return
         says = who or alert.details.get("direction") or alert.details.get("zone") or ""
+        number = short_id(alert.track_id)
+        what = f"{alert.class_name} {number} {says}" if number else f"{alert.kind} {says}"
         at = clock.seconds(alert.t_media_ns)
         self._console.print(
             Text.assemble(
                 ("alert ", "bold magenta"),
                 (f"{alert.camera} ", "cyan"),
-                f"{alert.rule}: {alert.class_name} {short_id(alert.track_id)} {says} ",
+                f"{alert.rule}: {what} ",
                 (f"at {at:.1f} s", "dim"),
             )
         )
 
     def _tell_changes(self, children: list[Child]) -> None:
         for child in children:
+            note = child.health.note if child.health is not None else ""
+            if note != self._notes.get(child.name, "") and not self._console.is_terminal:
+                says = Text(f"{child.name}: {note or 'well again'}", style="yellow")
+                self._console.print(says, soft_wrap=True)
+            self._notes[child.name] = note
             before, self._states[child.name] = self._states.get(child.name), child.state
             if before in (None, child.state) or child.state in ("ready", "stopping", "done"):
                 continue
@@ -107,15 +116,24 @@ class LiveView:
 
     def _cells(self, name: str, metrics: Metrics, *, plain: bool = True) -> list[str]:
         times = metrics.latencies.get(f"tracking.{name}", Histogram())
+        drops = report.dropped(metrics, name)
         age = f"{times.percentile(50):.0f} / {times.percentile(95):.0f}" if times.count else "-"
         cells: list[Any] = [
             name,
             *(f"{self._rate(f'{what}.{name}'):.1f}" for what in ("read", "detected", "tracked")),
-            f"{sum(report.dropped(metrics, name).values())}",
+            f"{sum(n for why, n in drops.items() if why not in report.ON_THEIR_WAY)}",
             age,
             f"{metrics.counters.get(f'confirmed.{name}', 0)}",
         ]
-        titles = ("", "read/s ", "detected/s ", "tracked/s ", "dropped ", "age ms ", "tracks ")
+        titles = (
+            "",
+            "read/s ",
+            "detected/s ",
+            "tracked/s ",
+            "dropped ",
+            "p50 / p95 ms ",
+            "tracks ",
+        )
         return [t + c for t, c in zip(titles, cells, strict=True)] if plain else cells
 
     def _rate(self, counter: str) -> float:

@@ -22,6 +22,8 @@ from perception.recording.summary import (
 
 NOT_TAKEN, NOT_TRACKED = "not_taken", "not_tracked"
 """Causes of drops that no process named: detection, or tracking, was starting or restarting."""
+ON_THEIR_WAY = (NOT_TAKEN, NOT_TRACKED)
+"""While a line runs these are frames between two processes too: no drops yet."""
 
 
 LOST = "lost"

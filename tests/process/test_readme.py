@@ -37,7 +37,7 @@ def first_lines(code, folder, count):
 @pytest.mark.timeout(120 * SLOW)
 def test_tracks_with_their_age(tmp_path):
     source = {"type": "synthetic", "width": 320, "height": 240, "fps": 12, "seed": 1}
-    launch = {"name": "demo", "cameras": {"highway": {"source": source}}}
+    launch = {"name": "demo", "cameras": {"market": {"source": source}}}
     with running(tmp_path, launch) as line:
         line.wait_ready()
         code = TRACKS.replace('"demo"', repr(line.name))

@@ -61,7 +61,8 @@ def test_show_ack_and_resend(store):
     assert "1abc0000: seen" in run("ack", "1abc", "--store", store)
     assert json.loads(run("show", "1abc", "--json", "--store", store))["t_acked_wall_ns"] > 0
     with AlertStore(store) as opened:
-        opened.failed([1], "down", dead=True)
+        sink = opened.show("1abc").deliveries
+        opened.failed([row.id for row in opened.pending(*sink)], "down", dead=True)
     assert "1 deliveries wait" in run("resend", "1abc", "--store", store)
 
 
