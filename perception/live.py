@@ -68,13 +68,13 @@ class LiveView:
             return
         says = who or alert.details.get("direction") or alert.details.get("zone") or ""
         number = short_id(alert.track_id)
-        what = f"{alert.class_name} {number} {says}" if number else f"{alert.kind} {says}"
+        what = f"{alert.class_name} {number}" if number else alert.kind
         at = clock.seconds(alert.t_media_ns)
         self._console.print(
             Text.assemble(
                 ("alert ", "bold magenta"),
                 (f"{alert.camera} ", "cyan"),
-                f"{alert.rule}: {what} ",
+                f"{alert.rule}: {' '.join(filter(None, (what, str(says))))} ",
                 (f"at {at:.1f} s", "dim"),
             )
         )
@@ -82,7 +82,8 @@ class LiveView:
     def _tell_changes(self, children: list[Child]) -> None:
         for child in children:
             note = child.health.note if child.health is not None else ""
-            if note != self._notes.get(child.name, "") and not self._console.is_terminal:
+            is_news = note != self._notes.get(child.name, "") and (note or child.state == "ready")
+            if is_news and not self._console.is_terminal:
                 says = Text(f"{child.name}: {note or 'well again'}", style="yellow")
                 self._console.print(says, soft_wrap=True)
             self._notes[child.name] = note
