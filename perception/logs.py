@@ -27,7 +27,10 @@ def _mask_values(_: Any, __: str, event: Any) -> Any:
 
 
 class _Stderr:
-    """Standard error without a buffer; a line that cannot be written (disk full) is lost."""
+    """Standard error without a buffer: a line is one write, as all processes share the file.
+
+    One that cannot be written (disk full) is lost.
+    """
 
     def write(self, text: str) -> None:
         with contextlib.suppress(OSError):
@@ -51,7 +54,7 @@ def setup(process: str, level: str = "info") -> Any:
         wrapper_class=structlog.make_filtering_bound_logger(
             logging.getLevelNamesMapping()[level.upper()]
         ),
-        logger_factory=structlog.PrintLoggerFactory(_Stderr()),  # type: ignore[arg-type]
+        logger_factory=structlog.WriteLoggerFactory(_Stderr()),  # type: ignore[arg-type]
         cache_logger_on_first_use=True,
     )
     return structlog.get_logger().bind(process=process)

@@ -164,7 +164,7 @@ def test_a_disk_that_fills_up(home: Path) -> None:
             failing = listen(START_S, lambda m: m.counters.get("sink_errors.store", 0) > 0)
             assert "store" in failing.note or "snapshot" in failing.note
             (disk / "ballast").unlink()
-            listen(START_S, lambda m: m.note == "" and m.counters["delivered.jsonl"] > 0)
+            listen(START_S, lambda m: m.note == "" and m.counters.get("delivered.jsonl", 0) > 0)
         before = line.note_pids()
         assert all(len(pids) == 1 for pids in line.pids.values()), "nothing was restarted"
         kept = disk / "out" / "alerts.jsonl"

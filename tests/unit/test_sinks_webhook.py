@@ -75,7 +75,7 @@ class RawServer:
     def work(self, pieces, pause_s):
         client, _ = self.socket.accept()
         with client:
-            client.recv(65536)
+            self._read(client)
             try:
                 for piece in pieces:
                     client.sendall(piece)
@@ -84,6 +84,15 @@ class RawServer:
                         return
             except OSError:
                 return
+
+    def _read(self, client):
+        """Read the whole request: closed with some of it unread, the answer would be a reset."""
+        with client.makefile("rb") as request:
+            length = 0
+            while (line := request.readline()) not in (b"\r\n", b""):
+                if line.lower().startswith(b"content-length:"):
+                    length = int(line.partition(b":")[2])
+            request.read(length)
 
     def __enter__(self):
         self.thread.start()
