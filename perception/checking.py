@@ -4,6 +4,7 @@ Command line only.
 """
 
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -12,8 +13,9 @@ from rich.text import Text
 
 from perception import assets, draw, report, stages
 from perception.console import console, sheet
-from perception.errors import EXIT_DONE, EXIT_SOURCE, PerceptionError, RingError, SourceLost
+from perception.errors import EXIT_DONE, EXIT_SOURCE, PerceptionError, RingError, SourceError
 from perception.plan import CameraPlan, Plan
+from perception.processes.camera import may_come_back
 from perception.rules.zones import Line, Zone
 from perception.sources import Image, allocate_new
 from perception.transport import ring, rundir
@@ -29,10 +31,24 @@ _TOPICS = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """The first frame of a source and its rate in Hz; or why there is none, and if that lasts."""
+
+    image: Image | None = None
+    fps: float | None = None
+    why: str = ""
+    is_lasting: bool = False
+
+
 def show(what: Plan, pictures: Path | None) -> int:
-    """Print the resolved plan; return the exit code: 3 where a file cannot be opened."""
+    """Print the resolved plan; return the exit code: 3 where a run of it would fail.
+
+    A camera that is off now may be on when the line runs, which goes on trying: a warning. A file
+    that cannot be opened, or shared memory that is too small, ends with 3.
+    """
     screen = console()
-    seen: dict[str, tuple[Image | None, float | None, str]] = {}
+    seen: dict[str, _Seen] = {}
     for name, camera in what.cameras.items():
         with screen.status(f"looking at {name}"):
             seen[name] = _look(camera)
@@ -42,20 +58,21 @@ def show(what: Plan, pictures: Path | None) -> int:
     _processes(what)
     problem = _memory(what, seen)
     if pictures is not None:
-        for name, (image, _, why) in seen.items():
-            empty = image is None
-            still = np.full((720, 1280, 3), 96, np.uint8) if image is None else image
-            note = f" (without a picture: {why})" if empty else ""
-            screen.print(f"still: {_draw(what.cameras[name], still, pictures)}{note}")
-    # A live camera that is off now may be on when the line runs; a file that is not there will not.
-    bad = [name for name, (image, _, _) in seen.items() if image is None]
-    unready = [name for name in bad if what.cameras[name].source.type in ("video", "images")]
-    for name in bad:
-        why = Text(f"{name}: {seen[name][2]}", style="red" if name in unready else "yellow")
-        screen.print(why)
+        for name, found in seen.items():
+            image, note = found.image, ""
+            if image is None:
+                image, note = np.full((720, 1280, 3), 96, np.uint8), " (grey: no picture)"
+            screen.print(f"still: {_draw(what.cameras[name], image, pictures)}{note}")
+    failed = [name for name, found in seen.items() if found.is_lasting]
+    for name, found in seen.items():
+        if name in failed:
+            screen.print(Text(f"{name}: {found.why}", style="red"), soft_wrap=True)
+        elif found.why and what.cameras[name].source.type != "push":
+            warning = f"{name}: no picture now, a run goes on trying: {found.why}"
+            screen.print(Text(warning, style="yellow"), soft_wrap=True)
     if problem:
-        screen.print(f"[red]{problem}[/]")
-    return EXIT_SOURCE if unready or problem else EXIT_DONE
+        screen.print(Text(problem, style="red"), soft_wrap=True)
+    return EXIT_SOURCE if failed or problem else EXIT_DONE
 
 
 def sizes(what: Plan) -> dict[str, tuple[int, int, float]]:
@@ -63,44 +80,45 @@ def sizes(what: Plan) -> dict[str, tuple[int, int, float]]:
     found: dict[str, tuple[int, int, float]] = {}
     for name, camera in what.cameras.items():
         if camera.source.type in ("video", "images", "synthetic"):
-            image, fps, _ = _look(camera)
-            if image is not None:
-                found[name] = (*image.shape[:2], fps or stages.DEFAULT_FPS)
+            seen = _look(camera)
+            if seen.image is not None:
+                found[name] = (*seen.image.shape[:2], seen.fps or stages.DEFAULT_FPS)
     return found
 
 
-def _look(camera: CameraPlan) -> tuple[Image | None, float | None, str]:
-    """Return the first frame of a source and its rate, or why there is none."""
+def _look(camera: CameraPlan) -> _Seen:
+    """Open a source and look at its first frame, as the camera process would."""
     if camera.source.type == "push":
-        return None, None, "frames come from your own process"
+        return _Seen(why="frames come from your own process")
     try:
         source = stages.make_source(camera, None)
     except PerceptionError as error:
-        return None, None, str(error)
+        return _Seen(why=str(error), is_lasting=True)
     deadline = time.monotonic() + LOOK_S
     try:
         source.open()
         while time.monotonic() < deadline:
             frame = source.read(allocate_new)
             if frame is not None:
-                return frame.image, source.fps, ""
-        return None, None, f"no frame within {LOOK_S:.0f} s"
-    except (PerceptionError, SourceLost) as error:
-        return None, None, str(error)
+                return _Seen(frame.image, source.fps)
+        return _Seen(why=f"no frame within {LOOK_S:.0f} s")
+    except PerceptionError as error:
+        is_passing = isinstance(error, SourceError) and may_come_back(camera, error)
+        return _Seen(why=str(error), is_lasting=not is_passing)
     finally:
         source.close()
 
 
-def _cameras(what: Plan, seen: dict[str, tuple[Image | None, float | None, str]]) -> None:
+def _cameras(what: Plan, seen: dict[str, _Seen]) -> None:
     table = sheet("camera", "source", "picture", "detector", "rules")
     table.columns[1].overflow = "fold"
     for name, camera in what.cameras.items():
-        image, fps, why = seen[name]
-        if image is None:
-            picture = Text(why, style="dim" if camera.source.type == "push" else "red")
+        found = seen[name]
+        if found.image is None:
+            picture = Text(found.why if camera.source.type == "push" else "none", style="dim")
         else:
-            rate = f" {fps:.4g} fps" if fps else ""
-            picture = Text(f"{image.shape[1]}x{image.shape[0]}{rate}")
+            rate = f" {found.fps:.4g} fps" if found.fps else ""
+            picture = Text(f"{found.image.shape[1]}x{found.image.shape[0]}{rate}")
         rules = ", ".join(f"{k} ({rule.type})" for k, rule in camera.rules.items()) or "-"
         limit = f" at most {camera.rate_hz:g}/s" if camera.rate_hz else ""
         limit += f", {camera.motion_gate:g}/s at rest" if camera.motion_gate else ""
@@ -134,12 +152,12 @@ def _processes(what: Plan) -> None:
     console().print(table)
 
 
-def _memory(what: Plan, seen: dict[str, tuple[Image | None, float | None, str]]) -> str:
+def _memory(what: Plan, seen: dict[str, _Seen]) -> str:
     table = sheet("shared memory", "frames", "MB")
     known: dict[str, tuple[int, int, float]] = {}
-    for name, (image, fps, _) in seen.items():
-        if image is not None:
-            known[name] = (image.shape[0], image.shape[1], fps or stages.DEFAULT_FPS)
+    for name, found in seen.items():
+        if found.image is not None:
+            known[name] = (*found.image.shape[:2], found.fps or stages.DEFAULT_FPS)
         else:
             table.add_row(name, "-", "made with its first frame")
     problem = ""

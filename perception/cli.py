@@ -12,9 +12,15 @@ import typer
 from perception import __version__
 from perception.errors import EXIT_CONFIG, PerceptionError
 
+EXIT_CODES = (
+    "Exit codes: 0 done; 2 a launch file or option is wrong; 3 a source failed or cannot be "
+    "opened, or shared memory is too small; 4 a model cannot be had or used; 70 a bug."
+)
+
 app = typer.Typer(
     name="perception",
     help="Real-time video perception for vehicles, drones and doorways.",
+    epilog=EXIT_CODES,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
@@ -104,7 +110,10 @@ def check(
         typer.Option(help="folder for a still of each camera with its zones and lines drawn"),
     ] = None,
 ) -> None:
-    """Validate a launch file and print what would run; nothing is started."""
+    """Validate a launch file and print what would run; nothing is started.
+
+    A camera that gives no picture now is a warning; a file that cannot be opened is exit code 3.
+    """
     from perception import checking, launching
 
     plan = launching.load_plan(launch, None)

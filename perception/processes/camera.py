@@ -35,7 +35,7 @@ def run(runtime: Runtime) -> None:
             except SourceEnded:
                 return
             except SourceError as lost:
-                if not isinstance(lost, SourceLost) and camera.source.type not in LIVE:
+                if not may_come_back(camera, lost):
                     raise
                 _offline(runtime, camera, str(lost))
                 source.close()
@@ -43,6 +43,11 @@ def run(runtime: Runtime) -> None:
     finally:
         source.close()
         line.close(linger_s=min(camera.keep_s, MAX_LINGER_S))
+
+
+def may_come_back(camera: CameraPlan, error: SourceError) -> bool:
+    """Whether a source that failed is tried again, and not given up."""
+    return isinstance(error, SourceLost) or camera.source.type in LIVE
 
 
 class _Line:

@@ -46,6 +46,7 @@ def test_help_is_fast() -> None:
         assert done.returncode == 0
         for word in ("run", "demo", "check", "analyze", "models", "stage", "warm", "schema"):
             assert word in done.stdout
+        assert "Exit codes: 0 done; 2 " in done.stdout
     assert statistics.median(took) < 0.5
 
 
@@ -105,11 +106,17 @@ def test_check_prints_the_plan_and_starts_nothing(home: Path) -> None:
     assert not (home / "out").exists()
 
 
-def test_check_says_which_source_cannot_be_opened(home: Path) -> None:
-    file = write_launch(home / "launch.yaml", {"cameras": {"a": {"source": f"{home}/none.mp4"}}})
-    done = perception_says("check", file)
-    assert done.returncode == 3
-    assert f"{home}/none.mp4" in done.stdout.replace("\n", "") + done.stderr
+def test_check_says_once_which_file_cannot_be_opened_and_which_camera_is_off(home: Path) -> None:
+    missing, off = f"{home}/none.mp4", "rtsp://127.0.0.1:9/door"
+    cameras = {"a": {"source": missing}, "b": {"source": off}}
+    file = write_launch(home / "launch.yaml", {"cameras": cameras})
+    done = perception_says("check", file, "--picture", home / "stills", COLUMNS="80")
+    assert done.returncode == 3, "of the file; a camera that is off is a warning"
+    said = done.stdout + done.stderr
+    assert f"\na: {missing}: cannot be opened: No such file or directory\n" in said
+    assert f"\nb: no picture now, a run goes on trying: {off}: Connection refused\n" in said
+    for why in ("No such file", "Connection refused"):
+        assert said.count(why) == 1
 
 
 def schema() -> dict[str, Any]:
