@@ -6,31 +6,11 @@ from pathlib import Path
 import msgspec
 from rich.text import Text
 
-from perception import clock, config
+from perception import clock
 from perception.alerts.rows import Kept
 from perception.alerts.store import AlertStore
 from perception.console import console, sheet
-from perception.errors import ConfigError
 from perception.messages import short_id
-
-
-def store_of(launch: Path | None, store: Path | None) -> Path:
-    """Return the alert store of a launch file, or the one given, or the newest of any run here.
-
-    Raises ConfigError where there is none; nothing is created.
-    """
-    if store is None and launch is not None:
-        read, _ = config.load(launch)
-        folder = read.output.folder or Path("recordings") / read.name
-        store = read.alerts.store or folder / "alerts.sqlite"
-    if store is None:
-        found = Path("recordings").glob("*/alerts.sqlite")
-        store = max(found, key=lambda path: path.stat().st_mtime, default=None)
-    if store is None:
-        raise ConfigError("no run here has alerts: name a launch file with --launch, or --store")
-    if not store.is_file():
-        raise ConfigError(f"{store}: no alerts yet: there is no such file")
-    return store
 
 
 def show_newest(store: Path, camera: str | None, limit: int, as_json: bool) -> None:

@@ -36,7 +36,7 @@ app.add_typer(alerts_app, name="alerts")
 LaunchFile = Annotated[Path, typer.Argument(help="launch file (YAML)", show_default=False)]
 GalleryOf = Annotated[
     Path | None,
-    typer.Option("--launch", help="launch file whose `identity:` names gallery and key"),
+    typer.Option("--launch", help="launch file, where its `identity:` names gallery and key"),
 ]
 AlertsOf = Annotated[
     Path | None,
@@ -175,14 +175,16 @@ def enroll(
         list[Path] | None, typer.Argument(help="photos that show this person and nobody else")
     ] = None,
     alert: Annotated[
-        str | None, typer.Option(help="key of a stored alert: take its picture (needs --launch)")
+        str | None,
+        typer.Option(help="key of a stored alert, of the newest run here: take its picture"),
     ] = None,
     launch: GalleryOf = None,
+    store: StoreFile = None,
 ) -> None:
     """Add somebody to the gallery, or more photos of somebody; encrypted, on this host only."""
     from perception import enrolling
 
-    enrolling.enroll(name, photos or [], alert, launch)
+    enrolling.enroll(name, photos or [], alert, launch, store)
 
 
 @gallery_app.command("list")
@@ -234,9 +236,9 @@ def alerts_list(
     as_json: AsJson = False,
 ) -> None:
     """List the newest alerts and where they were delivered."""
-    from perception import answering
+    from perception import answering, launching
 
-    answering.show_newest(answering.store_of(launch, store), camera, limit, as_json)
+    answering.show_newest(launching.alert_store(launch, store), camera, limit, as_json)
 
 
 @alerts_app.command("show")
@@ -244,25 +246,25 @@ def alerts_show(
     key: AlertKey, launch: AlertsOf = None, store: StoreFile = None, as_json: AsJson = False
 ) -> None:
     """Show all of one alert."""
-    from perception import answering
+    from perception import answering, launching
 
-    answering.show(answering.store_of(launch, store), key, as_json)
+    answering.show(launching.alert_store(launch, store), key, as_json)
 
 
 @alerts_app.command("ack")
 def alerts_ack(key: AlertKey, launch: AlertsOf = None, store: StoreFile = None) -> None:
     """Note that you have seen an alert."""
-    from perception import answering
+    from perception import answering, launching
 
-    answering.acknowledge(answering.store_of(launch, store), key)
+    answering.acknowledge(launching.alert_store(launch, store), key)
 
 
 @alerts_app.command("resend")
 def alerts_resend(key: AlertKey, launch: AlertsOf = None, store: StoreFile = None) -> None:
     """Send an alert again, also one that was given up."""
-    from perception import answering
+    from perception import answering, launching
 
-    answering.resend(answering.store_of(launch, store), key)
+    answering.resend(launching.alert_store(launch, store), key)
 
 
 @models_app.command("list")

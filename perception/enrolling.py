@@ -28,10 +28,11 @@ from perception.identity.gallery import (
     checked_name,
 )
 from perception.identity.quality import ENROLL_EYES_PX, MIN_EYES_PX, judge
-from perception.launching import FACE_FINDER, FACE_MODEL, fetch
+from perception.launching import FACE_FINDER, FACE_MODEL, alert_store, fetch
 from perception.sources.images import decode_image, read_file
 
 MAX_PHOTOS = 50
+FEW = 3
 LONG_SIDE = 1280
 _HELP = {
     "cut": "the face is cut off at the edge",
@@ -51,28 +52,30 @@ class Setting:
     gallery: Path | None
     key: str | None
     embedder: dict[str, Any]
-    store: Path | None
 
     @classmethod
     def of(cls, launch: Path | None) -> "Setting":
         """Read the launch file, where one is given. Raises ConfigError."""
         if launch is None:
-            return cls(None, None, {}, None)
-        read, _ = config.load(launch)
-        asked = read.identity or config.Identity()
-        folder = read.output.folder or Path("recordings") / read.name
-        store = read.alerts.store or folder / "alerts.sqlite"
-        return cls(asked.gallery, asked.key, asked.embedder, store)
+            return cls(None, None, {})
+        asked = config.load(launch)[0].identity or config.Identity()
+        return cls(asked.gallery, asked.key, asked.embedder)
 
     def open(self) -> Gallery:
         """Return the gallery. Raises ConfigError: wrong key."""
         return Gallery(self.gallery, self.key)
 
 
-def enroll(name: str, photos: Sequence[Path], alert: str | None, launch: Path | None) -> None:
+def enroll(
+    name: str,
+    photos: Sequence[Path],
+    alert: str | None,
+    launch: Path | None,
+    store: Path | None = None,
+) -> None:
     """Add the faces of photos, or of a stored alert's picture, to somebody; all or nothing.
 
-    Raises ConfigError that says which photo is wrong, why, and what to do.
+    alert: its key; launch, store: where it is kept, see launching.alert_store. Raises ConfigError that says which photo is wrong, why, and what to do.
     """
     name, setting = checked_name(name), Setting.of(launch)
     if not photos and alert is None:
@@ -83,7 +86,8 @@ def enroll(name: str, photos: Sequence[Path], alert: str | None, launch: Path | 
     people = gallery.people()
     images = [(photo.name, _photo(photo), ENROLL_EYES_PX) for photo in photos]
     if alert is not None:
-        images.append((f"alert {alert}", _of_alert(alert, setting), MIN_EYES_PX))
+        picture = _of_alert(alert, alert_store(launch, store))
+        images.append((f"alert {alert}", picture, MIN_EYES_PX))
     fetch([FACE_FINDER] if setting.embedder else [FACE_FINDER, FACE_MODEL])
     finder, embedder = FaceFinder(), _embedder(setting)
     portraits = [
@@ -94,6 +98,8 @@ def enroll(name: str, photos: Sequence[Path], alert: str | None, launch: Path | 
     alike = _alike(person, people, embedder)
     screen = console()
     screen.print(Text(f"{person.name}: {_count(person.portraits)} in {gallery.folder}"))
+    if len(person.portraits) < FEW:
+        screen.print("3 to 5 pictures, of other days and in other light, are better: enroll more")
     if alike:
         screen.print(
             Text(
@@ -186,14 +192,10 @@ def _photo(path: Path) -> Image:
     return np.asarray(found, np.uint8)
 
 
-def _of_alert(key: str, setting: Setting) -> Image:
+def _of_alert(key: str, store: Path) -> Image:
     """Return the part of a stored alert's snapshot that shows its person."""
-    if setting.store is None:
-        raise ConfigError("--alert needs --launch FILE: that says where the alerts are")
-    if not setting.store.is_file():
-        raise ConfigError(f"{setting.store}: no alerts are stored there")
-    with AlertStore(setting.store) as store:
-        alert = store.show(key).alert
+    with AlertStore(store) as opened:
+        alert = opened.show(key).alert
     if alert.snapshot is None:
         raise ConfigError(f"alert {key} has no picture: add `snapshot` to alerts.sinks")
     image = _photo(Path(alert.snapshot))

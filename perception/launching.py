@@ -45,6 +45,25 @@ def load_plan(path: Path, name: str | None, **changes: Any) -> Plan:
     return resolving.resolve(launch, document)
 
 
+def alert_store(launch: Path | None, store: Path | None) -> Path:
+    """Return the alert store of a launch file, or the one given, or the newest of any run here.
+
+    Raises ConfigError where there is none; nothing is created.
+    """
+    if store is None and launch is not None:
+        read, _ = config.load(launch)
+        folder = read.output.folder or Path("recordings") / read.name
+        store = read.alerts.store or folder / "alerts.sqlite"
+    if store is None:
+        found = Path("recordings").glob("*/alerts.sqlite")
+        store = max(found, key=lambda path: path.stat().st_mtime, default=None)
+    if store is None:
+        raise ConfigError("no run here has alerts: name a launch file with --launch, or --store")
+    if not store.is_file():
+        raise ConfigError(f"{store}: no alerts yet: there is no such file")
+    return store
+
+
 def needed_assets(launch: config.Launch) -> list[str]:
     """Return the names of the assets that a launch file names."""
     names: list[str] = []

@@ -89,8 +89,6 @@ def test_names_that_are_none_are_refused_before_a_photo_is_read(says, written, n
 def test_enroll_asks_for_photos(says):
     code, said = says("enroll", "Anna")
     assert (code, said) == (2, "perception: give photos of the person, or --alert KEY\n")
-    code, said = says("enroll", "Anna", "--alert", "abcd")
-    assert "--alert needs --launch FILE" in said
 
 
 def test_pictures_without_one_good_face(says, written, tmp_path, footage):
@@ -119,8 +117,16 @@ def test_a_life_in_the_gallery(says, tmp_path, footage):
         0,
         f"nobody is enrolled in {tmp_path}/data/perception/gallery\n",
     )
-    assert says("enroll", "Anna", first)[0] == 0
+    code, said = says("enroll", "Anna", first)
+    assert code == 0
+    assert "3 to 5 pictures" in said.splitlines()[1]
     assert "Anna: 2 pictures" in says("enroll", "anna", second)[1]
+    third = tmp_path / "third.png"
+    cv2.imwrite(str(third), cv2.flip(cv2.imread(str(first)), 1))
+    code, said = says("enroll", "Anna", third)
+    assert (len(said.splitlines()), "Anna: 3 pictures" in said) == (1, True), "no more hint"
+    assert says("gallery", "erase", "Anna")[0] == 0
+    assert says("enroll", "Anna", first, second)[0] == 0
     assert "another face" in says("enroll", "Anna", footage / f"{FACES}biden.jpg")[1]
     assert "looks like Anna, who is enrolled too" in says("enroll", "Twin", second)[1]
     assert "Anna" in says("gallery", "list")[1]
@@ -160,16 +166,15 @@ def test_gallery_and_key_of_a_launch_file(says, tmp_path, footage, monkeypatch):
     assert "the environment has no DOOR_KEY" in says("gallery", "list", "--launch", launch)[1]
 
 
-def test_enroll_from_a_stored_alert(says, tmp_path, footage):
+def test_enroll_from_a_stored_alert(says, tmp_path, footage, monkeypatch):
     snapshot = tmp_path / "alert.jpg"
     photo = cv2.imread(str(footage / f"{FACES}two_people.jpg"))
     cv2.imwrite(str(snapshot), photo)
-    store, launch = tmp_path / "alerts.sqlite", tmp_path / "door.yaml"
+    store, launch = tmp_path / "recordings" / "door" / "alerts.sqlite", tmp_path / "door.yaml"
     launch.write_text(f"cameras: {{door: {{source: 0}}}}\nalerts: {{store: {store}}}\n")
-    assert (
-        "no alerts are stored there"
-        in says("enroll", "A", "--alert", "abcd", "--launch", launch)[1]
-    )
+    assert "no alerts yet" in says("enroll", "A", "--alert", "abcd", "--launch", launch)[1]
+    monkeypatch.chdir(tmp_path)
+    assert "no run here has alerts" in says("enroll", "A", "--alert", "abcd")[1]
     half = (0.0, 0.0, photo.shape[1] / 2, float(photo.shape[0]))
     alert = m.Alert(
         key="abcdef0123456789", camera="door", rule="r", kind="visit", state="raised",
@@ -179,8 +184,10 @@ def test_enroll_from_a_stored_alert(says, tmp_path, footage):
     bare = msgspec.structs.replace(alert, key="ffff" + alert.key[4:], snapshot=None)
     with AlertStore(store) as alerts:
         alerts.commit("door", 1, [alert, bare], dict)
-    code, said = says("enroll", "Anna", "--alert", "abcd", "--launch", launch)
-    assert code == 0, said
-    assert "Anna: 1 picture" in said
+    for where in (("--launch", launch), ("--store", store), ()):
+        code, said = says("enroll", "Anna", "--alert", "abcd", *where)
+        assert code == 0, said
+        assert "Anna: 1 picture" in said
+        says("gallery", "erase", "Anna")
     assert "has no picture" in says("enroll", "Bob", "--alert", "ffff", "--launch", launch)[1]
     assert "no alert in" in says("enroll", "Bob", "--alert", "1234", "--launch", launch)[1]
