@@ -11,6 +11,7 @@ from perception.alerts.rows import Kept
 from perception.alerts.store import AlertStore
 from perception.console import console, sheet
 from perception.messages import short_id
+from perception.sinks import document
 
 
 def show_newest(store: Path, camera: str | None, limit: int, as_json: bool) -> None:
@@ -19,7 +20,7 @@ def show_newest(store: Path, camera: str | None, limit: int, as_json: bool) -> N
         kept = opened.newest(limit, camera)
     if as_json:
         for one in kept:
-            print(msgspec.json.encode(one).decode())
+            print(_json(one))
         return
     table = sheet("key", "raised (UTC)", "camera: rule", "what", "state", "")
     for one in kept:
@@ -40,7 +41,7 @@ def show(store: Path, key: str, as_json: bool) -> None:
     with AlertStore(store) as opened:
         one = opened.show(key)
     if as_json:
-        print(msgspec.json.encode(one).decode())
+        print(_json(one))
         return
     table = sheet("", one.alert.key)
     for name, value in msgspec.to_builtins(one.alert).items():
@@ -67,6 +68,10 @@ def resend(store: Path, key: str) -> None:
     with AlertStore(store) as opened:
         count = opened.resend(key)
     console().print(Text(f"{count} deliveries wait; the line sends them while it runs"))
+
+
+def _json(one: Kept) -> str:
+    return msgspec.json.encode(msgspec.to_builtins(one) | {"alert": document(one.alert)}).decode()
 
 
 def _shown(name: str, value: object) -> str:

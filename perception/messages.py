@@ -46,6 +46,11 @@ def short_id(identifier: int) -> int:
     return identifier & 0xFFFFFFFF
 
 
+def text_id(identifier: int) -> str:
+    """Return an id as text, epoch-n: who reads JSON into doubles loses digits of the number."""
+    return f"{identifier >> 32}-{short_id(identifier)}"
+
+
 def column(dtype: str, *shape: str | int) -> Any:
     """Declare an array field: dtype string and shape, letters standing for row counts."""
     return field(metadata={"column": (np.dtype(dtype), shape)})

@@ -10,11 +10,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from perception.extensions import load
-from perception.messages import Alert
+from perception.messages import Alert, short_id, text_id
 from perception.sinks.when import When
 
 
@@ -53,6 +54,17 @@ INSTANT = "line"
 def delivery_key(alert: Alert) -> str:
     """Return what is the same whenever this state of an alert is sent: the idempotency key."""
     return f"{alert.key}-{alert.state}-{alert.frame_id}"
+
+
+def document(alert: Alert) -> dict[str, Any]:
+    """Return an alert as it is written for others, as JSON: its fields, and two ids as text.
+
+    track, frame: of track_id and frame_id, which have more digits than a browser or jq keeps.
+    track is None where no single track is to blame.
+    """
+    track = text_id(alert.track_id) if short_id(alert.track_id) else None
+    ids = {"track": track, "frame": text_id(alert.frame_id)}
+    return msgspec.to_builtins(alert) | ids
 
 
 SINKS = {

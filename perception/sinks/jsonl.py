@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from perception.errors import SinkError
 from perception.messages import Alert
+from perception.sinks import document
 from perception.sinks.when import When
 
 _TAIL_BYTES = 1 << 20
@@ -39,7 +40,7 @@ class JsonlSink:
 
     def send(self, alert: Alert, picture: NDArray[np.uint8] | None) -> None:
         """Append the alert; see Sink.send."""
-        line = msgspec.json.encode(alert) + b"\n"
+        line = msgspec.json.encode(document(alert)) + b"\n"
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             handle = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)

@@ -26,7 +26,7 @@ from pydantic import Field, model_validator
 
 from perception.errors import SinkError
 from perception.messages import Alert
-from perception.sinks import INSTANT
+from perception.sinks import INSTANT, document
 from perception.sinks.when import When
 
 TYPES = {"raised": "new", "updated": "update", "cleared": "end"}
@@ -152,8 +152,9 @@ class MqttSink:
         """Return all that tells of an alert."""
         options = self._options
         base = f"{options.topic}/{word(alert.camera)}/{word(alert.rule)}"
-        body = msgspec.json.encode(alert)
-        event = msgspec.json.encode({"type": TYPES[alert.state], "after": alert})
+        said = document(alert)
+        body = msgspec.json.encode(said)
+        event = msgspec.json.encode({"type": TYPES[alert.state], "after": said})
         messages: list[Message] = []
         rules = self._rules.setdefault(alert.camera, {})
         if rules.get(alert.rule) != alert.kind:

@@ -24,7 +24,7 @@ from pydantic import AfterValidator, Field
 from perception import clock
 from perception.errors import SinkError
 from perception.messages import Alert
-from perception.sinks import delivery_key
+from perception.sinks import delivery_key, document
 from perception.sinks.when import When
 
 MAX_REPLY_BYTES = 64 << 10
@@ -71,7 +71,7 @@ class WebhookSink:
         deadline_ns = clock.monotonic_ns() + clock.to_ns(self._options.timeout_s)
         if self._exchange is not None and self._exchange.hangs(deadline_ns):
             raise SinkError(f"{self._name}: no answer in time")
-        body = msgspec.json.encode(alert)
+        body = msgspec.json.encode(document(alert))
         request = self._path(), body, self._headers(alert, body)
         self._exchange = _Exchange(self._connection(), request)
         if self._exchange.hangs(deadline_ns):

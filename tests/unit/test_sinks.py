@@ -4,15 +4,14 @@ import resource
 import signal
 
 import cv2
-import msgspec
 import numpy as np
 import pytest
 from pydantic import ValidationError
 
 from perception.errors import ConfigError, SinkError
-from perception.messages import Alert
+from perception.messages import make_id
 from perception.sinks import SINKS, sink_class
-from tests.scenes import alert
+from tests.scenes import alert, written
 
 PICTURE = np.full((90, 160, 3), (200, 160, 90), np.uint8)
 
@@ -68,7 +67,7 @@ class file_size_limit:
 
 
 def lines(path):
-    return [msgspec.json.decode(line, type=Alert) for line in path.read_bytes().splitlines()]
+    return [written(line) for line in path.read_bytes().splitlines()]
 
 
 class TestJsonl:
@@ -78,6 +77,16 @@ class TestJsonl:
         for a in states:
             sink.send(a, None)
         assert lines(tmp_path / "out" / "alerts.jsonl") == states
+
+    def test_ids_that_a_browser_keeps(self, tmp_path):
+        sink = make("jsonl", tmp_path, fsync=False)
+        for n in (0, 12, 13):
+            sink.send(alert(n, track_id=make_id(217_345_678, n)), None)
+        text = (tmp_path / "alerts.jsonl").read_text()
+        said = [json.loads(line, parse_int=float) for line in text.splitlines()]
+        assert said[1]["track_id"] == said[2]["track_id"], "digits are lost"
+        assert [one["track"] for one in said] == [None, "217345678-12", "217345678-13"]
+        assert [one["frame"] for one in said] == ["1-0", "1-12", "1-13"]
 
     def test_a_name_with_a_line_break_stays_one_line(self, tmp_path):
         sink = make("jsonl", tmp_path)
