@@ -8,6 +8,7 @@
 Listeners get the newest message and never slow the line. Imports transport, plan and below.
 """
 
+import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -34,19 +35,18 @@ def connect(run: str, timeout_s: float = 0.0) -> "Run":
     timeout_s: how long to wait for it to begin. Raises ConfigError, which names those alive.
     """
     deadline = monotonic_ns() + to_ns(timeout_s)
-    while True:
-        try:
+    while monotonic_ns() < deadline:
+        with contextlib.suppress(ConfigError, FileNotFoundError):
             return Run(rundir.find(run))
-        except (ConfigError, FileNotFoundError) as error:
-            if monotonic_ns() >= deadline:
-                if isinstance(error, ConfigError):
-                    raise
-                raise ConfigError(f"run {run!r} has only just begun: wait for it") from None
-            rundir.wait_for_change()
+        rundir.wait_for_change()
+    try:
+        return Run(rundir.find(run))
+    except FileNotFoundError:
+        raise ConfigError(f"run {run!r} has only just begun: wait for it") from None
 
 
 class Run:
-    """A live run. Iterators end when the run ends."""
+    """A live run. Iterators end when the run ends; Ctrl-C is KeyboardInterrupt, to you."""
 
     def __init__(self, run_dir: Path) -> None:
         self._dir = run_dir
@@ -108,14 +108,13 @@ class Run:
 
     def _messages(self, topic: str, names: list[str], *, newest: bool) -> Iterator[Any]:
         """Listen from now on, not from the first `next`: what is pushed in between is answered."""
-        inbox = Inbox(self._dir, topic, names, newest=newest)
-        inbox.is_connected(_CONNECT_S)
-        messages = self._come(inbox)
+        messages = self._come(Inbox(self._dir, topic, names, newest=newest))
         next(messages)  # begun: the inbox closes with the iterator, also where nobody asks for more
         return messages
 
     def _come(self, inbox: Inbox) -> Iterator[Any]:
         try:
+            inbox.is_connected(_CONNECT_S)
             yield None
             while True:
                 got = False
@@ -124,5 +123,7 @@ class Run:
                     yield message
                 if not got and not rundir.is_live(self._dir):
                     return
+        except KeyboardInterrupt as stop:
+            raise stop.with_traceback(None) from None  # it is the user's; where we waited is not
         finally:
             inbox.close()

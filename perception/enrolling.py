@@ -75,7 +75,8 @@ def enroll(
 ) -> None:
     """Add the faces of photos, or of a stored alert's picture, to somebody; all or nothing.
 
-    alert: its key; launch, store: where it is kept, see launching.alert_store. Raises ConfigError that says which photo is wrong, why, and what to do.
+    alert: its key; launch, store: where it is kept, see launching.alert_store. Raises ConfigError
+    that says which photo is wrong, why, and what to do.
     """
     name, setting = checked_name(name), Setting.of(launch)
     if not photos and alert is None:

@@ -7,6 +7,7 @@ any camera. Imports transport and below.
 
 import itertools
 import os
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -27,9 +28,10 @@ _numbers = itertools.count()
 
 
 class Pusher:
-    """Hands frames to the push source of a camera; use it in one thread.
+    """Hands frames to the push source of a camera; use it in one thread, close it in any.
 
     run_dir: directory of the run, as perception.connect finds it by name. camera: its name.
+    closed: whether it was closed.
     """
 
     def __init__(self, run_dir: Path, camera: str) -> None:
@@ -39,11 +41,14 @@ class Pusher:
         self._socket = bus.Pusher(run_dir, camera)
         self._camera = camera
         self._n = 0
+        self._lock = threading.Lock()
+        self.closed = False
 
     def send(
         self, image: NDArray[np.uint8], t_ns: int | None = None, timeout_s: float = 1.0
     ) -> bool:
-        """Hand over one frame; False where the camera process did not take it within timeout_s.
+        """Hand over one frame; False where the camera process did not take it within timeout_s,
+        or this is closed.
 
         image: uint8 (H, W, 3) BGR or (H, W) grey, strided or not; it is copied. t_ns: its time on
         your own clock, which becomes media time and should rise; None: now, on the monotonic clock.
@@ -54,8 +59,13 @@ class Pusher:
             raise SourceError(
                 f"pushed {image.dtype} {image.shape}: expected uint8 (H, W, 3) or (H, W)"
             )
+        with self._lock:
+            return not self.closed and self._send(colour, t_ns, timeout_s)
+
+    def _send(self, image: NDArray[np.uint8], t_ns: int | None, timeout_s: float) -> bool:
         now = monotonic_ns()
-        np.copyto(self._ring.begin(*colour.shape[:2]), colour)
+        height, width = image.shape[:2]
+        np.copyto(self._ring.begin(height, width), image)
         stamp = Stamp(
             camera=self._camera,
             frame_id=self._n,
@@ -65,16 +75,18 @@ class Pusher:
         )
         place, slot, generation = self._ring.commit(stamp.frame_id, stamp.t_media_ns)
         self._n += 1
-        height, width = colour.shape[:2]
         message = FrameMessage(
             stamp=stamp, ring=place, slot=slot, generation=generation, width=width, height=height
         )
         return self._socket.send(message, timeout_s)
 
     def close(self) -> None:
-        """Remove the shared memory; frames not yet taken are gone."""
-        self._socket.close()
-        self._ring.close()
+        """Remove the shared memory; frames not yet taken are gone. Safe to call twice."""
+        with self._lock:
+            if not self.closed:
+                self._socket.close()
+                self._ring.close()
+            self.closed = True
 
     def __enter__(self) -> "Pusher":
         return self

@@ -1,6 +1,7 @@
 """The README's code examples, run as they stand against real lines."""
 
 import re
+import signal
 import subprocess
 import sys
 
@@ -9,7 +10,7 @@ import pytest
 import yaml
 
 from perception.recording.video import VideoWriter
-from tests.line import ROOT, SLOW, environment, running
+from tests.line import BACK_S, ROOT, SLOW, environment, running
 
 README = (ROOT / "README.md").read_text()
 TRACKS, PUSH = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
@@ -17,7 +18,7 @@ LINES = 10
 
 
 def first_lines(code, folder, count):
-    """Run code as a user's program until it has printed `count` lines; return them."""
+    """Run code as a user's program, press Ctrl-C after `count` lines; return them and the rest."""
     file = folder / "mine.py"
     file.write_text(code)
     with subprocess.Popen(
@@ -29,7 +30,9 @@ def first_lines(code, folder, count):
         cwd=folder,
     ) as process:
         try:
-            return [process.stdout.readline() for _ in range(count)]
+            said = [process.stdout.readline() for _ in range(count)]
+            process.send_signal(signal.SIGINT)
+            return said, process.communicate(timeout=BACK_S)[0]
         finally:
             process.kill()
 
@@ -41,9 +44,14 @@ def test_tracks_with_their_age(tmp_path):
     with running(tmp_path, launch) as line:
         line.wait_ready()
         code = TRACKS.replace('"demo"', repr(line.name))
-        said = first_lines(code, tmp_path, LINES)
+        said, rest = first_lines(code, tmp_path, LINES)
         assert any(re.match(r"\d+ tracks, \d+ ms after the frame came", text) for text in said)
         assert any("px/s" in text for text in said), said
+        assert "Traceback" not in rest, "Ctrl-C ends it quietly"
+        loud = code.replace("suppress(KeyboardInterrupt)", "nullcontext()")
+        _, rest = first_lines(loud, tmp_path, 1)
+        assert rest.endswith("\nKeyboardInterrupt\n"), "who does not catch it is not robbed of it"
+        assert "zmq" not in rest
         assert line.stop() == 0
 
 
@@ -60,6 +68,13 @@ def test_frames_in_and_answers_out(tmp_path):
                 clip.add(picture, n * 10_000_000)
         code = PUSH.replace('"vehicle"', repr(line.name))
         code = code.replace("VideoCapture(0)", "VideoCapture('mine.mp4')")
-        said = first_lines(code, tmp_path, LINES)
+        said, rest = first_lines(code, tmp_path, LINES)
         assert any(re.match(r"\['\w+ [+-][\d.]+/s'", text) for text in said), said
+        assert "Traceback" not in rest, "Ctrl-C ends it quietly"
+        assert not [path for path in line.rings() if "-push-" in path.name], "and tidily"
         assert line.stop() == 0
+
+
+def test_a_camera_that_is_not_there_is_one_line(tmp_path):
+    code = PUSH.replace("VideoCapture(0)", "VideoCapture('none.mp4')")
+    assert first_lines(code, tmp_path, 1)[0] == ["camera 0 cannot be opened\n"]
