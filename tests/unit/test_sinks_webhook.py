@@ -65,17 +65,18 @@ class Server:
 class RawServer:
     """A receiver that writes `pieces` with a pause between them, after the request or at once."""
 
-    def __init__(self, pieces, pause_s=0.0):
+    def __init__(self, pieces, pause_s=0.0, reads=True):
         self.socket = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self.socket.getsockname()[1]}/"
         self.end = threading.Event()
         self.sent = 0
-        self.thread = threading.Thread(target=self.work, args=(pieces, pause_s))
+        self.thread = threading.Thread(target=self.work, args=(pieces, pause_s, reads))
 
-    def work(self, pieces, pause_s):
+    def work(self, pieces, pause_s, reads):
         client, _ = self.socket.accept()
         with client:
-            self._read(client)
+            if reads:
+                self._read(client)
             try:
                 for piece in pieces:
                     client.sendall(piece)
@@ -172,6 +173,20 @@ def test_whoever_takes_too_long_is_cut_off_at_the_deadline(pieces, pause_s):
         with pytest.raises(SinkError, match=r"no answer in time|no proper answer"):
             make(server.url, timeout_s=0.5).send(alert(1), None)
         assert time.monotonic() - started < 1.5
+
+
+def test_a_handshake_that_drips_is_cut_off_at_the_deadline_too():
+    record = b"\x16\x03\x03\x40\x00"  # TLS says: 16384 bytes of handshake follow
+    with RawServer([record, *[b"x"] * 1000], 0.05, reads=False) as server:
+        sink = make(server.url.replace("http:", "https:"), timeout_s=0.5)
+        started = time.monotonic()
+        with pytest.raises(SinkError, match="no answer in time"):
+            sink.send(alert(1), None)
+        assert time.monotonic() - started < 1.5
+        for thread in threading.enumerate():
+            if thread.name == "webhook":
+                thread.join(1.0)
+                assert not thread.is_alive(), "nor does its thread go on"
 
 
 def test_an_endless_answer_is_not_read_to_its_end():
