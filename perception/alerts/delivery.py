@@ -98,7 +98,7 @@ class Courier:
         self._taken_ns: dict[str, int] = {}
         self._failed: dict[str, set[int]] = {name: set() for name in sinks}
         self._unmarked: list[int] = []
-        self._last: dict[tuple[str, str, str], tuple[str, int] | None] = {}
+        self._last: dict[tuple[str, str, str], Alert | None] = {}
         self.counters: Counter[str] = Counter()
         self.errors: dict[str, str] = {}
 
@@ -212,9 +212,9 @@ class Courier:
         if place not in self._last:
             self._last[place] = self._store.last_delivered(*place)
         last = self._last[place]
-        if last is None or last[0] == alert.key:
+        if last is None or last.key == alert.key:
             return False
-        return sink.when.rests(alert, last[1]) or self._store.rested(name, alert.key)
+        return sink.when.rests(alert, last) or self._store.rested(name, alert.key)
 
     def _send(self, name: str, sink: Sink, row: Delivery, now_ns: int) -> bool:
         """Try one delivery and note what came of it."""

@@ -142,17 +142,19 @@ class AlertStore:
         sql = "SELECT 1 FROM outbox WHERE sink = ? AND key = ? AND status = 'rested' LIMIT 1"
         return bool(self.database.read(sql, sink, key))
 
-    def last_delivered(self, sink: str, camera: str, rule: str) -> tuple[str, int] | None:
-        """Return key and start (wall ns) of the newest alert a sink has had of a rule."""
+    def last_delivered(self, sink: str, camera: str, rule: str) -> Alert | None:
+        """Return the alert of a rule that began last of those a sink has had, as it began."""
         rows = self.database.read(
-            "SELECT alerts.key, alerts.start_t_wall_ns FROM alerts JOIN outbox USING (key) "
-            "WHERE sink = ? AND alerts.camera = ? AND rule = ? AND status = 'delivered' "
-            "ORDER BY alerts.start_t_wall_ns DESC LIMIT 1",
+            "SELECT first.body FROM outbox AS first JOIN alerts USING (key) "
+            "WHERE sink = ?1 AND alerts.camera = ? AND rule = ? AND first.id = "
+            "(SELECT min(id) FROM outbox WHERE key = first.key AND sink = ?1) AND EXISTS "
+            "(SELECT 1 FROM outbox WHERE key = first.key AND sink = ?1 AND status = 'delivered') "
+            "ORDER BY first.id DESC LIMIT 1",
             sink,
             camera,
             rule,
         )
-        return (rows[0][0], rows[0][1]) if rows else None
+        return alert_of(rows[0][0]) if rows else None
 
     def resend(self, key: str) -> int:
         """Make every delivery of an alert pending again; return how many rows that were."""

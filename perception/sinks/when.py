@@ -20,8 +20,8 @@ class When(Hours):
     hours, time_zone: by the wall time of the alert. Whoever was told of an alert is told of its end
     too, whatever the filters, unless they name a `state`: a lamp goes off again.
     once: only the first state of an alert that passes. cooldown_s: after an alert has really been
-    delivered, new ones of the same camera and rule are left out for so long, by the wall times of
-    their raises.
+    delivered, new ones of the same camera and rule are left out for so long, by the times of their
+    raises.
     """
 
     only: dict[str, Words] = Field(default_factory=dict[str, Words])
@@ -42,7 +42,13 @@ class When(Hours):
         """Say whether this is the end of an alert and who was told of it wants to hear that."""
         return alert.state == "cleared" and "state" not in self.only
 
-    def rests(self, alert: Alert, last_start_wall_ns: int) -> bool:
-        """Say whether an alert begins in the rest after a delivered one that began then."""
-        since_ns = alert.start_t_wall_ns - last_start_wall_ns
+    def rests(self, alert: Alert, last: Alert) -> bool:
+        """Say whether an alert begins in the rest after one that was delivered, as it was raised.
+
+        By media time within one run of the camera: a wall clock that is set back neither makes the
+        rest longer nor ends it.
+        """
+        since_ns = alert.start_t_media_ns - last.start_t_media_ns
+        if since_ns <= 0 or alert.frame_id >> 32 != last.frame_id >> 32:
+            since_ns = alert.start_t_wall_ns - last.start_t_wall_ns
         return 0 < since_ns < self.cooldown_s * 1e9

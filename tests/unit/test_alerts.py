@@ -16,6 +16,7 @@ from perception.alerts.store import AlertStore
 from perception.alerts.watch import CameraWatch
 from perception.clock import NS_PER_S
 from perception.errors import SinkError
+from perception.messages import make_id
 from perception.metrics import Metrics
 from perception.plan import StagePlan
 from perception.processes.alert_line import AlertLine
@@ -171,6 +172,14 @@ class Broker:
 def store(tmp_path):
     with AlertStore(tmp_path / "alerts.sqlite", ["broker"]) as store:
         yield store
+
+
+def at(n, seconds, *, wall_s=None, **changes):
+    """The n-th alert, of that time by the camera and, unless wall_s says else, by the wall."""
+    wall_ns = WALL_NS + (seconds if wall_s is None else wall_s) * NS_PER_S
+    media_ns = seconds * NS_PER_S
+    times = {"start_t_media_ns": media_ns, "t_media_ns": media_ns}
+    return alert(n, start_t_wall_ns=wall_ns, t_wall_ns=wall_ns, **{**times, **changes})
 
 
 def put(store, *alerts):
@@ -340,10 +349,6 @@ class TestCourier:
         assert quiet.got == [("door", 3, "raised")]
 
     def test_a_cooldown_starts_when_something_was_delivered(self, store):
-        def at(n, seconds, **changes):
-            t_ns = WALL_NS + seconds * NS_PER_S
-            return alert(n, start_t_wall_ns=t_ns, t_wall_ns=t_ns, **changes)
-
         broker = Broker(cooldown_s=60)
         broker.down = True
         courier = Courier(store, {"broker": broker}, seed=1)
@@ -362,6 +367,22 @@ class TestCourier:
         later = Courier(store, {"broker": broker}, seed=1)
         run(later, 0, 1)
         assert broker.got[3:] == [("door", 5, "raised")]
+
+    @pytest.mark.parametrize("step_s", [-3600, -40, 40, 3600])
+    def test_a_wall_clock_that_is_set_changes_no_cooldown(self, store, step_s):
+        broker = Broker(cooldown_s=60)
+        courier = Courier(store, {"broker": broker}, seed=1)
+        for n, seconds in enumerate((0, 30, 70, 90, 140)):
+            put(store, at(n, seconds, wall_s=seconds + (step_s if n else 0)))
+            run(courier, seconds, seconds + 1)
+        assert [n for _, n, _ in broker.got] == [0, 2, 4]
+
+    @pytest.mark.parametrize(("wall_s", "told"), [(30, False), (70, True), (-3600, True)])
+    def test_over_a_restart_of_the_camera_the_wall_clock_counts(self, store, wall_s, told):
+        broker = Broker(cooldown_s=60)
+        put(store, at(1, 100, wall_s=0), at(2, 110, wall_s=wall_s, frame_id=make_id(2, 1)))
+        run(Courier(store, {"broker": broker}, seed=1), 0, 1)
+        assert len(broker.got) == 1 + told
 
     def test_pictures_are_passed_on(self, store):
         put(store, alert(1))
