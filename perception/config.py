@@ -92,7 +92,7 @@ class Alerts(_Base):
     )
     retain_days: Annotated[float, Field(ge=0, le=36_500)] = Field(
         default=365.0,
-        description="days that alerts stay in the store when they are over and delivered; 0: ever",
+        description="days that alerts, when over and delivered, stay with their pictures; 0: ever",
     )
     sinks: dict[Name, Options] = Field(
         default_factory=lambda: {"jsonl": {}, "snapshot": {}},

@@ -1,13 +1,15 @@
 """Alerts that are over, delivered and old leave the store, a few at a time.
 
 A plain object that the alert process calls in each turn. What a sink has not had, or was given up
-for it, stays; so does what is open. Pictures and files of sinks are not touched.
-Imports the rest of this room and clock.
+for it, stays; so does what is open. The pictures that they name go with them, no other file does.
+Imports the rest of this room, sinks and clock.
 """
 
 from perception import clock
 from perception.alerts.database import Database
+from perception.alerts.rows import alert_of
 from perception.alerts.store import LASTS
+from perception.sinks.snapshot import erase
 
 DAY_NS = 86_400 * clock.NS_PER_S
 FIRST_NS = 30 * clock.NS_PER_S
@@ -20,7 +22,7 @@ RETRY_NS = 10 * clock.NS_PER_S
 """After the store could not be written."""
 
 _OLD = f"""
-    SELECT key FROM alerts
+    SELECT key, body FROM alerts
     WHERE start_t_wall_ns < ?1 AND json_extract(body, '$.t_wall_ns') < ?1
     AND NOT (state != 'cleared' AND {LASTS})
     AND NOT EXISTS (SELECT 1 FROM outbox WHERE outbox.key = alerts.key
@@ -50,9 +52,15 @@ class Retention:
 
 
 def prune(database: Database, before_wall_ns: int, limit: int) -> int:
-    """Delete at most `limit` alerts whose last state is older, with their outbox rows."""
+    """Delete at most `limit` alerts whose last state is older, with outbox rows and picture.
+
+    Pictures first: what cannot be removed is still named, and none is left behind by a kill.
+    """
     with database.transaction() as db:
-        keys = db.execute(_OLD, (before_wall_ns, limit)).fetchall()
+        rows = db.execute(_OLD, (before_wall_ns, limit)).fetchall()
+        for _, body in rows:
+            erase(alert_of(body))
+        keys = [(key,) for key, _ in rows]
         db.executemany("DELETE FROM outbox WHERE key = ?", keys)
         db.executemany("DELETE FROM alerts WHERE key = ?", keys)
     return len(keys)

@@ -1,7 +1,7 @@
 """A JPEG of each alert at its raise, its box drawn. Imports messages and errors; OpenCV.
 
 The alert process saves the picture while its frame is still in the ring, before the alert is
-committed, so that the alert bears the file's name wherever it is sent.
+committed, so that the alert bears the file's name wherever it is sent. It goes when the alert does.
 """
 
 import os
@@ -74,6 +74,19 @@ class SnapshotSink:
         except OSError as error:
             raise SinkError(f"{path}: {error.strerror}") from None
         return path
+
+
+def erase(alert: Alert) -> None:
+    """Remove the picture that an alert names, where it still is and bears the alert's own name.
+
+    Raises SinkError where it cannot be removed.
+    """
+    if alert.snapshot is None or Path(alert.snapshot).name != file_name(alert):
+        return
+    try:
+        Path(alert.snapshot).unlink(missing_ok=True)
+    except OSError as error:
+        raise SinkError(f"{alert.snapshot}: {error.strerror}") from None
 
 
 def file_name(alert: Alert) -> str:

@@ -13,6 +13,7 @@ from perception.alerts.retention import Retention, prune
 from perception.alerts.store import AlertStore
 from perception.clock import NS_PER_S
 from perception.errors import ConfigError, SinkError
+from perception.sinks.snapshot import file_name
 from tests.scenes import WALL_NS, alert
 
 
@@ -488,6 +489,34 @@ class TestRetention:
             self.old(store, alert(999, "cleared"))
             assert sum(keeper.turn(s * NS_PER_S, WALL_NS) for s in range(40, 3600, 10)) == 0
             assert keeper.turn(3700 * NS_PER_S, WALL_NS) == 1
+
+    def test_pictures_go_with_their_alerts_and_no_other_file_does(self, path, tmp_path):
+        folder = tmp_path / "snapshots"
+        folder.mkdir()
+        (folder / "mine.jpg").touch()
+        then = {"start_t_wall_ns": WALL_NS - 10 * DAY_NS}
+        key = "{:08x}".format
+        paths = [folder / file_name(alert(n, key=key(n), **then)) for n in (1, 2, 3)]
+        for name in paths:
+            name.touch()
+        with AlertStore(path) as store:
+            for n, named in ((1, paths[0]), (2, folder / "mine.jpg"), (3, None), (4, paths[2])):
+                self.old(store, alert(n, "cleared", key=key(n), snapshot=named and str(named)))
+            self.old(store, alert(5, "cleared", snapshot=str(folder / "gone.jpg")))
+            assert prune(store.database, WALL_NS - DAY_NS, 100) == 5
+        assert sorted(folder.iterdir()) == sorted([*paths[1:], folder / "mine.jpg"])
+
+    def test_a_picture_that_cannot_be_removed_keeps_its_alert(self, path, tmp_path):
+        then = {"start_t_wall_ns": WALL_NS - 10 * DAY_NS}
+        picture = tmp_path / file_name(alert(1, **then))
+        picture.mkdir()
+        with AlertStore(path) as store:
+            self.old(store, alert(1, "cleared", snapshot=str(picture)))
+            with pytest.raises(SinkError, match=picture.name):
+                prune(store.database, WALL_NS - DAY_NS, 100)
+            assert self.left(store) == [1]
+            picture.rmdir()
+            assert prune(store.database, WALL_NS - DAY_NS, 100) == 1
 
     def test_for_ever(self, path):
         with AlertStore(path) as store:
