@@ -239,6 +239,8 @@ class Supervisor:
 
     def _stop(self, limit_s: float) -> None:
         """Stop sources first, then each stage when those before it have ended."""
+        with contextlib.suppress(OSError):
+            (self.run_dir.path / rundir.STOPPING).touch()
         deadline = clock.monotonic_ns() + clock.to_ns(limit_s)
         for kind in _ORDER:
             group = [c for c in self.children if c.process.kind == kind and not c.is_over]

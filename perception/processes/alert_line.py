@@ -95,12 +95,19 @@ class AlertLine:
                 self._post.wake()
 
     def close(self) -> None:
-        """Write down how far it got; try again for a while where that would lose alerts."""
+        """Write down how far it got; try again for a while where that would lose alerts.
+
+        Where the run is over its open alerts are too: who comes back then is a new visit.
+        """
         if self._last is not None:
-            self._save(self._last.stamp.frame_id, [], now=True)
+            stamp = self._last.stamp
+            over = self._book.finish(stamp) if self._runtime.is_over else []
+            self._save(stamp.frame_id, over, now=True)
+            for alert in over:
+                self.tell(stamp, alert)
             while self._unsaved and self._store.may_try_again():
                 time.sleep(LAST_RETRY_S)
-                self._save(self._last.stamp.frame_id, [], now=True)
+                self._save(stamp.frame_id, [], now=True)
         if self._unsaved:
             self._runtime.log.error("alerts lost", camera=self._name, count=len(self._unsaved))
         self._publisher.close()

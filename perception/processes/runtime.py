@@ -75,6 +75,11 @@ class Runtime:
         """Whether the process shall finish what is in flight and end."""
         return self._stop.is_set()
 
+    @property
+    def is_over(self) -> bool:
+        """Whether the whole run stops, not this process alone: it will not be started again."""
+        return (self.run_dir / rundir.STOPPING).exists() or not rundir.is_live(self.run_dir)
+
     def has_time_for(self, seconds: float) -> bool:
         """Whether work of that length still fits before a stop that somebody waits for."""
         if self._hurry_ns is None:

@@ -19,6 +19,8 @@ from perception.transport import ring
 
 LOCK = "lock"
 PLAN = "plan.json"
+STOPPING = "stopping"
+"""A file that is there once the whole run stops, not one process of it."""
 MAX_SAME_NAME = 64
 
 

@@ -419,8 +419,8 @@ class TestTheStop:
         camera = SimpleNamespace(zones=zones, lines={}, rules=rules, watch={})
         plan = SimpleNamespace(cameras={"door": camera, "yard": camera})
         process = SimpleNamespace(cameras=["door"])
-        metrics = Metrics()
-        return Mock(run_dir=tmp_path, plan=plan, process=process, restarted=False, metrics=metrics)
+        own = {"plan": plan, "process": process, "metrics": Metrics()}
+        return Mock(run_dir=tmp_path, restarted=False, is_over=False, **own)
 
     def line(self, runtime, store, name="door"):
         """Return a line that has seen a first frame."""
@@ -431,6 +431,20 @@ class TestTheStop:
     def raise_one(self, line, name="door"):
         for t in times(1, 4):
             line.take(message(t, seen(1, 500, 300), camera=name))
+
+    @pytest.mark.parametrize("over", [True, False])
+    def test_what_is_open_is_over_with_the_run_but_not_with_the_process(self, runtime, store, over):
+        runtime.is_over = over
+        line = self.line(runtime, store)
+        self.raise_one(line)
+        (before,) = store.newest()
+        assert before.alert.state == "raised"
+        line.close()
+        (kept,) = store.newest()
+        assert kept.alert.key == before.alert.key
+        assert kept.alert.state == ("cleared" if over else "raised")
+        assert kept.alert.details.get("reason") == ("ended" if over else None)
+        assert kept.deliveries == {"broker": "pending"}
 
     def test_an_alert_is_written_once_the_store_is_free(self, runtime, store):
         line = self.line(runtime, store)
