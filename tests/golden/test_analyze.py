@@ -1,7 +1,7 @@
 """`perception analyze`: every frame of a recording, and the same result each time."""
 
 import json
-import shutil
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -39,10 +39,12 @@ def launch(folder: Path, **changes: object) -> Path:
 
 def test_two_analyses_of_one_recording_are_equal(home: Path) -> None:
     clip, file = record(home / "scene.mp4"), launch(home)
+    outs = [home / "out-0", home / "out-1"]
+    commands = [("analyze", clip, "--launch", file, "--output", out, "--no-video") for out in outs]
+    with ThreadPoolExecutor(2) as pool:
+        both = list(pool.map(lambda words: perception_says(*words), commands))
     results: list[dict[str, bytes]] = []
-    for n in range(2):
-        out = home / f"out-{n}"
-        done = perception_says("analyze", clip, "--launch", file, "--output", out, "--no-video")
+    for out, done in zip(outs, both, strict=True):
         assert done.returncode == 0, done.stdout + done.stderr
         summary = json.loads((out / "scene" / "summary.json").read_bytes())
         camera = summary["cameras"]["scene"]
@@ -53,21 +55,20 @@ def test_two_analyses_of_one_recording_are_equal(home: Path) -> None:
         results.append({name: (out / "scene" / name).read_bytes() for name in names})
         rows = results[-1]["tracks-scene.jsonl"].splitlines()
         assert len(rows) == FRAMES
-        shutil.rmtree(out)
     assert results[0] == results[1]
 
 
 @pytest.mark.footage
 @pytest.mark.timeout(180 * SLOW)
 def test_every_frame_of_real_footage_is_tracked(home: Path, footage: Path) -> None:
-    clip = next(footage.rglob("vtest_PETS09-S2L1.avi"), None)
-    if clip is None:
-        pytest.skip(f"no vtest_PETS09-S2L1.avi in {footage}")
+    clip = footage / "video" / "surveillance" / "intel_person_bicycle_car.mp4"
+    if not clip.exists():
+        pytest.skip(f"no {clip}")
     out = home / "out"
     done = perception_says("analyze", clip, "--output", out, "--no-video", timeout_s=150)
     assert done.returncode == 0, done.stdout + done.stderr
     (folder,) = out.iterdir()
     summary = json.loads((folder / "summary.json").read_bytes())
     (camera,) = summary["cameras"].values()
-    assert camera["frames_read"] == camera["frames_tracked"] == 795
-    assert camera["tracks_confirmed"] >= 5
+    assert camera["frames_read"] == camera["frames_tracked"] == 459, "8 fewer than its header says"
+    assert camera["tracks_confirmed"] >= 3
