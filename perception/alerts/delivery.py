@@ -26,7 +26,10 @@ LONGEST_WAIT_S = 8.0
 """So that what waits is delivered within 10 s after a sink is back. One that took nothing for so
 long was down as a whole: none of its deliveries was to blame."""
 OVERTAKE_S = 5.0
-"""How long a delivery that fails holds back later alerts of its camera."""
+"""How long a delivery that fails holds back later alerts of its camera; it counts from when its
+turn could first have come, so many that are refused hold them back no longer than one."""
+REACH = 16
+"""First tries that may fail in one turn, at most: 80 s where each ends at a deadline of 5 s."""
 WELL_S = 30.0
 """How long after a sink took something else a failure is held against a delivery."""
 BATCH = 100
@@ -42,7 +45,7 @@ OLD_TRIES = 7
 
 @dataclass(slots=True)
 class _Hold:
-    """Failures in a row, when the first was and when the next try is due (monotonic ns).
+    """Failures in a row, since when it waits and when the next try is due (monotonic ns).
 
     strikes: failures while the sink was well, as far as is known; doubtful: of these, those since
     the sink took something last, withdrawn where something else fails too. A delivery that failed
@@ -58,10 +61,11 @@ class _Hold:
 
 @dataclass(slots=True)
 class _Turn:
-    """What has become of one sink's outbox in one call: how many arrived, whether an old one has
-    failed, which keys and cameras have to wait, until when one of these does at least (monotonic
-    ns), and which old ones may be tried after all else."""
+    """What has become of one sink's outbox in one call: how many more first tries may fail, how
+    many arrived, whether an old one has failed, which keys and cameras have to wait, until when
+    one of these does at least (monotonic ns), and which old ones may be tried after all else."""
 
+    reach: int
     sent: int = 0
     failed: bool = False
     keys: set[str] = field(default_factory=set[str])
@@ -95,6 +99,7 @@ class Courier:
         self._random = random.Random(seed)
         self._sink_holds: dict[str, _Hold] = {}
         self._row_holds: dict[str, dict[int, _Hold]] = {name: {} for name in sinks}
+        self._reach = dict.fromkeys(sinks, 1)
         self._taken_ns: dict[str, int] = {}
         self._failed: dict[str, set[int]] = {name: set() for name in sinks}
         self._unmarked: list[int] = []
@@ -105,10 +110,11 @@ class Courier:
     def deliver(self, now_ns: int) -> int:
         """Send what is due at now_ns (monotonic); return how many deliveries arrived.
 
-        Order is kept per camera and sink; a delivery that has failed for OVERTAKE_S lets later
-        alerts pass, never later states of its own alert. A sink that fails is left alone until its
-        back-off is over. Raises SinkError only for the store; while that cannot note what has
-        arrived nothing is sent, or it would be sent again and again.
+        Order is kept per camera and sink; a delivery that fails and has waited for OVERTAKE_S lets
+        later alerts pass, never later states of its own alert. A sink that fails is left alone
+        until its back-off is over; then twice as many first tries may fail as the time before.
+        Raises SinkError only for the store; while that cannot note what has arrived nothing is
+        sent, or it would be sent again and again.
         """
         self._mark()
         return sum(self._deliver(name, sink, now_ns) for name, sink in self._sinks.items())
@@ -121,12 +127,14 @@ class Courier:
             and not self._is_alone(name, pause, now_ns)
         ):
             return 0
-        turn, after = _Turn(), 0
+        turn, after = _Turn(self._reach[name]), 0
         for _ in range(BATCHES):
             rows = self._store.pending(name, BATCH, after)
             if not self._offer(name, sink, rows, turn, now_ns) or turn.sent or len(rows) < BATCH:
                 break
             after = rows[-1].id
+        more = 1 if turn.reach else 2
+        self._reach[name] = 1 if turn.sent else min(more * self._reach[name], REACH)
         well = self._is_well(name, now_ns)
         for row in turn.late[: LATE if well else 0]:
             if not self._left_out(name, sink, row):
@@ -143,12 +151,12 @@ class Courier:
     ) -> bool:
         """Send what is due of some rows; return whether those behind them may have their turn."""
         pause = self._sink_holds.get(name)
-        for row in rows:
-            held = self._held(name, row, now_ns)
-            old_ns = (now_ns if held is None else held.since_ns) + round(OVERTAKE_S * NS_PER_S)
+        holds = [self._held(name, row, now_ns) for row in rows]
+        for row, held in zip(rows, holds, strict=True):
+            tried, old_ns = held.failures > 0, held.since_ns + round(OVERTAKE_S * NS_PER_S)
             old = now_ns >= old_ns
             free = row.alert.key not in turn.keys and row.camera not in turn.cameras
-            if held is not None and (now_ns < held.until_ns or (old and turn.failed)):
+            if tried and (now_ns < held.until_ns or (old and turn.failed)):
                 if free and now_ns >= held.until_ns:
                     turn.late.append(row)
                 turn.keys.add(row.alert.key)
@@ -163,17 +171,22 @@ class Courier:
                 elif not old:
                     turn.wait_ns = min(turn.wait_ns, old_ns)
                     return False
-                else:  # it may be to blame itself: one that did not fail yet has a try
+                else:  # it may be to blame itself: some that did not fail yet have a try
                     turn.failed = True
                     turn.keys.add(row.alert.key)
+                    turn.reach -= not tried
+                    if turn.reach == 0:
+                        return False
         return True
 
-    def _held(self, name: str, row: Delivery, now_ns: int) -> _Hold | None:
+    def _held(self, name: str, row: Delivery, now_ns: int) -> _Hold:
         """Return what is held against a row; one that failed before a restart is due at once."""
         held = self._row_holds[name].get(row.id)
-        if held is None and row.tries >= OLD_TRIES:
-            since_ns = now_ns - round(OVERTAKE_S * NS_PER_S)
-            held = self._row_holds[name][row.id] = _Hold(row.tries, since_ns, now_ns)
+        if held is None:
+            old = row.tries >= OLD_TRIES
+            since_ns = now_ns - round(OVERTAKE_S * NS_PER_S) if old else now_ns
+            held = _Hold(row.tries if old else 0, since_ns, now_ns)
+            self._row_holds[name][row.id] = held
         return held
 
     def _is_well(self, name: str, now_ns: int) -> bool:
@@ -204,6 +217,7 @@ class Courier:
             if not rest:
                 return False
         self._store.left_out([row.id], rest=rest)
+        self._row_holds[name].pop(row.id, None)
         self.counters[f"left_out.{name}"] += 1
         return True
 

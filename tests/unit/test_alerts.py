@@ -211,7 +211,7 @@ class TestCourier:
         broker.down = True
         put(store, *(alert(n) for n in range(20)))
         assert run(courier, 0, 60) == 0
-        assert 8 <= len(broker.tried) <= 25
+        assert 8 <= len(broker.tried) <= 25 + 20, "each of them has a first try"
         assert courier.errors == {"broker": "broker: down"}
         broker.down = False
         put(store, alert(99))

@@ -137,6 +137,32 @@ def test_nor_for_two_of_them_longer_than_one_wait(store, seed):
     assert sink.got == [3]
 
 
+@pytest.mark.parametrize(("refused", "within_s"), [(2, 14), (20, 50), (60, 60)])
+@pytest.mark.parametrize("well", [True, False])
+@pytest.mark.parametrize("seed", range(3))
+def test_nor_for_many_of_them_long(store, well, refused, within_s, seed):
+    sink = Receiver()
+    sink.poison = set(range(1, refused + 1))
+    courier = Courier(store, {"sink": sink}, seed=seed)
+    if well:
+        put(store, 0)
+        courier.deliver(0)
+    put(store, *sink.poison, 99)
+    run(courier, 0.1, within_s)
+    assert sink.got[-1:] == [99]
+
+
+def test_one_that_fails_is_not_overtaken_by_what_came_with_it(store):
+    sink = Receiver()
+    sink.poison = {1, 2}
+    courier = Courier(store, {"sink": sink}, seed=1)
+    put(store, 1)
+    run(courier, 0, 60)
+    put(store, 2, 3)
+    run(courier, 60, 64.9)
+    assert sink.got == [], "order is kept for 5 s, whatever else has failed long before"
+
+
 def test_a_sink_that_is_down_is_not_hammered(store):
     sink = Receiver()
     sink.down = True
