@@ -28,6 +28,13 @@ def footage() -> Path:
 
 
 @pytest.fixture
+def memory() -> Iterator[Path]:
+    """A folder in memory: what is not about the disk need not wait for it at each commit."""
+    with tempfile.TemporaryDirectory(prefix="prc-", dir="/dev/shm") as folder:
+        yield Path(folder)
+
+
+@pytest.fixture
 def home(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A folder whose path is short enough for sockets, and in which this test's runs live."""
     with tempfile.TemporaryDirectory(prefix="prc-") as folder:

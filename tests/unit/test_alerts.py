@@ -169,8 +169,8 @@ class Broker:
 
 
 @pytest.fixture
-def store(tmp_path):
-    with AlertStore(tmp_path / "alerts.sqlite", ["broker"]) as store:
+def store(memory):
+    with AlertStore(memory / "alerts.sqlite", ["broker"]) as store:
         yield store
 
 
@@ -276,10 +276,10 @@ class TestCourier:
         assert Courier(store, {"broker": broker}).deliver(0) == 1
         assert broker.got == [("door", 1, "raised")] * 2
 
-    def test_any_outage_loses_nothing_and_keeps_each_alerts_order(self, tmp_path):
+    def test_any_outage_loses_nothing_and_keeps_each_alerts_order(self, memory):
         chance = random.Random(7)
         broker = Broker()
-        with AlertStore(tmp_path / "a.sqlite", ["broker"]) as store:
+        with AlertStore(memory / "a.sqlite", ["broker"]) as store:
             courier = Courier(store, {"broker": broker}, seed=7)
             for n in range(60):
                 put(store, alert(n, camera=f"c{n % 3}"))

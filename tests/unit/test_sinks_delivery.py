@@ -28,8 +28,8 @@ class Receiver:
 
 
 @pytest.fixture
-def store(tmp_path):
-    with AlertStore(tmp_path / "alerts.sqlite", ["sink"]) as store:
+def store(memory):
+    with AlertStore(memory / "alerts.sqlite", ["sink"]) as store:
         yield store
 
 
