@@ -87,6 +87,11 @@ class Child:
         """Whether it will not run again."""
         return self.state in ("done", "failed")
 
+    @property
+    def is_finished(self) -> bool:
+        """Whether it ended by itself, as it should: a source has no more frames."""
+        return self.state == "done" and not self._asked_to_stop
+
     def start(self) -> None:
         """Start the process. Call from the main thread: the kernel ties its life to the thread."""
         self.epoch = max(self.epoch + 1, wall_epoch())

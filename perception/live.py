@@ -80,6 +80,7 @@ class LiveView:
         )
 
     def _tell_changes(self, children: list[Child]) -> None:
+        cameras = [child for child in children if child.process.kind == "camera"]
         for child in children:
             note = child.health.note if child.health is not None else ""
             is_news = note != self._notes.get(child.name, "") and (note or child.state == "ready")
@@ -88,6 +89,8 @@ class LiveView:
                 self._console.print(says, soft_wrap=True)
             self._notes[child.name] = note
             before, self._states[child.name] = self._states.get(child.name), child.state
+            if child.is_finished and before != "done" and any(not c.is_over for c in cameras):
+                self._console.print(Text(f"{child.process.cameras[0]}: ended, the others go on"))
             if before in (None, child.state) or child.state in ("ready", "stopping", "done"):
                 continue
             if child.why and child.state in ("waiting", "stalled", "failed"):

@@ -31,6 +31,8 @@ def test_sources_end_and_every_frame_is_accounted_for(home: Path) -> None:
         line.wait_begun()
         assert line.wait_end(START_S + 30) == 0
         line.assert_nothing_left()
+    assert line.says.count("b: ended, the others go on\n") == 1
+    assert "a: ended" not in line.says, "it was the last: the run ends"
     summary = line.summary()
     assert summary["run"]["exit_code"] == 0
     for name, frames in (("a", 40), ("b", 25)):
