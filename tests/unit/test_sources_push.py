@@ -36,6 +36,15 @@ def read(source: PushSource) -> Frame:
     return frame
 
 
+def test_closed_takes_nothing_more(tmp_path: Path, source: PushSource) -> None:
+    pusher = Pusher(tmp_path, "front")
+    assert not pusher.closed
+    for _ in range(2):
+        pusher.close()
+        assert pusher.closed
+        assert not pusher.send(RANDOM, 1)
+
+
 RANDOM = np.random.default_rng(5).integers(0, 256, (60, 80, 3), np.uint8)
 READ_ONLY = RANDOM.copy()
 READ_ONLY.flags.writeable = False
