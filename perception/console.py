@@ -36,8 +36,12 @@ def downloads() -> Progress:
     )
 
 
-def steps() -> Progress:
-    """Return progress bars in counted steps."""
+def steps(*, transient: bool = False) -> Progress:
+    """Return progress bars in counted steps. transient: gone when done, as if it never was."""
     return Progress(
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        transient=transient,
     )

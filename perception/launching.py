@@ -39,9 +39,7 @@ def load_plan(path: Path, name: str | None, **changes: Any) -> Plan:
         {**launch.model_dump(exclude_unset=True), "name": launch.name} | changes
     )
     fetch(needed_assets(launch))
-    # Checking options imports the stages, and these their kernels: compile with a progress bar.
-    if not warm.is_compiled():
-        warm_up()
+    _compile_first()
     return resolving.resolve(launch, document)
 
 
@@ -102,9 +100,12 @@ def fetch(names: Sequence[str]) -> list[Path]:
     return paths
 
 
-def warm_up(plan: Plan | None = None) -> None:
-    """Compile every kernel and, with a plan, see that its models load and fit, with progress."""
-    with steps() as bars:
+def warm_up(plan: Plan | None = None, *, transient: bool = False) -> None:
+    """Compile every kernel and, with a plan, see that its models load and fit, with progress.
+
+    transient: the progress bar goes when it is done.
+    """
+    with steps(transient=transient) as bars:
         task = bars.add_task("kernels and models", total=None)
 
         def progress(done: int, total: int, name: str) -> None:
@@ -112,6 +113,13 @@ def warm_up(plan: Plan | None = None) -> None:
             bars.update(task, completed=done, total=total)
 
         warm.prepare(plan, progress)
+
+
+def _compile_first() -> None:
+    """Compile with a progress bar where that was not done yet: checking options imports stages,
+    and these their kernels. The bar goes, as the one that loads the models follows."""
+    if not warm.is_compiled():
+        warm_up(transient=True)
 
 
 def run_live(
@@ -183,8 +191,7 @@ def run_analysis(
     loaded = config.load(launch) if launch is not None else (None, None)
     fetch(needed_assets(loaded[0]) if loaded[0] else [DEFAULT_MODEL])
     found = batch.recordings(videos)
-    if not warm.is_compiled():
-        warm_up()
+    _compile_first()
     plans = batch.plans(found, *loaded, output, video=video)
     warm_up()
     with steps() as bars:
