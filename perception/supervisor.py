@@ -5,18 +5,16 @@ beside analysis, below the command line.
 """
 
 import contextlib
-import fcntl
 import signal
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType
-from typing import IO, Any
-
-import msgspec
+from typing import Any
 
 from perception import clock, logs, metrics, plan, report
 from perception.child import Child
-from perception.errors import EXIT_DONE, EXIT_SOURCE, ConfigError
+from perception.errors import EXIT_DONE, EXIT_SOURCE
+from perception.holding import StoreLock, take_folder
 from perception.messages import Alert
 from perception.plan import Plan
 from perception.recording.output import clear
@@ -35,7 +33,6 @@ DRAIN_S = 60.0
 _SUSPENDED_NS = clock.NS_PER_S
 _NEEDED = ("detection", "tracking", "alert")
 """Kinds without which frames of a camera come to nothing: given up, the camera counts as over."""
-LOG = "log.jsonl"
 _ORDER = ("show", "camera", "detection", "tracking", "identity", "alert", "output")
 """Stop order; processes start in the reverse of it."""
 
@@ -62,21 +59,22 @@ class Supervisor:
         self.swept = rundir.sweep()
         self._watch, self._on_alert = watch, on_alert
         self.plan, self._log = take_folder(what)
-        if fresh:
-            clear(Path(self.plan.folder))
         what = self.plan
-        self.run_dir = RunDir(what.name)
-        self.children = [
-            Child(process, self.run_dir.path, self._log, by_hand=process.name in without)
-            for process in sorted(what.processes, key=lambda p: _ORDER.index(p.kind))
-        ]
-        try:
+        with contextlib.ExitStack() as undo:
+            self.run_dir = RunDir(what.name)
+            undo.callback(self.run_dir.close)
+            self._store = StoreLock(Path(what.store), self.run_dir.name)
+            undo.callback(self._store.close)
+            if fresh:
+                clear(Path(what.folder))
+            self.children = [
+                Child(process, self.run_dir.path, self._log, by_hand=process.name in without)
+                for process in sorted(what.processes, key=lambda p: _ORDER.index(p.kind))
+            ]
             self._write_plan()
             self._health = Inbox(self.run_dir.path, "health", [c.name for c in self.children])
             self._alerts = Inbox(self.run_dir.path, "alerts", list(what.cameras))
-        except ConfigError:
-            self.run_dir.close()
-            raise
+            undo.pop_all()
         self._metrics_server: metrics.MetricsServer | None = None
         self._raised: dict[str, dict[str, int]] = {name: {} for name in what.cameras}
         self._known_alerts: dict[str, None] = {}
@@ -107,6 +105,7 @@ class Supervisor:
             self._alerts.close()
             self._log.close()
             ring.sweep()
+            self._store.close()
             self.run_dir.close()
             for number, handler in before.items():
                 signal.signal(number, handler)
@@ -293,29 +292,3 @@ class Supervisor:
             {child.name: child.restarts for child in self.children},
             {child.name: child.state for child in self.children},
         )
-
-
-def take_folder(what: Plan) -> tuple[Plan, IO[bytes]]:
-    """Return the plan with an output folder that no other run writes to, and its open log.
-
-    That is its own folder, or folder-2, folder-3, ... where a live run holds it by its log's lock.
-    Raises ConfigError where it cannot be written to.
-    """
-    first = Path(what.folder)
-    for n in range(1, rundir.MAX_SAME_NAME):
-        folder = first if n == 1 else first.with_name(f"{first.name}-{n}")
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            log = (folder / LOG).open("ab")
-        except OSError as error:
-            raise ConfigError(f"cannot write to {folder}: {error.strerror}") from None
-        try:
-            fcntl.flock(log, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            log.close()
-            continue
-        store = Path(what.store)
-        if n > 1 and store.is_relative_to(first):
-            store = folder / store.relative_to(first)
-        return msgspec.structs.replace(what, folder=str(folder), store=str(store)), log
-    raise ConfigError(f"{rundir.MAX_SAME_NAME} runs write to {first}, {first}-2, ...: stop some")

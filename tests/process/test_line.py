@@ -13,7 +13,17 @@ import pytest
 from perception.messages import DetectionMessage
 from perception.transport import rundir
 from perception.transport.bus import Inbox
-from tests.line import BACK_S, SLOW, START_S, STOP_S, running, synthetic, wait_until
+from tests.line import (
+    BACK_S,
+    SLOW,
+    START_S,
+    STOP_S,
+    perception_says,
+    running,
+    synthetic,
+    wait_until,
+    write_launch,
+)
 from tests.servers import free_port
 
 
@@ -93,9 +103,17 @@ def test_two_runs_of_one_launch_file_side_by_side(home: Path) -> None:
             assert not set(one.rings()) & set(two.rings())
             ids = [next(line.connect().tracks("a")).stamp.frame_id for line in (one, two)]
             assert ids[0] != ids[1]
+            store = (home / "out" / "alerts.sqlite").resolve()
+            other = {"output": {"folder": str(home / "3")}, "alerts": {"store": str(store)}}
+            file = write_launch(home / "3.yaml", launch | other)
+            third = perception_says("run", file)
+            assert third.returncode == 2
+            why = "run line writes its alerts there: name another file under alerts.store"
+            assert third.stderr == f"perception: {store}: {why}\n"
             assert one.stop() == 0
             next(two.connect().tracks("a"))
             assert two.stop() == 0
+    assert not list(home.rglob("*.lock"))
     assert rundir.running() == []
     for folder in (home / "out", home / "out-2"):
         summary = json.loads((folder / "summary.json").read_bytes())
