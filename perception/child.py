@@ -32,6 +32,9 @@ _FINAL = (EXIT_CONFIG, EXIT_SOURCE, EXIT_MODEL)
 _MAY_END = ("camera", "show")
 """Kinds that end by themselves: the source has no more frames, the window was closed."""
 
+_TOLD_TO = (EXIT_DONE, -signal.SIGINT, -signal.SIGTERM)
+"""How one ends that was told to; by the signal itself where it had only just begun."""
+
 State = Literal["waiting", "starting", "ready", "stalled", "stopping", "done", "failed"]
 
 
@@ -197,7 +200,8 @@ class Child:
         self._read_last_words(pid)
         note = self.health.note if self.health else ""
         self._settle()
-        if code == EXIT_DONE and (self._asked_to_stop or self.process.kind in _MAY_END):
+        told = self._asked_to_stop and code in _TOLD_TO
+        if told or (code == EXIT_DONE and self.process.kind in _MAY_END):
             self.state = "done"
         elif self._asked_to_stop:
             self.state, self.why = "failed", f"ended with {code} when told to stop"

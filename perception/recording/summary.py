@@ -257,9 +257,12 @@ def _processes(summary: Summary) -> Table:
             f"{process.cpu_s:,.1f}",
             f"{process.peak_memory_bytes / 1e6:,.0f}",
             Text(str(process.restarts), style="yellow" if process.restarts else ""),
-            Text(
-                "running" if process.exit_code is None else str(process.exit_code),
-                style="" if process.exit_code == 0 else "bold red",
-            ),
+            _exit(process),
         )
     return sheet
+
+
+def _exit(process: ProcessSummary) -> Text:
+    if process.exit_code is None:
+        return Text("running", style="bold red") if process.pids else Text("never begun")
+    return Text(str(process.exit_code), style="" if process.exit_code == 0 else "bold red")
