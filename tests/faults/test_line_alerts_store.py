@@ -15,8 +15,8 @@ import pytest
 from perception.alerts.database import MIGRATIONS
 from perception.alerts.store import AlertStore
 from tests.crowd import CAMERA, Crowd, Stored, name_of
-from tests.faults.test_line_bad_input import namespace
 from tests.line import SLOW, START_S, RunningLine, running, wait_until
+from tests.namespaces import own_mounts
 from tests.scenes import alert
 
 LAUNCH: dict[str, Any] = {"cameras": {"door": CAMERA}, "alerts": {"sinks": {"jsonl": {}}}}
@@ -60,7 +60,7 @@ def all_delivered(line: RunningLine, crowd: Crowd) -> bool:
 def test_a_full_disk_and_a_file_in_the_place_of_the_store(home: Path) -> None:
     disk = home / "disk"
     disk.mkdir()
-    prefix = namespace(f"mount -t tmpfs -o size=4m none {disk}")
+    prefix = own_mounts(f"mount -t tmpfs -o size=4m none {disk}")
     launch = {**LAUNCH, "output": {"folder": str(disk / "out")}}
     with running(home, launch, prefix=prefix) as line:
         line.wait_ready()

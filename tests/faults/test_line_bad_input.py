@@ -1,7 +1,6 @@
 """What a user gets for broken sources, a full disk, too little memory: the rest goes on."""
 
 import os
-import shutil
 import signal
 import socket
 import sqlite3
@@ -24,21 +23,12 @@ from tests.line import (
     wait_until,
     write_launch,
 )
+from tests.namespaces import own_mounts
 
 ZONE = {
     "zones": {"all": [[0, 0], [1, 0], [1, 1], [0, 1]]},
     "rules": {"inside": {"type": "zone", "zone": "all"}},
 }
-
-
-def namespace(script: str) -> tuple[str, ...]:
-    """Return a prefix that runs a command after `script` in mounts of its own, or skip."""
-    if not (shutil.which("unshare") and shutil.which("mount")):
-        pytest.skip("no unshare or mount: small file systems cannot be made")
-    probe = ["unshare", "-Urm", "sh", "-c", "mount -t tmpfs none /mnt"]
-    if subprocess.run(probe, capture_output=True).returncode:
-        pytest.skip("user namespaces are off: small file systems cannot be made")
-    return ("unshare", "-Urm", "sh", "-c", f'{script} && exec "$@"', "sh")
 
 
 def test_sources_that_cannot_be_read_are_named_and_the_others_go_on(home: Path) -> None:
@@ -106,7 +96,7 @@ def test_a_camera_whose_decoder_takes_it_down(home: Path) -> None:
 
 
 def test_too_little_shared_memory_is_refused_before_anything_starts(home: Path) -> None:
-    prefix = namespace("mount -t tmpfs -o size=2m none /dev/shm")
+    prefix = own_mounts("mount -t tmpfs -o size=2m none /dev/shm")
     cameras = {"cameras": {"a": synthetic(width=1280, height=720)}}
     file = write_launch(home / "launch.yaml", {**cameras, "output": {"folder": str(home / "out")}})
     done = subprocess.run(
@@ -139,7 +129,7 @@ def test_a_metrics_port_that_is_taken(home: Path) -> None:
 def test_a_disk_that_fills_up(home: Path) -> None:
     out = home / "disk"
     out.mkdir()
-    prefix = namespace(f"mount -t tmpfs -o size=3m none {out}")
+    prefix = own_mounts(f"mount -t tmpfs -o size=3m none {out}")
     launch = {
         "cameras": {"a": {**synthetic(objects=8, speed_px_s=400), **ZONE}},
         "output": {"folder": str(out / "out"), "video": True, "tracks": True},

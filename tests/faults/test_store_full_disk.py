@@ -1,12 +1,6 @@
 """A disk that is really full: a write fails alone with SinkError, and works again with room."""
 
-import os
-import shutil
-import subprocess
-import sys
-from pathlib import Path
-
-import pytest
+from tests.namespaces import own_mounts, says
 
 CHILD = """
 import sys
@@ -58,25 +52,7 @@ print("goes on")
 
 
 def test_everything_that_writes_survives_a_full_disk(tmp_path):
-    tools = [shutil.which(tool) for tool in ("unshare", "mount")]
-    if None in tools:
-        pytest.skip("no unshare or mount: a small disk cannot be made")
-    root = Path(__file__).parent.parent.parent
-    script = 'mount -t tmpfs -o size=2m none "$2" && exec "$0" -c "$1" "$2"'
-    probe = ["unshare", "-Urm", "sh", "-c"]
-    if subprocess.run(
-        [*probe, 'mount -t tmpfs none "$0"', tmp_path], capture_output=True
-    ).returncode:
-        pytest.skip("user namespaces are off: a small disk cannot be made")
-    done = subprocess.run(
-        [*probe, script, sys.executable, CHILD, tmp_path],
-        cwd=root,
-        env={**os.environ, "PYTHONPATH": str(root)},
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "full 28" in done.stdout
-    assert "refused store jsonl snapshot" in done.stdout
-    assert "goes on" in done.stdout
+    said = says(own_mounts(f"mount -t tmpfs -o size=2m none {tmp_path}"), CHILD, tmp_path)
+    assert "full 28" in said
+    assert "refused store jsonl snapshot" in said
+    assert "goes on" in said

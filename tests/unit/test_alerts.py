@@ -24,6 +24,7 @@ from perception.processes.watching import Watching
 from perception.rules import rule_class
 from perception.rules.zones import Line, Zone
 from perception.sinks.when import When
+from tests.couriers import Receiver, put, run
 from tests.scenes import WALL_NS, alert, message, play, seen, times
 
 ZONES = {"path": Zone.model_validate([[0.4, 0.0], [0.6, 0.0], [0.6, 1.0], [0.4, 1.0]])}
@@ -152,22 +153,6 @@ class TestBook:
         assert len({alert_key(*p) for p in parts}) == len(parts)
 
 
-class Broker:
-    """A sink that is up, down, or refuses some alerts; remembers what it took."""
-
-    Options = When
-
-    def __init__(self, **when):
-        self.when = When(**when)
-        self.down, self.poison, self.got, self.tried = False, set(), [], []
-
-    def send(self, alert, picture):
-        self.tried.append(alert.track_id)
-        if self.down or alert.track_id in self.poison:
-            raise SinkError("broker: down")
-        self.got.append((alert.camera, alert.track_id, alert.state))
-
-
 @pytest.fixture
 def store(memory):
     with AlertStore(memory / "alerts.sqlite", ["broker"]) as store:
@@ -182,37 +167,25 @@ def at(n, seconds, *, wall_s=None, **changes):
     return alert(n, start_t_wall_ns=wall_ns, t_wall_ns=wall_ns, **{**times, **changes})
 
 
-def put(store, *alerts):
-    for a in alerts:
-        store.commit(a.camera, a.frame_id, [a], dict)
-
-
-def run(courier, start_s, end_s, step_s=0.1):
-    return sum(
-        courier.deliver(round(t * NS_PER_S))
-        for t in (start_s + i * step_s for i in range(round((end_s - start_s) / step_s)))
-    )
-
-
 class TestCourier:
     def test_delivers_in_order_once(self, store):
-        broker = Broker()
+        broker = Receiver()
         courier = Courier(store, {"broker": broker}, seed=1)
         put(store, *(alert(n) for n in range(250)))
         assert run(courier, 0, 1) == 250
-        assert [n for _, n, _ in broker.got] == list(range(250))
+        assert broker.numbers == list(range(250))
         assert courier.deliver(2 * NS_PER_S) == 0
         assert courier.counters == {"delivered.broker": 250}
         assert store.counts() == {"broker": {"delivered": 250}}
 
     def test_a_sink_that_is_down_loses_nothing_and_is_not_hammered(self, store):
-        broker = Broker()
+        broker = Receiver()
         courier = Courier(store, {"broker": broker}, seed=1)
         broker.down = True
         put(store, *(alert(n) for n in range(20)))
         assert run(courier, 0, 60) == 0
         assert 8 <= len(broker.tried) <= 25 + 20, "each of them has a first try"
-        assert courier.errors == {"broker": "broker: down"}
+        assert courier.errors == {"broker": "receiver: down"}
         broker.down = False
         put(store, alert(99))
         assert run(courier, 60, 60 + LONGEST_WAIT_S + 1) == 21
@@ -220,7 +193,7 @@ class TestCourier:
         assert courier.errors == {}
 
     def test_order_is_kept_for_five_seconds_then_others_pass(self, store):
-        broker = Broker()
+        broker = Receiver()
         broker.poison = {1}
         courier = Courier(store, {"broker": broker}, seed=1)
         put(store, alert(1), alert(2), alert(3, camera="yard"), alert(1, "cleared", frame=9))
@@ -233,7 +206,7 @@ class TestCourier:
         assert broker.got[2:] == [("door", 1, "raised"), ("door", 1, "cleared")]
 
     def test_what_a_working_sink_never_takes_is_given_up_and_can_be_sent_again(self, store):
-        broker = Broker()
+        broker = Receiver()
         broker.poison = {1}
         courier = Courier(store, {"broker": broker}, max_tries=4, seed=1)
         put(store, alert(1))
@@ -249,7 +222,7 @@ class TestCourier:
         assert broker.got[-1] == ("door", 1, "raised")
 
     def test_one_sink_does_not_wait_for_another(self, tmp_path):
-        good, bad = Broker(), Broker()
+        good, bad = Receiver(), Receiver()
         bad.down = True
         with AlertStore(tmp_path / "a.sqlite", ["good", "bad"]) as store:
             put(store, alert(1))
@@ -257,7 +230,7 @@ class TestCourier:
         assert good.got
 
     def test_a_restart_tries_at_once(self, store):
-        broker = Broker()
+        broker = Receiver()
         broker.down = True
         put(store, alert(1))
         run(Courier(store, {"broker": broker}), 0, 60)
@@ -265,7 +238,7 @@ class TestCourier:
         assert Courier(store, {"broker": broker}).deliver(0) == 1
 
     def test_a_kill_between_send_and_mark_sends_the_same_key_again(self, store, monkeypatch):
-        broker = Broker()
+        broker = Receiver()
         put(store, alert(1))
         monkeypatch.setattr(
             store, "delivered", lambda ids: (_ for _ in ()).throw(SinkError("locked"))
@@ -278,7 +251,7 @@ class TestCourier:
 
     def test_any_outage_loses_nothing_and_keeps_each_alerts_order(self, memory):
         chance = random.Random(7)
-        broker = Broker()
+        broker = Receiver()
         with AlertStore(memory / "a.sqlite", ["broker"]) as store:
             courier = Courier(store, {"broker": broker}, seed=7)
             for n in range(60):
@@ -294,7 +267,7 @@ class TestCourier:
             assert [s for _, i, s in broker.got if i == n] == ["raised", "cleared"]
 
     def test_filters_leave_out_what_a_sink_does_not_want(self, store):
-        broker = Broker(only={"zone": "porch", "state": ["raised", "updated"]})
+        broker = Receiver(only={"zone": "porch", "state": ["raised", "updated"]})
         courier = Courier(store, {"broker": broker})
         put(store, alert(1, details={"zone": "porch"}), alert(2), alert(1, "cleared", frame=5))
         assert courier.deliver(0) == 1
@@ -319,7 +292,7 @@ class TestCourier:
         assert When(only={"known": [None]}).wants(alert(1))
 
     def test_once_an_alert_at_the_first_state_that_passes(self, store):
-        broker = Broker(once=True, only={"who": ["unknown", "undecided"]})
+        broker = Receiver(once=True, only={"who": ["unknown", "undecided"]})
         courier = Courier(store, {"broker": broker})
         for n, who in ((1, "unknown"), (2, "Ann")):
             put(store, alert(n), alert(n, "updated", frame=10 + n, details={"who": who}))
@@ -331,25 +304,25 @@ class TestCourier:
 
     def test_hours_of_a_sink(self, store):
         for hours, expected in (("22:00-23:00", 1), ("23:00-24:00", 0)):
-            broker = Broker(hours=[hours], time_zone="UTC")
+            broker = Receiver(hours=[hours], time_zone="UTC")
             put(store, alert(expected))
             assert Courier(store, {"broker": broker}).deliver(0) == expected
 
     def test_whoever_was_told_of_an_alert_is_told_of_its_end(self, store):
-        broker = Broker(only={"who": ["unknown"]}, hours=["22:00-23:00"], time_zone="UTC")
+        broker = Receiver(only={"who": ["unknown"]}, hours=["22:00-23:00"], time_zone="UTC")
         courier = Courier(store, {"broker": broker})
         later = {"t_wall_ns": WALL_NS + 3600 * NS_PER_S, "details": {"who": "Ann"}}
         for n, who in ((1, "unknown"), (2, "Ann")):
             put(store, alert(n, details={"who": who}), alert(n, "cleared", frame=20 + n, **later))
         courier.deliver(0)
         assert broker.got == [("door", 1, "raised"), ("door", 1, "cleared")]
-        quiet = Broker(only={"state": ["raised"]})
+        quiet = Receiver(only={"state": ["raised"]})
         put(store, alert(3), alert(3, "cleared", frame=30))
         Courier(store, {"broker": quiet}).deliver(0)
         assert quiet.got == [("door", 3, "raised")]
 
     def test_a_cooldown_starts_when_something_was_delivered(self, store):
-        broker = Broker(cooldown_s=60)
+        broker = Receiver(cooldown_s=60)
         broker.down = True
         courier = Courier(store, {"broker": broker}, seed=1)
         put(store, at(1, 0))
@@ -370,16 +343,16 @@ class TestCourier:
 
     @pytest.mark.parametrize("step_s", [-3600, -40, 40, 3600])
     def test_a_wall_clock_that_is_set_changes_no_cooldown(self, store, step_s):
-        broker = Broker(cooldown_s=60)
+        broker = Receiver(cooldown_s=60)
         courier = Courier(store, {"broker": broker}, seed=1)
         for n, seconds in enumerate((0, 30, 70, 90, 140)):
             put(store, at(n, seconds, wall_s=seconds + (step_s if n else 0)))
             run(courier, seconds, seconds + 1)
-        assert [n for _, n, _ in broker.got] == [0, 2, 4]
+        assert broker.numbers == [0, 2, 4]
 
     @pytest.mark.parametrize(("wall_s", "told"), [(30, False), (70, True), (-3600, True)])
     def test_over_a_restart_of_the_camera_the_wall_clock_counts(self, store, wall_s, told):
-        broker = Broker(cooldown_s=60)
+        broker = Receiver(cooldown_s=60)
         put(store, at(1, 100, wall_s=0), at(2, 110, wall_s=wall_s, frame_id=make_id(2, 1)))
         run(Courier(store, {"broker": broker}, seed=1), 0, 1)
         assert len(broker.got) == 1 + told

@@ -6,41 +6,14 @@ from perception.alerts.delivery import Courier
 from perception.alerts.store import AlertStore
 from perception.clock import NS_PER_S
 from perception.errors import SinkError
-from perception.sinks.when import When
+from tests.couriers import Receiver, flap, put, run
 from tests.scenes import alert
-
-
-class Receiver:
-    """A sink that is up, down, or refuses some alerts; remembers what it took and was asked."""
-
-    Options = When
-    when = When()
-
-    def __init__(self):
-        self.down, self.poison, self.got, self.tried = False, set(), [], []
-        self.refuses = ""
-
-    def send(self, alert, picture):
-        self.tried.append(alert.track_id)
-        if self.down or alert.track_id in self.poison or alert.state == self.refuses:
-            raise SinkError("receiver: down")
-        self.got.append(alert.track_id)
 
 
 @pytest.fixture
 def store(memory):
     with AlertStore(memory / "alerts.sqlite", ["sink"]) as store:
         yield store
-
-
-def put(store, *numbers):
-    for n in numbers:
-        store.commit("door", alert(n).frame_id, [alert(n)], dict)
-
-
-def run(courier, start_s, end_s):
-    for i in range(round((end_s - start_s) * 10)):
-        courier.deliver(round((start_s + i / 10) * NS_PER_S))
 
 
 def test_what_arrived_is_not_sent_again_while_the_store_cannot_note_it(store, monkeypatch):
@@ -55,10 +28,10 @@ def test_what_arrived_is_not_sent_again_while_the_store_cannot_note_it(store, mo
     for n in range(20):
         with pytest.raises(SinkError, match="disk full"):
             courier.deliver(n * NS_PER_S)
-    assert sink.got == [1]
+    assert sink.numbers == [1]
     monkeypatch.undo()
     courier.deliver(30 * NS_PER_S)
-    assert sink.got == [1, 2]
+    assert sink.numbers == [1, 2]
     assert store.counts() == {"sink": {"delivered": 2}}
 
 
@@ -73,9 +46,9 @@ def test_after_an_outage_the_order_is_kept_but_for_what_found_it_over(store, see
     run(courier, 1, 120)
     sink.down = False
     run(courier, 120, 132)
-    assert sorted(sink.got) == list(range(30))
-    first = sink.got[1]
-    assert [n for n in sink.got if n != first] == [n for n in range(30) if n != first]
+    assert sorted(sink.numbers) == list(range(30))
+    first = sink.numbers[1]
+    assert [n for n in sink.numbers if n != first] == [n for n in range(30) if n != first]
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -85,13 +58,7 @@ def test_an_outage_gives_nothing_up_however_often_the_sink_comes_back(store, see
     put(store, *range(20))
     run(courier, 0, 1)
     put(store, *range(20, 26))
-    for k in range(6):  # down for 10 min, back for as long as one message takes
-        sink.down = True
-        run(courier, 1 + 610 * k, 600 + 610 * k)
-        sink.down = False
-        for i in range(100):
-            if courier.deliver(round((600 + 610 * k + i / 10) * NS_PER_S)):
-                break
+    flap(courier, sink, times=6, down_s=600)
     assert "dead" not in store.counts()["sink"]
     run(courier, 4000, 4020)
     assert store.counts() == {"sink": {"delivered": 26}}
@@ -104,12 +71,12 @@ def test_a_new_alert_overtakes_one_that_has_been_refused_for_5_s(store, seed):
     courier = Courier(store, {"sink": sink}, seed=seed)
     put(store, 1, 2)
     run(courier, 0, 4.9)
-    assert sink.got == []
+    assert sink.numbers == []
     run(courier, 4.9, 5.3)
-    assert sink.got == [2]
+    assert sink.numbers == [2]
     put(store, 3)
     run(courier, 5.3, 5.5)
-    assert sink.got == [2, 3]
+    assert sink.numbers == [2, 3]
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -122,7 +89,7 @@ def test_a_new_alert_does_not_wait_for_one_that_was_refused_long_before(store, s
     assert len(sink.tried) < 20
     put(store, 2)
     run(courier, 30, 30.2)
-    assert sink.got == [2]
+    assert sink.numbers == [2]
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -134,7 +101,7 @@ def test_nor_for_two_of_them_longer_than_one_wait(store, seed):
     run(courier, 0, 60)
     put(store, 3)
     run(courier, 60, 76.2)
-    assert sink.got == [3]
+    assert sink.numbers == [3]
 
 
 @pytest.mark.parametrize(("refused", "within_s"), [(2, 14), (20, 50), (60, 60)])
@@ -149,7 +116,7 @@ def test_nor_for_many_of_them_long(store, well, refused, within_s, seed):
         courier.deliver(0)
     put(store, *sink.poison, 99)
     run(courier, 0.1, within_s)
-    assert sink.got[-1:] == [99]
+    assert sink.numbers[-1:] == [99]
 
 
 def test_one_that_fails_is_not_overtaken_by_what_came_with_it(store):
@@ -160,7 +127,7 @@ def test_one_that_fails_is_not_overtaken_by_what_came_with_it(store):
     run(courier, 0, 60)
     put(store, 2, 3)
     run(courier, 60, 64.9)
-    assert sink.got == [], "order is kept for 5 s, whatever else has failed long before"
+    assert sink.numbers == [], "order is kept for 5 s, whatever else has failed long before"
 
 
 def test_a_sink_that_is_down_is_not_hammered(store):
@@ -186,10 +153,10 @@ def test_a_sink_that_refuses_every_end_gets_every_alert_in_time(store, every_s, 
             if i == 10:
                 store.put(alert(n, "cleared", frame=1000 + n))
             if i < 150 or i % 20 == 0:
-                had, t_s = len(sink.got), n * every_s + i / 5
+                had, t_s = len(sink.numbers), n * every_s + i / 5
                 courier.deliver(round(t_s * NS_PER_S))
-                late += [t_s - m * every_s for m in sink.got[had:]]
-    assert sink.got == list(range(160))
+                late += [t_s - m * every_s for m in sink.numbers[had:]]
+    assert sink.numbers == list(range(160))
     assert max(late) < (10.0 if restart is None else 20.0)
     assert store.counts()["sink"]["dead"] > 135
 
@@ -206,7 +173,7 @@ def test_however_many_are_refused_what_is_behind_them_arrives(store, restart):
         courier = Courier(store, {"sink": sink}, seed=2)
     put(store, 200)
     run(courier, 1500, 3000 if restart else 1510)
-    assert sink.got == [200]
+    assert sink.numbers == [200]
 
 
 def test_nor_does_a_long_queue_of_a_sink_that_takes_one_at_a_time_give_anything_up(store):
@@ -215,13 +182,7 @@ def test_nor_does_a_long_queue_of_a_sink_that_takes_one_at_a_time_give_anything_
     put(store, 0)
     run(courier, 0, 1)
     put(store, *range(1, 120))
-    for k in range(40):
-        sink.down = True
-        run(courier, 1 + 310 * k, 300 + 310 * k)
-        sink.down = False
-        for i in range(100):
-            if courier.deliver(round((300 + 310 * k + i / 10) * NS_PER_S)):
-                break
+    flap(courier, sink, times=40, down_s=300)
     assert "dead" not in store.counts()["sink"]
     run(courier, 12400, 12430)
     assert store.counts() == {"sink": {"delivered": 120}}

@@ -2,15 +2,12 @@ import base64
 import hashlib
 import hmac
 import json
-import os
 import socket
 import ssl
 import subprocess
-import sys
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
@@ -18,6 +15,7 @@ from pydantic import ValidationError
 from perception.errors import SinkError
 from perception.sinks import delivery_key, sink_class
 from perception.sinks.webhook import signature
+from tests.namespaces import own_mounts, says
 from tests.scenes import alert
 
 SECRET = "a long enough secret"
@@ -248,26 +246,8 @@ assert silent.recv(512), "the name was looked up"
 def test_a_name_server_that_never_answers_is_not_waited_for(tmp_path):
     resolver = tmp_path / "resolv.conf"
     resolver.write_text("nameserver 127.0.0.1\n")
-    script = 'mount --bind "$2" /etc/resolv.conf && exec "$0" -c "$1"'
-    alone = ["unshare", "-Urmn", "sh", "-c"]
-    try:
-        probe = [*alone, 'mount --bind "$0" /etc/resolv.conf', resolver]
-        refused = subprocess.run(probe, capture_output=True).returncode
-    except FileNotFoundError:
-        refused = 1
-    if refused:
-        pytest.skip("no unshare, or user namespaces are off: no name server can be played")
-    root = Path(__file__).parent.parent.parent
-    done = subprocess.run(
-        [*alone, script, sys.executable, RESOLVER, resolver],
-        cwd=root,
-        env={**os.environ, "PYTHONPATH": str(root)},
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    said = [line.partition(" ") for line in done.stdout.splitlines()]
+    prefix = own_mounts(f"mount --bind {resolver} /etc/resolv.conf", network=True)
+    said = [line.partition(" ") for line in says(prefix, RESOLVER).splitlines()]
     assert [why for _, _, why in said] == ["http://hook.example: no answer in time"] * 2
     assert all(0.4 < float(seconds) < 1.0 for seconds, _, _ in said)
 
