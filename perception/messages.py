@@ -232,7 +232,8 @@ class TrackMessage:
     """Tracks after one frame. warp: camera motion since the last one, affine px (identity: still).
 
     dropped: frames without detections since the last message, by cause. cut: the picture shows
-    another scene than the last; nothing goes on across it.
+    another scene than the last; nothing goes on across it. message_id: tracker epoch << 32 | n, n
+    the messages of this camera before it: a gap is a message that you missed.
     """
 
     stamp: Stamp
@@ -245,6 +246,7 @@ class TrackMessage:
     tracks: Tracks
     warp: NDArray[np.float32] = column("<f4", 2, 3)
     cut: bool = False
+    message_id: Natural = 0
 
     @property
     def age_ms(self) -> float:

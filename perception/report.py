@@ -123,6 +123,24 @@ def dropped(metrics: Metrics, camera: str) -> dict[str, int]:
     return {cause: n for cause, n in (causes | rest).items() if n > 0}
 
 
+def missed(metrics: Metrics, camera: str) -> dict[str, int]:
+    """Return tracked frames that a process behind tracking never heard of, by process and cause.
+
+    Of an output process that was killed what it wrote until 0.25 s before that is known.
+    """
+    prefix = f"missed.{camera}."
+    causes = {
+        name.removeprefix(prefix): count
+        for name, count in metrics.counters.items()
+        if name.startswith(prefix)
+    }
+    written = metrics.counters.get(f"written.{camera}")
+    if written is not None:
+        tracked = metrics.counters.get(f"tracked.{camera}", 0)
+        causes["output_away"] = tracked - written - causes.get("output_lost", 0)
+    return {cause: n for cause, n in causes.items() if n > 0}
+
+
 def _camera(
     plan: Plan,
     name: str,
@@ -152,6 +170,10 @@ def _camera(
     repaired = [f"{what.replace('_', ' ')}: {n}" for what, n in repairs.items()]
     if undrawn := metrics.counters.get(f"dropped.{name}.not_drawn"):
         repaired.append(f"frames gone before they were drawn: {undrawn}")
+    lost = missed(metrics, name)
+    if lost:
+        causes = ", ".join(f"{cause.replace('_', ' ')} {n}" for cause, n in lost.items())
+        repaired.append(f"frames tracked that never came to who is behind tracking: {causes}")
     drops = dropped(metrics, name)
     seen = count("tracked") + sum(drops.values())
     return CameraSummary(
@@ -161,6 +183,7 @@ def _camera(
         frames_detected=max(count("detected"), count("tracked")),
         frames_tracked=count("tracked"),
         dropped=drops,
+        missed=lost,
         tracks_confirmed=count("confirmed"),
         crossings=crossings,
         alerts=dict(alerts),

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -14,6 +15,7 @@ from perception.alerts.watch import RULE
 from perception.errors import SinkError
 from perception.identity.who import details
 from perception.messages import Alert, AlertMessage, IdentityMessage, Stamp, TrackMessage
+from perception.processes.gaps import Gaps
 from perception.processes.posting import Post
 from perception.processes.runtime import Runtime
 from perception.sinks.snapshot import SnapshotSink
@@ -49,18 +51,30 @@ class AlertLine:
         self._retry_ns = 0
         self._last: TrackMessage | None = None
         self._before = store.progress(name)
+        self._gaps = Gaps(_last_message(self._before))
         if self._before is not None or runtime.restarted:
-            after = self._before.frame_id if self._before is not None else -1
-            for message in catch_up(runtime.run_dir, name, after):
-                runtime.metrics.count(f"caught_up.{name}")
-                runtime.turn()
-                self.take(message)
+            self._catch_up(self._before.frame_id if self._before is not None else -1)
 
     def take(self, message: TrackMessage) -> None:
+        """Deal with one frame; what is missing before it is asked for and dealt with first."""
+        if self._last is not None and self._gaps.before(message.message_id):
+            self._catch_up(self._last.stamp.frame_id)
+        self._deal_with(message)
+
+    def _catch_up(self, after_frame_id: int) -> None:
+        for message in catch_up(self._runtime.run_dir, self._name, after_frame_id):
+            self._runtime.metrics.count(f"caught_up.{self._name}")
+            self._runtime.turn()
+            self._deal_with(message)
+
+    def _deal_with(self, message: TrackMessage) -> None:
         """Deal with one frame; one dealt with before is ignored."""
-        if self._last is None:
-            self._begin(message.stamp)
         metrics, stamp = self._runtime.metrics, message.stamp
+        if missed := self._gaps.missed(message.message_id):
+            cause = "alert_away" if self._last is None else "alert_lost"
+            metrics.count(f"missed.{self._name}.{cause}", missed)
+        if self._last is None:
+            self._begin(stamp)
         alerts = [self._with_picture(alert) for alert in self._book.update(message)]
         self._last = message
         self._save(stamp.frame_id, alerts)
@@ -112,6 +126,9 @@ class AlertLine:
             self._runtime.log.error("alerts lost", camera=self._name, count=len(self._unsaved))
         self._publisher.close()
 
+    def _state(self) -> dict[str, Any]:
+        return {**self._book.state(), "message_id": self._gaps.last}
+
     def _new_book(self) -> AlertBook:
         return AlertBook(self._name, make_rules(self._runtime.plan.cameras[self._name]))
 
@@ -153,7 +170,7 @@ class AlertLine:
             return
         try:
             now = now or self._failing
-            self._store.commit(self._name, frame_id, self._unsaved, self._book.state, now=now)
+            self._store.commit(self._name, frame_id, self._unsaved, self._state, now=now)
             self._unsaved.clear()
             if self._failing:
                 self._failing = False
@@ -189,3 +206,9 @@ class AlertLine:
             snapshot=str(path) if path else None,
             picture_offset_ms=(picture.t_media_ns - alert.t_media_ns) / clock.NS_PER_MS,
         )
+
+
+def _last_message(before: Progress | None) -> int:
+    """Return the id of the last message that was dealt with, -1 where nobody knows it."""
+    known = before.state.get("message_id") if before is not None else None
+    return known if isinstance(known, int) else -1

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from perception.errors import SinkError
 from perception.messages import TrackMessage
+from perception.processes.gaps import Gaps
 from perception.processes.runtime import IDLE_MS, Runtime, drain
 from perception.recording.output import CameraOutput, Shown, set_aside
 from perception.rules.zones import Line, Zone
@@ -52,6 +53,7 @@ class _Line:
         self._runtime, self._name = runtime, name
         self._base = ring_base(runtime.run_dir, name)
         self._reader = RingReader()
+        self._gaps = Gaps()
         self.shown = Shown()
         zones = {k: Zone.model_validate(v).points for k, v in camera.zones.items()}
         lines = {k: Line.model_validate(v).points for k, v in camera.lines.items()}
@@ -64,6 +66,8 @@ class _Line:
     def take(self, message: TrackMessage) -> None:
         """Write one frame."""
         metrics, stamp = self._runtime.metrics, message.stamp
+        if missed := self._gaps.missed(message.message_id):
+            metrics.count(f"missed.{self._name}.output_lost", missed)
         picture = None
         if self._runtime.plan.video:
             picture = self._reader.picture(self._base, stamp.frame_id)

@@ -3,7 +3,7 @@
 from collections import deque
 
 from perception import clock
-from perception.messages import CatchUpRequest, DetectionMessage, TrackMessage
+from perception.messages import CatchUpRequest, DetectionMessage, TrackMessage, make_id
 from perception.processes.runtime import IDLE_MS, Runtime, drain
 from perception.stages import make_tracker
 from perception.trackers.follow import Follower
@@ -48,6 +48,7 @@ class _Line:
         self._follower = Follower(make_tracker(runtime.plan, runtime.epoch))
         self._history: deque[TrackMessage] = deque(maxlen=MAX_KEPT)
         self._last_id = -1
+        self._sent = 0
         self.publisher = Publisher(runtime.run_dir, "tracks", name)
 
     def take(self, message: DetectionMessage) -> None:
@@ -61,6 +62,8 @@ class _Line:
         metrics.count(f"dropped.{self._name}.lost", max(0, missed - sum(message.dropped.values())))
         self._last_id = stamp.frame_id
         answer = self._follower.follow(message, missed)
+        answer.message_id = make_id(self._runtime.epoch, self._sent)
+        self._sent += 1
         self.publisher.send(answer)
         self._keep(answer)
         now_ns = answer.t_tracked_ns

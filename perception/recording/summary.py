@@ -66,6 +66,13 @@ class CameraSummary(msgspec.Struct, frozen=True, kw_only=True):
     dropped: Annotated[
         dict[str, Count], Meta(description="frames read but not detected or tracked, by cause")
     ] = {}
+    missed: Annotated[
+        dict[str, Count],
+        Meta(
+            description="frames tracked whose tracks never came to a process behind tracking, by "
+            "process and cause: lost on the way, or away: it was starting again or given up"
+        ),
+    ] = {}
     tracks_confirmed: Annotated[int, Meta(ge=0, description="tracks that were ever confirmed")]
     crossings: Annotated[
         dict[str, dict[str, Count]], Meta(description="by rule, then by direction")

@@ -135,6 +135,10 @@ def test_each_process_in_turn(home: Path) -> None:
     ]
     tracked = summary["cameras"]["b"]["frames_tracked"]
     assert 0.4 * tracked < len(set(rows)) == len(rows) <= tracked + FPS
+    missed = summary["cameras"]["b"]["missed"]
+    assert set(missed) <= {"output_away", "output_lost"}, "the alert process caught up with all"
+    # What a killed output had written within its last second is not all on the disk.
+    assert sum(missed.values()) == pytest.approx(tracked - len(rows), abs=3 * FPS)
 
 
 WIDTH, HEIGHT = 320, 240

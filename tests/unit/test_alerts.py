@@ -10,6 +10,7 @@ from unittest.mock import Mock
 import msgspec
 import pytest
 
+from perception import report
 from perception.alerts.book import AlertBook, alert_key
 from perception.alerts.delivery import LONGEST_WAIT_S, OVERTAKE_S, Courier
 from perception.alerts.store import AlertStore
@@ -418,6 +419,32 @@ class TestTheStop:
         assert kept.alert.state == ("cleared" if over else "raised")
         assert kept.alert.details.get("reason") == ("ended" if over else None)
         assert kept.deliveries == {"broker": "pending"}
+
+    def test_what_is_missing_is_asked_for_and_what_is_gone_is_counted(
+        self, runtime, store, monkeypatch
+    ):
+        sent = [message(t, seen(1, 500 if t > 0.2 else 50, 300)) for t in times(0, 2)]
+        for n, one in enumerate(sent):
+            one.message_id = make_id(7, n)
+
+        def kept(run_dir, name, after):
+            return [one for one in sent[3:10] if one.stamp.frame_id > after]
+
+        monkeypatch.setattr("perception.processes.alert_line.catch_up", kept)
+        runtime.is_over = False
+        line = AlertLine(runtime, "door", store, [], Mock())
+        for n in (0, 9, 4, 5):
+            line.take(sent[n])
+        assert len(store.newest()) == 1
+        counters = runtime.metrics.counters
+        assert (counters["caught_up.door"], counters["missed.door.alert_lost"]) == (7, 2)
+        line.close()
+        monkeypatch.setattr("perception.processes.alert_line.catch_up", lambda *_: [])
+        again = AlertLine(runtime, "door", store, [], Mock())
+        again.take(sent[11])
+        assert counters["missed.door.alert_away"] == 1
+        again.close()
+        assert report.missed(runtime.metrics, "door") == {"alert_lost": 2, "alert_away": 1}
 
     def test_an_alert_is_written_once_the_store_is_free(self, runtime, store):
         line = self.line(runtime, store)
