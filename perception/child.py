@@ -9,16 +9,15 @@ import signal
 import subprocess
 import sys
 from collections import deque
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import IO, Literal
 
 from perception import clock
 from perception.codec import decode
 from perception.errors import EXIT_CONFIG, EXIT_DONE, EXIT_MODEL, EXIT_SOURCE, MessageError
 from perception.messages import HealthMessage
-from perception.metrics import Histogram, Metrics
+from perception.metrics import Metrics
 from perception.plan import ProcessPlan
 from perception.processes.runtime import thread_environment, wall_epoch
 from perception.transport import rundir
@@ -237,27 +236,13 @@ class Child:
         """Add what this start counted, as of its last health message, to the totals."""
         if self.health is None:
             return
-        for name, count in self.health.counters.items():
-            self.totals.metrics.count(name, count)
-        for name, bins in self.health.latencies.items():
-            self.totals.metrics.latencies.setdefault(name, Histogram()).merge(bins)
-        self.totals.metrics.gauges.update(self.health.gauges)
+        self.totals.metrics.add(self.health)
         self.health = None
 
     def metrics(self) -> Metrics:
         """Return what all starts counted so far, the running one included."""
         merged = Metrics()
-        parts: list[Mapping[str, int]] = [self.totals.metrics.counters]
-        times: list[Mapping[str, Any]] = [self.totals.metrics.latencies]
-        merged.gauges.update(self.totals.metrics.gauges)
+        merged.add(self.totals.metrics)
         if self.health is not None:
-            parts.append(self.health.counters)
-            times.append(self.health.latencies)
-            merged.gauges.update(self.health.gauges)
-        for part in parts:
-            for name, count in part.items():
-                merged.count(name, count)
-        for part in times:
-            for name, bins in part.items():
-                merged.latencies.setdefault(name, Histogram()).merge(bins)
+            merged.add(self.health)
         return merged

@@ -161,6 +161,16 @@ class Launch(_Base):
     metrics: Metrics = Metrics()
     threads: Threads = Threads()
 
+    @property
+    def folder(self) -> Path:
+        """Where its results go."""
+        return self.output.folder or Path("recordings") / self.name
+
+    @property
+    def store(self) -> Path:
+        """Where its alerts are kept."""
+        return self.alerts.store or self.folder / "alerts.sqlite"
+
 
 class Document:
     """A parsed launch file that knows on which line each key stands."""

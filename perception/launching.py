@@ -49,9 +49,7 @@ def alert_store(launch: Path | None, store: Path | None) -> Path:
     Raises ConfigError where there is none; nothing is created.
     """
     if store is None and launch is not None:
-        read, _ = config.load(launch)
-        folder = read.output.folder or Path("recordings") / read.name
-        store = read.alerts.store or folder / "alerts.sqlite"
+        store = config.load(launch)[0].store
     if store is None:
         found = Path("recordings").glob("*/alerts.sqlite")
         store = max(found, key=lambda path: path.stat().st_mtime, default=None)

@@ -146,23 +146,25 @@ class Tracks:
 
     def rows(self, names: Mapping[int, str] | None = None) -> Iterator[Track]:
         """Yield one Track a row; `names` gives class names by class id."""
-        names = names or {}
-        for i in range(len(self.track_ids)):
-            class_id = int(self.class_ids[i])
-            x1, y1, x2, y2 = self.boxes[i].tolist()
-            vx, vy, dw, dh = self.rates[i].tolist()
-            yield Track(
-                track_id=int(self.track_ids[i]),
-                box=(x1, y1, x2, y2),
-                velocity_px_s=(vx, vy),
-                growth_px_s=(dw, dh),
-                class_id=class_id,
-                class_name=names.get(class_id, str(class_id)),
-                score=float(self.scores[i]),
-                state=STATE_NAMES[int(self.states[i])],
-                age_s=float(self.ages_s[i]),
-                unseen_s=float(self.unseen_s[i]),
-            )
+        return (self.row(i, names or {}) for i in range(len(self.track_ids)))
+
+    def row(self, i: int, names: Mapping[int, str]) -> Track:
+        """Return row i as a Track; `names` gives class names by class id."""
+        class_id = int(self.class_ids[i])
+        x1, y1, x2, y2 = self.boxes[i].tolist()
+        vx, vy, dw, dh = self.rates[i].tolist()
+        return Track(
+            track_id=int(self.track_ids[i]),
+            box=(x1, y1, x2, y2),
+            velocity_px_s=(vx, vy),
+            growth_px_s=(dw, dh),
+            class_id=class_id,
+            class_name=names.get(class_id, str(class_id)),
+            score=float(self.scores[i]),
+            state=STATE_NAMES[int(self.states[i])],
+            age_s=float(self.ages_s[i]),
+            unseen_s=float(self.unseen_s[i]),
+        )
 
 
 AlertState = Literal["raised", "updated", "cleared"]

@@ -139,6 +139,14 @@ class Metrics:
             histogram = self.latencies[name] = Histogram()
         histogram.add(ns)
 
+    def add(self, other: "Metrics | HealthMessage") -> None:
+        """Add the counts and durations of another, and take its gauges."""
+        for name, count in other.counters.items():
+            self.count(name, count)
+        for name, times in other.latencies.items():
+            self.latencies.setdefault(name, Histogram()).merge(times)
+        self.gauges.update(other.gauges)
+
     def snapshot(self) -> Snapshot:
         """Return copies that later counting does not change."""
         return Snapshot(

@@ -95,22 +95,14 @@ def merge(parts: list[Metrics]) -> Metrics:
     """Return the counters and latencies of several processes added up, gauges side by side."""
     whole = Metrics()
     for part in parts:
-        for name, count in part.counters.items():
-            whole.count(name, count)
-        for name, histogram in part.latencies.items():
-            whole.latencies.setdefault(name, Histogram()).merge(histogram)
-        whole.gauges.update(part.gauges)
+        whole.add(part)
     return whole
 
 
 def dropped(metrics: Metrics, camera: str) -> dict[str, int]:
     """Return frames of a camera that were read but not tracked, by cause."""
-    prefix = f"dropped.{camera}."
-    causes = {
-        name.removeprefix(prefix): count
-        for name, count in metrics.counters.items()
-        if name.startswith(prefix) and not name.endswith(".not_drawn")
-    }
+    causes = _counted(metrics, f"dropped.{camera}.")
+    causes.pop("not_drawn", None)
     tracked, detected, read = (
         metrics.counters.get(f"{what}.{camera}", 0) for what in ("tracked", "detected", "read")
     )
@@ -128,17 +120,18 @@ def missed(metrics: Metrics, camera: str) -> dict[str, int]:
 
     Of an output process that was killed what it wrote until 0.25 s before that is known.
     """
-    prefix = f"missed.{camera}."
-    causes = {
-        name.removeprefix(prefix): count
-        for name, count in metrics.counters.items()
-        if name.startswith(prefix)
-    }
+    causes = _counted(metrics, f"missed.{camera}.")
     written = metrics.counters.get(f"written.{camera}")
     if written is not None:
         tracked = metrics.counters.get(f"tracked.{camera}", 0)
         causes["output_away"] = tracked - written - causes.get("output_lost", 0)
     return {cause: n for cause, n in causes.items() if n > 0}
+
+
+def _counted(metrics: Metrics, prefix: str) -> dict[str, int]:
+    """Return the counters whose names begin with a prefix, without it."""
+    found = ((name, n) for name, n in metrics.counters.items() if name.startswith(prefix))
+    return {name.removeprefix(prefix): n for name, n in found}
 
 
 def _camera(
@@ -162,12 +155,8 @@ def _camera(
         if key.startswith(prefix):
             rule, _, way = key.removeprefix(prefix).partition(":")
             crossings.setdefault(rule, {})[way] = int(value)
-    repairs = {
-        key.removeprefix(f"source.{name}."): value
-        for key, value in metrics.counters.items()
-        if key.startswith(f"source.{name}.") and value
-    }
-    repaired = [f"{what.replace('_', ' ')}: {n}" for what, n in repairs.items()]
+    repairs = _counted(metrics, f"source.{name}.")
+    repaired = [f"{what.replace('_', ' ')}: {n}" for what, n in repairs.items() if n]
     if undrawn := metrics.counters.get(f"dropped.{name}.not_drawn"):
         repaired.append(f"frames gone before they were drawn: {undrawn}")
     lost = missed(metrics, name)

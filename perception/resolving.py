@@ -50,7 +50,6 @@ def resolve(launch: Launch, document: Document, *, realtime: bool = True) -> Pla
     }
     for name, camera in cameras.items():
         _check_objects(name, camera, found[camera.detector], document)
-    folder = launch.output.folder or Path("recordings") / launch.name
     return Plan(
         name=launch.name,
         file=document.file,
@@ -61,8 +60,8 @@ def resolve(launch: Launch, document: Document, *, realtime: bool = True) -> Pla
             name: _stage(document, ("alerts", "sinks", name), options, sinks.sink_class, name)
             for name, options in launch.alerts.sinks.items()
         },
-        store=str(launch.alerts.store or folder / "alerts.sqlite"),
-        folder=str(folder),
+        store=str(launch.store),
+        folder=str(launch.folder),
         video=launch.output.video,
         tracks=launch.output.tracks,
         metrics_port=launch.metrics.port,

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Sequence
+from contextlib import closing
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,9 @@ import av
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+
+from perception.errors import SourceEnded
+from perception.sources import Frame, allocate_new
 
 
 def write_clip(
@@ -84,3 +88,18 @@ class ClipDevice:
 
     def release(self) -> None:
         self._capture.release()
+
+
+def play(source: Any, at_most: int = 10_000) -> list[Frame]:
+    """Return every frame of a source until its end, at most so many."""
+    got: list[Frame] = []
+    with closing(source):
+        source.open()
+        while len(got) < at_most:
+            try:
+                frame = source.read(allocate_new)
+            except SourceEnded:
+                break
+            if frame is not None:
+                got.append(frame)
+    return got

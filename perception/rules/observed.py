@@ -15,7 +15,7 @@ from perception.errors import ConfigError
 from perception.extensions import unknown
 from perception.hours import Hours
 from perception.kernels import polygons
-from perception.messages import CONFIRMED, TENTATIVE, Track, TrackMessage
+from perception.messages import CONFIRMED, Track, TrackMessage
 from perception.rules.zones import Zone
 
 Place = TypeVar("Place")
@@ -107,22 +107,7 @@ def feet(message: TrackMessage) -> NDArray[np.float64]:
 
 def track_at(message: TrackMessage, row: int) -> Track:
     """Return one row as a Track."""
-    tracks = message.tracks
-    x1, y1, x2, y2 = tracks.boxes[row].tolist()
-    vx, vy, dw, dh = tracks.rates[row].tolist()
-    class_id = int(tracks.class_ids[row])
-    return Track(
-        track_id=int(tracks.track_ids[row]),
-        box=(x1, y1, x2, y2),
-        velocity_px_s=(vx, vy),
-        growth_px_s=(dw, dh),
-        class_id=class_id,
-        class_name=message.names.get(class_id, str(class_id)),
-        score=float(tracks.scores[row]),
-        state="tentative" if tracks.states[row] == TENTATIVE else "confirmed",
-        age_s=float(tracks.ages_s[row]),
-        unseen_s=float(tracks.unseen_s[row]),
-    )
+    return message.tracks.row(row, message.names)
 
 
 def place(name: str, places: Mapping[str, Place], what: str) -> Place:

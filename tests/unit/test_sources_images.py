@@ -2,7 +2,6 @@
 
 import struct
 import zlib
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -14,27 +13,13 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from perception.errors import SourceEnded, SourceError
-from perception.sources import Frame, allocate_new
 from perception.sources.image_header import image_size
 from perception.sources.images import ImagesSource
+from tests.clips import play
 
 
 def images(path: Path, **options: Any) -> ImagesSource:
     return ImagesSource(ImagesSource.Options(path=path, **options), camera="front")
-
-
-def play(source: ImagesSource, at_most: int = 1000) -> list[Frame]:
-    got: list[Frame] = []
-    with closing(source):
-        source.open()
-        while len(got) < at_most:
-            try:
-                frame = source.read(allocate_new)
-            except SourceEnded:
-                break
-            if frame is not None:
-                got.append(frame)
-    return got
 
 
 def write(path: Path, pixels: Any) -> Path:

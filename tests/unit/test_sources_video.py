@@ -13,30 +13,15 @@ import numpy as np
 import pytest
 
 from perception.errors import SourceEnded, SourceError
-from perception.sources import Frame, allocate_new
+from perception.sources import Frame
 from perception.sources.video import VideoSource
-from tests.clips import write_clip
+from tests.clips import play, write_clip
 
 BT709, BT601, LIMITED, FULL = 1, 5, 1, 2
 
 
 def video(path: Path, **options: Any) -> VideoSource:
     return VideoSource(VideoSource.Options(path=path, **options), camera="front")
-
-
-def play(source: VideoSource, at_most: int = 10_000) -> list[Frame]:
-    """Return every frame until the end."""
-    got: list[Frame] = []
-    with closing(source):
-        source.open()
-        while len(got) < at_most:
-            try:
-                frame = source.read(allocate_new)
-            except SourceEnded:
-                break
-            if frame is not None:
-                got.append(frame)
-    return got
 
 
 def media_ms(got: list[Frame]) -> list[int]:
