@@ -22,6 +22,7 @@ MAX_DETECTIONS = 5_000
 _MAX_TRACKS = MAX_ROWS
 _FIRST_ROWS, _KEPT_ROWS = 128, 8_192
 _I8, _I4, _F4, _U1 = (np.dtype(name) for name in ("i8", "i4", "f4", "u1"))
+_empty = np.empty
 _CLOCK_COUNTERS = ("over_limit", "time_still", "time_back", "time_gap", "bad_warp")
 
 
@@ -112,7 +113,12 @@ class TwoStageTracker:
             boxes, scores, classes = self._best(boxes, scores, classes)
         if self._is_odd:
             boxes, scores, classes = _plain(boxes, scores, classes)
-        gone = self._gone(t_ns)
+        last = self._t_ns
+        if last is None or self._is_over or not last < t_ns <= last + self._lost_ns:
+            gone = self._odd_gone(t_ns)
+        else:
+            gone = t_ns - last
+        self._t_ns = t_ns
         if warp is not None:
             self._take_warp(warp)
         # Of the last frame's tracks some are gone by now: an upper bound.
@@ -121,18 +127,29 @@ class TwoStageTracker:
             self._make_room(needed)
         groups = self._group(classes) if self._is_mixing else classes
         try:
-            self._count = step(
-                self._table, self._work, self._room, boxes, scores, classes, groups, gone
-            )
+            m = step(self._table, self._work, self._room, boxes, scores, classes, groups, gone)
         except TypeError:
             # Other types, strides or read-only: from now on they are made plain first.
             self._is_odd = True
-            boxes, scores, classes = _plain(boxes, scores, classes)
-            groups = self._group(classes) if self._is_mixing else classes
-            self._count = step(
-                self._table, self._work, self._room, boxes, scores, classes, groups, gone
-            )
-        return self._report(self._count)
+            m = self._step_plain(boxes, scores, classes, gone)
+        self._count = m
+        # The columns of Tracks in their order; no call or look-up more than needed (benchmarks).
+        side = (m, 4)
+        columns = (
+            _empty(m, _I8),
+            _empty(side, _F4),
+            _empty(side, _F4),
+            _empty(m, _I4),
+            _empty(m, _F4),
+            _empty(m, _U1),
+            _empty(m, _F4),
+            _empty(m, _F4),
+            _empty(m, _I4),
+        )
+        counted = report(self._table, *columns)
+        if counted != self._counted:
+            self._take_counts(counted)
+        return Tracks(*columns)
 
     def end_all(self) -> None:
         """End every track with the next update: its picture shows another scene."""
@@ -154,8 +171,8 @@ class TwoStageTracker:
             groups[np.isin(classes, group)] = group[0]
         return groups
 
-    def _gone(self, t_ns: int) -> int:
-        """Return the media time gone, of which the tracker's own clock never stands in doubt."""
+    def _odd_gone(self, t_ns: int) -> int:
+        """Return the media time gone where it stands still, leaps or starts, and count that."""
         gone = 0 if self._t_ns is None else t_ns - self._t_ns
         if gone <= 0:
             if self._t_ns is not None:
@@ -166,7 +183,6 @@ class TwoStageTracker:
             gone = self._lost_ns + 1
         if self._is_over:
             self._is_over, gone = False, self._lost_ns + 1
-        self._t_ns = t_ns
         return gone
 
     def _take_warp(self, warp: NDArray[np.float32]) -> None:
@@ -189,25 +205,17 @@ class TwoStageTracker:
             self._table = np.vstack((self._table, np.zeros((more, layout.WIDTH))))
         self._work, self._room = rooms(self._rows or rows)
 
-    def _report(self, m: int) -> Tracks:
-        # The columns of Tracks in their order; dtypes ready made: .4 us saved.
-        columns = (
-            np.empty(m, _I8),
-            np.empty((m, 4), _F4),
-            np.empty((m, 4), _F4),
-            np.empty(m, _I4),
-            np.empty(m, _F4),
-            np.empty(m, _U1),
-            np.empty(m, _F4),
-            np.empty(m, _F4),
-            np.empty(m, _I4),
-        )
-        counted = report(self._table, *columns)
-        if counted != self._counted:
-            self._counted = counted
-            counts = self._table.view(np.int64)[0, layout.NOT_FINITE : layout.COUNTERS_END]
-            self.counters.update(zip(layout.COUNTERS, counts.tolist(), strict=True))
-        return Tracks(*columns)
+    def _step_plain(self, boxes: Any, scores: Any, classes: Any, gone: int) -> int:
+        """Take a step with detections that it did not take as they came."""
+        boxes, scores, classes = _plain(boxes, scores, classes)
+        groups = self._group(classes) if self._is_mixing else classes
+        return step(self._table, self._work, self._room, boxes, scores, classes, groups, gone)
+
+    def _take_counts(self, counted: int) -> None:
+        """Bring `counters` up to what the kernels have counted; counted: the sum of that."""
+        self._counted = counted
+        counts = self._table.view(np.int64)[0, layout.NOT_FINITE : layout.COUNTERS_END]
+        self.counters.update(zip(layout.COUNTERS, counts.tolist(), strict=True))
 
 
 def _plain(boxes: Any, scores: Any, classes: Any) -> tuple[Any, Any, Any]:
