@@ -74,7 +74,7 @@ PRIOR = 50.0
 PACE = 1.5
 """How fast the noise follows: its logarithm per second at full agreement."""
 LEAST_FACTOR, MOST_FACTOR = 0.25, 4.0
-TWIN_IOU = 0.6
+TWIN_IOU = 0.55
 """Overlap above which a box is another one's double (benchmarks/README, each idea alone)."""
 
 
