@@ -173,10 +173,14 @@ class Launch(_Base):
 
 
 class Document:
-    """A parsed launch file that knows on which line each key stands."""
+    """A parsed launch file that knows on which line each key stands.
+
+    written: the strings with ${NAME} in them as they stand in the file, by path.
+    """
 
     def __init__(self, file: str, data: Any, lines: Mapping[Path_, int]) -> None:
         self.file, self.data, self._lines = file, data, lines
+        self.written: dict[Path_, str] = {}
 
     def error(self, path: Path_, text: str) -> ConfigError:
         """Return a ConfigError that names the line of `path`, or of its nearest parent."""
@@ -206,7 +210,8 @@ class Document:
             return self.error(place, unknown(key, allowed, "keys allowed here"))
         more = len(errors) - 1
         rest = f" (and {more} more)" if more else ""
-        given = first.get("input")
+        given = self.written.get(place, first.get("input"))
+        given = None if place[-1:] in (("secret",), ("password",)) else given
         shown = f", not {given!r}" if isinstance(given, str | int | float | bool) else ""
         text = _PLAIN.get(first["type"], first["msg"].removeprefix("Value error, "))
         return self.error(place, f"{text}{shown}{rest}")
@@ -313,7 +318,10 @@ def _with_env(value: Any, path: Path_, document: Document) -> Any:
             raise document.error(path, f"${{{name}}}: the environment has no {name}")
         return os.environ[name]
 
-    return _ENV.sub(replace, value)
+    replaced = _ENV.sub(replace, value)
+    if replaced != value:
+        document.written[path] = value
+    return replaced
 
 
 def _dotted(path: Path_) -> str | None:

@@ -4,6 +4,7 @@ import pytest
 
 from perception import config
 from perception.errors import ConfigError
+from perception.sinks import sink_class
 
 GOOD = """\
 name: demo
@@ -73,6 +74,24 @@ def test_two_cameras_with_one_name():
 def test_nothing_useful_is_refused(text):
     with pytest.raises(ConfigError):
         parse(text)
+
+
+@pytest.mark.parametrize(
+    ("line", "shown"),
+    [
+        ('{type: webhook, url: "htps://host/${DOOR_TOKEN}"}', "not 'htps://host/${DOOR_TOKEN}'"),
+        ('{type: webhook, url: "https://host/", secret: hush12}', "at least 8 characters"),
+        ("{type: webhook, url: 'https://host/', secret: '${DOOR_TOKEN}'}", "at least 8"),
+    ],
+)
+def test_what_is_wrong_with_a_secret_is_told_without_it(monkeypatch, line, shown):
+    monkeypatch.setenv("DOOR_TOKEN", "hush12")
+    document = config.parse(f"cameras: {{}}\nsinks:\n  hook: {line}\n", "door.yaml")
+    options = {k: v for k, v in document.data["sinks"]["hook"].items() if k != "type"}
+    with pytest.raises(ConfigError) as caught:
+        document.validate(sink_class("webhook").Options, options, ("sinks", "hook"))
+    assert shown in str(caught.value)
+    assert "hush12" not in str(caught.value)
 
 
 def test_secrets_come_from_the_environment(monkeypatch):
