@@ -187,7 +187,8 @@ class AlertLine:
 
     def _with_picture(self, alert: Alert) -> Alert:
         """Return the alert with its snapshot taken, where it is time and the frame lives."""
-        if not any(sink.wants(alert) for sink in self._snapshots):
+        wanting = [sink for sink in self._snapshots if sink.wants(alert)]
+        if not wanting:
             return alert
         base = ring_base(self._runtime.run_dir, self._name)
         picture = self._reader.picture(base, alert.frame_id)
@@ -195,7 +196,7 @@ class AlertLine:
             self._runtime.metrics.count(f"no_picture.{self._name}")
             return alert
         path: Path | None = None
-        for sink in self._snapshots:
+        for sink in wanting:
             try:
                 path = sink.save(alert, picture.image)
             except SinkError as error:

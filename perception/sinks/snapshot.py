@@ -8,12 +8,12 @@ import os
 import re
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from perception import draw
 from perception.clock import NS_PER_S
@@ -28,11 +28,19 @@ class SnapshotSink:
     """Writes <camera>-<time>-<first 8 of the key>.jpg; the same alert gives the same name."""
 
     class Options(When):
-        """path: the folder. quality: of the JPEG. draw: the box and what it is."""
+        """path: the folder. quality: of the JPEG. draw: the box and what it is.
+
+        once: none of a better look."""
 
         path: Path = Path("snapshots")
         quality: Annotated[int, Field(ge=1, le=100)] = 85
         draw: bool = True
+
+        @model_validator(mode="after")
+        def _takes_no_rest(self) -> Self:
+            if self.cooldown_s:
+                raise ValueError("a picture is no message: leave out `cooldown_s` for snapshot")
+            return self
 
     def __init__(self, options: Any, folder: Path) -> None:
         self.when: When = options
@@ -48,7 +56,9 @@ class SnapshotSink:
     def wants(self, alert: Alert) -> bool:
         """Say whether this state of an alert is one to take a picture of."""
         better = alert.state == "updated" and alert.details.get("better_look") is True
-        return alert.state == "raised" or better
+        return (alert.state == "raised" or (better and not self.when.once)) and self.when.wants(
+            alert
+        )
 
     def save(self, alert: Alert, picture: NDArray[np.uint8]) -> Path:
         """Write the picture, uint8 (H, W, 3) BGR, and return its path. Raises SinkError.

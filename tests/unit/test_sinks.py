@@ -134,6 +134,16 @@ class TestSnapshot:
         assert path.name == "door-20231114T221320.000Z-00000000.jpg"
         assert cv2.imread(str(path)).shape == PICTURE.shape
 
+    def test_filters_hold_for_pictures_too(self, tmp_path):
+        better = {"zone": "path", "better_look": True}
+        sink = make("snapshot", tmp_path, only={"zone": "path"}, once=True)
+        assert sink.wants(alert(1))
+        assert not sink.wants(alert(1, details={"zone": "yard"}))
+        assert not sink.wants(alert(1, "updated", details=better))
+        assert make("snapshot", tmp_path).wants(alert(1, "updated", details=better))
+        with pytest.raises(ValidationError, match="leave out `cooldown_s`"):
+            make("snapshot", tmp_path, cooldown_s=60)
+
     def test_the_same_alert_is_the_same_file(self, tmp_path):
         sink = make("snapshot", tmp_path)
         assert sink.save(alert(1), PICTURE) == sink.save(alert(1), PICTURE)
