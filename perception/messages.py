@@ -8,7 +8,7 @@ Shape letters: N detections, M tracks, H, W pixels. Boxes are xyxy float32 pixel
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 
 import msgspec
 import numpy as np
@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from perception import clock
 
-VERSION = 1
+VERSION = 2
 MAX_ROWS = 10_000
 MAX_MESSAGE_BYTES = 4 << 20
 MAX_HEADER_BYTES = 1 << 20
@@ -34,6 +34,9 @@ Side = Annotated[int, msgspec.Meta(ge=1, le=65535)]
 Small = Annotated[dict[Name, Natural], msgspec.Meta(max_length=64)]
 Size = Annotated[int, msgspec.Meta(ge=0, le=MAX_ROWS)]
 Names = Annotated[dict[int, str], msgspec.Meta(max_length=MAX_ROWS)]
+Coding = Literal["bgr", "bt601", "bt601-full", "bt709", "bt709-full", "bt2020", "bt2020-full"]
+"""What the bytes of a frame mean: BGR, or planes of YUV 4:2:0 by matrix and range (pixels.py)."""
+CODINGS: tuple[Coding, ...] = get_args(Coding)
 
 
 def make_id(epoch: int, n: int) -> int:
@@ -199,7 +202,10 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 @dataclass(slots=True, eq=False, kw_only=True)
 class FrameMessage:
-    """A frame stands in shared memory: `ring` file, slot and the slot's generation."""
+    """A frame stands in shared memory: `ring` file, slot and the slot's generation.
+
+    width, height: of the picture, whatever its coding.
+    """
 
     stamp: Stamp
     ring: Dotted
@@ -207,6 +213,7 @@ class FrameMessage:
     generation: Natural
     width: Side
     height: Side
+    coding: Coding = "bgr"
 
 
 @dataclass(slots=True, eq=False, kw_only=True)

@@ -4,11 +4,13 @@ A ring is a file of its own in /dev/shm (0600, prefix `perception-`), locked by 
 long as it lives; `sweep` removes those whose writer is gone. `multiprocessing.shared_memory` is not
 used: before Python 3.13 it deletes a segment when any program that attached to it exits.
 Each slot has a generation, odd while it is written; a reader checks it before and after use.
+A frame is BGR or the planes of a decoder (pixels.py); who asks for a picture gets BGR.
 Verified for the memory order of x86-64 only. May be imported by stages and processes.
 """
 
 import contextlib
 import fcntl
+import math
 import mmap
 import os
 import re
@@ -22,6 +24,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perception.errors import RingError, SlotOverwritten
+from perception.messages import CODINGS, Coding
+from perception.pixels import Pixels, shape_of
 
 SHM_DIR = Path("/dev/shm")
 PREFIX = "perception-"
@@ -29,7 +33,7 @@ MAX_SIDE = 16384
 MAX_SLOTS = 4096
 _NAME = re.compile(r"perception-[A-Za-z0-9_-]{1,150}\.[0-9]{1,15}")
 _HEADER = struct.Struct("<8sIIQ")
-_MAGIC = b"prcring1"
+_MAGIC = b"prcring2"
 _LINE = 64
 _PAGE = 4096
 _OPEN_MAPS = 64
@@ -51,7 +55,7 @@ def _layout(slots: int, slot_bytes: int) -> tuple[int, int]:
 
 
 def bytes_needed(slots: int, height: int, width: int) -> int:
-    """Return bytes of shared memory that a ring of `slots` BGR frames takes."""
+    """Return bytes of shared memory that a ring of `slots` BGR frames takes; planes take half."""
     return _layout(slots, _pages(height * width * 3))[1]
 
 
@@ -69,17 +73,15 @@ class _Map:
         self.start, size = _layout(slots, slot_bytes)
         prot = mmap.PROT_READ | (mmap.PROT_WRITE if write else 0)
         self.memory = mmap.mmap(fd, size, mmap.MAP_SHARED | mmap.MAP_POPULATE, prot)
-        # One cache line a slot: generation, frame_id, t_media_ns, height, width.
+        # One cache line a slot: generation, frame_id, t_media_ns, height, width, coding.
         self.lines = np.frombuffer(self.memory, np.int64, slots * _LINE // 8, _LINE).reshape(
             slots, _LINE // 8
         )
         self.generations = self.lines[:, 0]
 
-    def image(self, slot: int, height: int, width: int) -> NDArray[np.uint8]:
+    def data(self, slot: int, shape: tuple[int, ...]) -> NDArray[np.uint8]:
         at = self.start + slot * self.slot_bytes
-        return np.frombuffer(self.memory, np.uint8, height * width * 3, at).reshape(
-            height, width, 3
-        )
+        return np.frombuffer(self.memory, np.uint8, math.prod(shape), at).reshape(shape)
 
 
 class RingWriter:
@@ -101,18 +103,22 @@ class RingWriter:
         self._slot = -1
         self.name = ""
 
-    def begin(self, height: int, width: int) -> NDArray[np.uint8]:
-        """Return the next slot as uint8 (H, W, 3) to write a frame into, then `commit`."""
+    def begin(self, height: int, width: int, coding: Coding = "bgr") -> NDArray[np.uint8]:
+        """Return the next slot to write a frame into, then `commit`.
+
+        It is uint8 (H, W, 3) for BGR, else (H * 3 / 2, W) for planes as Pixels has them.
+        """
         if not (0 < height <= MAX_SIDE and 0 < width <= MAX_SIDE):
             raise RingError(f"a frame of {width}x{height}: expected sides of 1 to {MAX_SIDE} px")
-        if self._map is None or height * width * 3 > self._map.slot_bytes:
-            self._create(_pages(height * width * 3))
+        shape = shape_of(height, width, coding)
+        if self._map is None or math.prod(shape) > self._map.slot_bytes:
+            self._create(_pages(math.prod(shape)))
         assert self._map is not None
         if self._slot < 0 or not int(self._map.generations[self._slot]) & 1:
             self._slot = (self._slot + 1) % self._slots
             self._map.generations[self._slot] += 1
-        self._map.lines[self._slot, 3:5] = height, width
-        return self._map.image(self._slot, height, width)
+        self._map.lines[self._slot, 3:6] = height, width, CODINGS.index(coding)
+        return self._map.data(self._slot, shape)
 
     def commit(self, frame_id: int = 0, t_media_ns: int = 0) -> tuple[str, int, int]:
         """Publish the slot of the last `begin`; return ring name, slot and generation."""
@@ -171,20 +177,42 @@ class RingReader:
     def __init__(self) -> None:
         self._maps: OrderedDict[str, _Map] = OrderedDict()
 
-    def image(
-        self, name: str, slot: int, generation: int, height: int, width: int
-    ) -> NDArray[np.uint8]:
-        """Return the frame in place: uint8 (H, W, 3), read-only, yours until overwritten.
+    def pixels(
+        self, name: str, slot: int, generation: int, height: int, width: int, coding: Coding
+    ) -> Pixels:
+        """Return the frame in place: read-only, yours until overwritten.
 
         Call `check` after the last use and throw away what was made of it where that raises.
         Raises SlotOverwritten where it is gone already, RingError where the descriptor lies.
         """
         ring = self._mapped(name)
-        if slot >= ring.slots or not 0 < height * width * 3 <= ring.slot_bytes:
-            raise RingError(f"{name} has no slot {slot} for a frame of {width}x{height}")
+        if slot >= ring.slots:
+            raise RingError(f"{name} has no slot {slot}")
+        # First: size and coding of a slot that is being written anew may be half the old frame's.
         if generation & 1 or int(ring.generations[slot]) != generation:
             raise SlotOverwritten(f"slot {slot} of {name} was overwritten")
-        return ring.image(slot, height, width)
+        try:
+            shape = shape_of(height, width, coding)
+        except ValueError as error:
+            raise RingError(f"{name}: {error}") from None
+        if not 0 < math.prod(shape) <= ring.slot_bytes:
+            raise RingError(f"{name} has no room for a frame of {width}x{height}")
+        return Pixels(ring.data(slot, shape), coding)
+
+    def image(
+        self,
+        name: str,
+        slot: int,
+        generation: int,
+        height: int,
+        width: int,
+        coding: Coding = "bgr",
+    ) -> NDArray[np.uint8]:
+        """Return the frame as uint8 (H, W, 3) BGR: in place where it stands so, else made now.
+
+        Call `check` after the last use, and all else as with `pixels`.
+        """
+        return self.pixels(name, slot, generation, height, width, coding).bgr()
 
     def check(self, name: str, slot: int, generation: int) -> None:
         """Raise SlotOverwritten where the slot was written since `image`."""
@@ -211,10 +239,13 @@ class RingReader:
                     slot = int(np.argmax(np.where(whole, lines[:, 1], -1)))
                 else:
                     slot = int(np.argmin(np.where(whole, lines[:, 1], np.iinfo(np.int64).max)))
-                generation, found, t_media_ns, height, width = lines[slot, :5].tolist()
-                copy = self.image(name, slot, generation, height, width).copy()
+                generation, found, t_media_ns, height, width, code = lines[slot, :6].tolist()
+                if not 0 <= code < len(CODINGS):
+                    raise RingError(f"{name}: slot {slot} has coding {code}")
+                pixels = self.pixels(name, slot, generation, height, width, CODINGS[code])
+                image = pixels.bgr().copy() if pixels.coding == "bgr" else pixels.bgr()
                 self.check(name, slot, generation)
-                return Picture(copy, found, t_media_ns)
+                return Picture(image, found, t_media_ns)
         return None
 
     def _mapped(self, name: str) -> _Map:

@@ -97,7 +97,7 @@ def test_what_is_no_message_is_dropped_and_counted(tmp_path):
     hostile = [
         [b""], [b"x"], [os.urandom(4000)], [good[:-1]], [good + b"z"],
         [codec.encode(frame(1))], [codec.encode(alert_free_tracks(1, "b"))], [good, good],
-        [good] + [b""] * 50, [b"prc1" + b"\xff" * 60],
+        [good] + [b""] * 50, [b"prc2" + b"\xff" * 60],
     ]  # fmt: skip
     try:
         for _ in range(200):

@@ -95,7 +95,9 @@ HEALTH = m.HealthMessage(
     latencies={"detection.front": {3: 4, 300: 1}},
 )
 MESSAGES = [
-    m.FrameMessage(stamp=STAMP, ring="a", slot=1, generation=2, width=640, height=480),
+    m.FrameMessage(
+        stamp=STAMP, ring="a", slot=1, generation=2, width=640, height=480, coding="bt709-full"
+    ),
     *map(detections, (0, 1, 100)),
     *map(tracks, (0, 1, 7, 100)),
     m.AlertMessage(stamp=STAMP, t_alerted_ns=4, alert=ALERT),
@@ -104,6 +106,7 @@ MESSAGES = [
     m.CatchUpRequest(camera="front", after_frame_id=-1),
     m.CatchUpEnd(camera="front", sent=3),
 ]
+MAGIC = b"prc%d" % m.VERSION
 SENT = [codec.encode(message) for message in MESSAGES]
 every_message = pytest.mark.parametrize(
     "message", MESSAGES, ids=lambda message: type(message).__name__
@@ -223,16 +226,16 @@ def test_more_rows_or_bytes_than_a_receiver_takes_are_not_sent():
 
 @given(st.binary(max_size=400))
 @example(b"")
-@example(b"prc1")
-@example(b"prc1\0\0\0\0")
-@example(b"prc1\xff\xff\xff\xff")
+@example(MAGIC)
+@example(MAGIC + b"\0\0\0\0")
+@example(MAGIC + b"\xff\xff\xff\xff")
 def test_random_bytes_are_refused(data):
     assert only_message_errors(data) is None
 
 
 @given(st.binary(max_size=400))
 def test_random_headers_are_refused(data):
-    assert only_message_errors(struct.pack("<4sI", b"prc1", len(data)) + data) is None
+    assert only_message_errors(struct.pack("<4sI", MAGIC, len(data)) + data) is None
 
 
 @every_message
@@ -270,7 +273,7 @@ def test_reasons_name_what_is_wrong():
             codec.decode(changed, topic)
         return caught.value.reason
 
-    assert reason(b"prc2" + data[4:]) == "version"
+    assert reason(b"prc1" + data[4:]) == "version"
     assert reason(b"http" + data[4:]) == "magic"
     assert reason(data, "tracks") == "topic"
     assert reason(data[:-1]) == "size"
@@ -317,7 +320,7 @@ def alert(**changes):
 def test_deep_nesting_is_refused(nest):
     for depth in (100, 100_000):
         header = nest * depth
-        assert only_message_errors(struct.pack("<4sI", b"prc1", len(header)) + header) is None
+        assert only_message_errors(struct.pack("<4sI", MAGIC, len(header)) + header) is None
 
 
 def headers():
@@ -354,7 +357,7 @@ def headers():
 @pytest.mark.parametrize("header", list(headers()))
 def test_headers_out_of_range_are_refused(header):
     packed = msgspec.msgpack.encode(header)
-    data = struct.pack("<4sI", b"prc1", len(packed)) + packed + SENT[5][-200:]
+    data = struct.pack("<4sI", MAGIC, len(packed)) + packed + SENT[5][-200:]
     with pytest.raises(MessageError, match=r"^(header|size): "):
         codec.decode(data)
 
@@ -373,3 +376,12 @@ def test_empty_tables_and_ids():
     assert m.Tracks.none().boxes.shape == m.Detections.none().boxes.shape == (0, 4)
     assert m.short_id(m.make_id(5, 6)) == 6
     assert STAMP.age_ms > 0
+
+
+@pytest.mark.parametrize("coding", ["", "nv12", "BGR", 3, None])
+def test_a_frame_of_unknown_coding_is_refused(coding):
+    frame = msgspec.msgpack.decode(SENT[0][8:])
+    assert frame["coding"] == "bt709-full"
+    packed = msgspec.msgpack.encode({**frame, "coding": coding})
+    with pytest.raises(MessageError, match=r"^header: "):
+        codec.decode(struct.pack("<4sI", MAGIC, len(packed)) + packed)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from perception.errors import RingError, SlotOverwritten
+from perception.pixels import Pixels
 from perception.transport import ring
 
 
@@ -32,6 +33,68 @@ def test_reader_sees_what_was_written(writer):
         assert image.shape == (4, 6, 3)
         assert (image == value).all()
         assert not image.flags.writeable
+
+
+def write_planes(writer, levels, height=4, width=6, coding="bt601-full", frame_id=0):
+    planes = Pixels(writer.begin(height, width, coding), coding)
+    for plane, level in zip(planes.planes(), levels, strict=True):
+        plane[:] = level
+    return writer.commit(frame_id)
+
+
+def test_planes_stand_as_they_are_and_become_bgr_for_who_asks(writer):
+    reader = ring.RingReader()
+    for n in range(10):
+        name, slot, generation = write_planes(writer, (n, 128, 128), frame_id=n + 1)
+        place = (name, slot, generation, 4, 6, "bt601-full")
+        pixels = reader.pixels(*place)
+        assert pixels.data.shape == (6, 6)
+        assert not pixels.data.flags.writeable
+        assert [int(plane[0, 0]) for plane in pixels.planes()] == [n, 128, 128]
+        assert (reader.image(*place) == np.full((4, 6, 3), n)).all()
+        picture = reader.picture(writer._base.removeprefix(ring.PREFIX), n + 1)
+        assert picture.frame_id == n + 1
+        assert picture.image.shape == (4, 6, 3)
+        assert (picture.image == n).all()
+        picture.image[:] = 255
+        reader.check(name, slot, generation)
+
+
+def test_planes_take_half_of_what_bgr_takes(writer):
+    name = write_planes(writer, (1, 2, 3), 480, 640)[0]
+    planes = (ring.SHM_DIR / name).stat().st_size
+    assert planes == pytest.approx(ring.bytes_needed(3, 480, 640) / 2, rel=0.01)
+
+
+def test_coding_and_size_may_change_from_frame_to_frame(writer):
+    """A smaller frame and planes go where larger ones went; a larger one makes a new ring."""
+    reader, base = ring.RingReader(), writer._base.removeprefix(ring.PREFIX)
+    names = set()
+    for n, (coding, height, width) in enumerate(
+        [("bt709", 40, 60), ("bgr", 40, 60), ("bt601", 40, 60), ("bt601-full", 20, 30),
+         ("bgr", 21, 31), ("bt709", 80, 90)], 1,
+    ):  # fmt: skip
+        if coding == "bgr":
+            writer.begin(height, width)[:] = 77
+            names.add(writer.commit(n)[0])
+        else:
+            names.add(write_planes(writer, (77, 128, 128), height, width, coding, n)[0])
+        picture = reader.picture(base, n)
+        assert picture.image.shape == (height, width, 3)
+        limited = coding in ("bt601", "bt709")
+        assert (picture.image == (71 if limited else 77)).all()  # (77 - 16) * 255 / 219
+    assert len(names) == 3
+
+
+def test_lying_codings_are_refused(writer):
+    reader, base = ring.RingReader(), writer._base.removeprefix(ring.PREFIX)
+    name, slot, generation = write_planes(writer, (1, 128, 128))
+    for height, width in ((5, 6), (4, 7), (6, 6), (4000, 6000), (0, 6)):
+        with pytest.raises(RingError):
+            reader.pixels(name, slot, generation, height, width, "bt601")
+    writer._map.lines[slot, 5] = 99
+    with pytest.raises(RingError, match="coding 99"):
+        reader.picture(base, 0)
 
 
 def test_overwritten_slot_is_noticed_before_and_after_use(writer):
@@ -171,25 +234,27 @@ def test_bytes_needed_is_the_size_of_the_file(writer):
     assert (ring.SHM_DIR / name).stat().st_size == ring.bytes_needed(3, 480, 640)
 
 
-def test_reader_in_another_process_never_sees_a_mixed_picture(writer):
+@pytest.mark.parametrize("coding", ["bgr", "bt601-full"])
+def test_reader_in_another_process_never_sees_a_mixed_picture(writer, coding):
     """A writer laps a slow reader; whatever passes `check` is of one frame."""
     code = (
         "import sys, time; from perception.transport.ring import RingWriter\n"
         "w = RingWriter(sys.argv[1], 2); t = time.monotonic() + 1.5; n = 0\n"
         "while time.monotonic() < t:\n"
-        "    n += 1; w.begin(200, 300)[:] = n % 251; print(*w.commit(), n % 251, flush=True)\n"
+        "    n += 1; frame = w.begin(200, 300, sys.argv[2]); frame[:200] = n % 251\n"
+        "    frame[200:] = 128; print(*w.commit(), n % 251, flush=True)\n"
         "w.close()"
     )
     reader, good, lost = ring.RingReader(), 0, 0
     with subprocess.Popen(
-        [sys.executable, "-c", code, f"test-{uuid.uuid4().hex[:8]}"],
+        [sys.executable, "-c", code, f"test-{uuid.uuid4().hex[:8]}", coding],
         stdout=subprocess.PIPE,
         text=True,
     ) as process:
         for line in process.stdout:
             name, slot, generation, value = line.split()
             try:
-                copy = reader.image(name, int(slot), int(generation), 200, 300).copy()
+                copy = reader.image(name, int(slot), int(generation), 200, 300, coding).copy()
                 reader.check(name, int(slot), int(generation))
             except SlotOverwritten:
                 lost += 1
