@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perception.errors import SourceEnded
-from perception.sources import Frame, allocate_new
+from perception.sources import Allocate, Frame, allocate_new
 
 
 def write_clip(
@@ -28,8 +28,11 @@ def write_clip(
     colour: tuple[int, int, int] | None = None,
     options: dict[str, str] | None = None,
     tags: tuple[int, int] | None = None,
+    picture: NDArray[np.uint8] | None = None,
 ) -> Path:
     """Write a clip whose frame n is grey of level 4 n, or all of one BGR colour; return its path.
+
+    picture: uint8 (H, W, 3) BGR that all frames show instead.
 
     size: (width, height) px. stamps: pts of each frame in 1 / fps s. tags: the colour space and
     range of ITU-T H.273 that it is converted to and tagged with.
@@ -43,13 +46,14 @@ def write_clip(
             context.colorspace, context.color_range = tags
         out.start_encoding()
         for n in range(frames):
-            picture = av.VideoFrame.from_ndarray(_picture(n, size, colour), "bgr24")
+            pixels = _picture(n, size, colour) if picture is None else picture
+            frame = av.VideoFrame.from_ndarray(pixels, "bgr24")
             # One thread: with more, swscale writes wrong pixels at the seams of odd widths.
             colours = {"dst_colorspace": tags[0], "dst_color_range": tags[1]} if tags else {}
-            picture = picture.reformat(format=pix_fmt, threads=1, **colours)
+            frame = frame.reformat(format=pix_fmt, threads=1, **colours)
             if stamps is not None:
-                picture.pts, picture.time_base = stamps[n], Fraction(1, fps)
-            out.mux(stream.encode(picture))
+                frame.pts, frame.time_base = stamps[n], Fraction(1, fps)
+            out.mux(stream.encode(frame))
         out.mux(stream.encode())
     return path
 
@@ -90,14 +94,14 @@ class ClipDevice:
         self._capture.release()
 
 
-def play(source: Any, at_most: int = 10_000) -> list[Frame]:
+def play(source: Any, at_most: int = 10_000, allocate: Allocate = allocate_new) -> list[Frame]:
     """Return every frame of a source until its end, at most so many."""
     got: list[Frame] = []
     with closing(source):
         source.open()
         while len(got) < at_most:
             try:
-                frame = source.read(allocate_new)
+                frame = source.read(allocate)
             except SourceEnded:
                 break
             if frame is not None:

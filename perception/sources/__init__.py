@@ -6,26 +6,48 @@ To add one: a file with a class that fits Source, one row in SOURCES. Imports tr
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel
 
 from perception.extensions import load
+from perception.messages import Coding
+from perception.pixels import Pixels, shape_of
 
 Image = NDArray[np.uint8]
 Allocate = Callable[[int, int], Image]
 """Given height and width, return a C-contiguous writable uint8 (H, W, 3) to write into."""
 
 
+@runtime_checkable
+class TakesPlanes(Protocol):
+    """An Allocate whose owner can do with a decoder's planes; a source may use either."""
+
+    def __call__(self, height: int, width: int, /) -> Image: ...
+
+    def planes(self, height: int, width: int, coding: Coding) -> Image:
+        """Return a C-contiguous writable uint8 (H * 3 / 2, W) for planes as Pixels has them."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """image: uint8 (H, W, 3) BGR. t_media_ns: the source's timeline. t_arrival_ns: monotonic."""
+    """image: uint8 (H, W, 3) BGR. t_media_ns: the source's timeline. t_arrival_ns: monotonic.
+
+    coding: other than bgr only where the Allocate takes planes: then image is uint8 (H * 3 / 2, W).
+    """
 
     image: Image
     t_media_ns: int
     t_arrival_ns: int
+    coding: Coding = "bgr"
+
+    @property
+    def pixels(self) -> Pixels:
+        """The image and what it is."""
+        return Pixels(self.image, self.coding)
 
 
 class Source(Protocol):
@@ -94,3 +116,15 @@ def source_class(name: str) -> SourceType:
 def allocate_new(height: int, width: int) -> Image:
     """Return a new image: the Allocate for readers without a ring."""
     return np.empty((height, width, 3), np.uint8)
+
+
+class AllocatePlanes:
+    """The Allocate for readers without a ring that can do with planes."""
+
+    def __call__(self, height: int, width: int) -> Image:
+        """Return a new BGR image."""
+        return allocate_new(height, width)
+
+    def planes(self, height: int, width: int, coding: Coding) -> Image:
+        """Return a new array for planes."""
+        return np.empty(shape_of(height, width, coding), np.uint8)

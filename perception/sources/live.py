@@ -2,7 +2,7 @@
 
 FFmpeg may hang in places no time-out reaches (name resolution, TEARDOWN to a frozen server), so
 nothing here waits for it: a thread that is late is abandoned and counted, and closes its connection
-itself when it wakes. Pixels are converted by the reader, only for frames that it takes.
+itself when it wakes. Pixels are copied by the reader, only for frames that it takes.
 """
 
 import contextlib
@@ -90,10 +90,10 @@ class LiveStream:
         picture, arrival = newest
         t_media_ns = self._timeline.stamp(pts_ns(picture), arrival)
         try:
-            image = self._painter.paint(picture, allocate)
+            painted = self._painter.paint(picture, allocate)
         except SourceError as error:
             raise SourceError(f"{self._shown}: {error}") from error
-        return Frame(image, t_media_ns, arrival)
+        return Frame(painted.data, t_media_ns, arrival, painted.coding)
 
     def close(self) -> None:
         """Tell the thread to end and wait 0.5 s for it; safe to call twice."""

@@ -1,5 +1,7 @@
 """A file played as a camera: each frame waits for its media time."""
 
+from dataclasses import replace
+
 from perception.clock import NS_PER_S, monotonic_ns, sleep_until
 from perception.sources import Allocate, Frame, Source
 
@@ -57,7 +59,7 @@ class Paced:
         if now < due:
             return None
         self._held = None
-        return Frame(frame.image, frame.t_media_ns, now)
+        return replace(frame, t_arrival_ns=now)
 
     def close(self) -> None:
         """Close the wrapped source."""

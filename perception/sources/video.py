@@ -87,10 +87,10 @@ class VideoSource:
         picture, t_media_ns = held
         arrival = monotonic_ns()
         try:
-            image = self._painter.paint(picture, allocate)
+            painted = self._painter.paint(picture, allocate)
         except SourceError as error:
             raise SourceError(f"{self._options.path}: {error}") from error
-        return Frame(image, t_media_ns, arrival)
+        return Frame(painted.data, t_media_ns, arrival, painted.coding)
 
     @property
     def expected_frames(self) -> int | None:

@@ -13,7 +13,7 @@ import pytest
 from pydantic import ValidationError
 
 from perception.errors import ConfigError, SourceEnded, SourceError, SourceLost
-from perception.sources import SOURCES, Image, allocate_new, source_class
+from perception.sources import SOURCES, AllocatePlanes, Image, allocate_new, source_class
 from perception.sources.push import Pusher
 from tests.clips import ClipDevice, write_clip
 from tests.servers import mpegts_server, rtsp_server
@@ -110,6 +110,27 @@ def test_frames_come_in_the_array_that_was_allocated(
             assert all(count >= 0 for count in source.counters.values())
             assert isinstance(source.live, bool)
         source.close()
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_whatever_stands_in_the_slot_becomes_bgr(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cls = source_class(name)
+    with (
+        working(name, tmp_path, monkeypatch) as options,
+        closing(
+            cls(cls.Options.model_validate(options), camera="front", run_dir=tmp_path)
+        ) as source,
+    ):
+        source.open()
+        frame = next(
+            frame for _ in range(60) if (frame := source.read(AllocatePlanes())) is not None
+        )
+        decoded = name in ("video", "rtsp", "mpegts")
+        assert frame.coding == ("bt601" if decoded else "bgr")
+        assert (frame.pixels.height, frame.pixels.width) == (120, 160)
+        assert frame.pixels.bgr().shape == (120, 160, 3)
 
 
 @pytest.mark.parametrize("name", SOURCES)

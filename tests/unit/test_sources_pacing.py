@@ -6,7 +6,7 @@ import pytest
 
 from perception.clock import NS_PER_S
 from perception.errors import SourceEnded
-from perception.sources import Allocate, Frame, allocate_new
+from perception.sources import Allocate, AllocatePlanes, Frame, TakesPlanes, allocate_new
 from perception.sources.pacing import Paced
 
 MS = 1_000_000
@@ -40,6 +40,8 @@ class Frames:
         at = next(self._times, None)
         if at is None:
             raise SourceEnded("end")
+        if isinstance(allocate, TakesPlanes):
+            return Frame(allocate.planes(4, 2, "bt709"), at * MS, 0, "bt709")
         return Frame(allocate(2, 2), at * MS, 0)
 
     def close(self) -> None: ...
@@ -87,6 +89,15 @@ def test_a_read_waits_half_a_second_and_keeps_the_frame(clock: Clock) -> None:
     assert clock.now - began == 1200 * MS
     assert len(given) == 2
     assert frame.image is given[-1]
+
+
+def test_planes_stay_planes(clock: Clock) -> None:
+    source = Paced(Frames([0]))
+    source.open()
+    frame = source.read(AllocatePlanes())
+    assert frame is not None
+    assert (frame.coding, frame.pixels.height, frame.pixels.width) == ("bt709", 4, 2)
+    assert frame.t_arrival_ns == clock.now
 
 
 def test_after_a_stall_it_catches_up_without_drift(clock: Clock) -> None:

@@ -4,6 +4,7 @@ import contextlib
 import os
 import struct
 import subprocess
+import uuid
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -13,11 +14,13 @@ import numpy as np
 import pytest
 
 from perception.errors import SourceEnded, SourceError
-from perception.sources import Frame
+from perception.messages import Coding
+from perception.sources import AllocatePlanes, Frame
 from perception.sources.video import VideoSource
+from perception.transport.ring import RingReader, RingWriter
 from tests.clips import play, write_clip
 
-BT709, BT601, LIMITED, FULL = 1, 5, 1, 2
+BT709, BT601, SMPTE240M, BT2020, LIMITED, FULL = 1, 5, 7, 9, 1, 2
 
 
 def video(path: Path, **options: Any) -> VideoSource:
@@ -92,6 +95,90 @@ def test_the_tagged_matrix_and_range_are_used(
     )
     for frame in play(video(path)):
         assert np.abs(frame.image.astype(int) - colour).max() <= 5
+
+
+NOISE = np.random.default_rng(3).integers(0, 256, (48, 64, 3), np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("codec", "pix_fmt", "suffix", "tags", "coding"),
+    [
+        ("libx264", "yuv420p", "mp4", None, "bt601"),
+        ("libx264", "yuv420p", "mp4", (BT601, LIMITED), "bt601"),
+        ("libx264", "yuv420p", "mp4", (BT601, FULL), "bt601-full"),
+        ("libx264", "yuv420p", "ts", (BT709, LIMITED), "bt709"),
+        ("libx264", "yuv420p", "mkv", (BT709, FULL), "bt709-full"),
+        ("libx264", "yuv420p", "mp4", (BT2020, LIMITED), "bt2020"),
+        ("libx264", "yuv420p", "mp4", (BT2020, FULL), "bt2020-full"),
+        ("mpeg4", "yuv420p", "avi", None, "bt601"),
+        ("mjpeg", "yuvj420p", "avi", None, "bt601-full"),
+        ("libx264", "yuv444p", "mp4", None, "bgr"), ("ffv1", "gray", "mkv", None, "bgr"),
+        ("libx264", "yuv420p10le", "mkv", None, "bgr"), ("ffv1", "bgra", "mkv", None, "bgr"),
+        ("libx264", "nv12", "mp4", None, "bt601"), ("rawvideo", "bgr24", "avi", None, "bgr"),
+        ("libx264", "yuv420p", "mp4", (SMPTE240M, LIMITED), "bgr"),
+    ],
+)  # fmt: skip
+def test_planes_become_what_swscale_makes_of_the_frame(
+    codec: str, pix_fmt: str, suffix: str, tags: Any, coding: str, tmp_path: Path
+) -> None:
+    path = tmp_path / f"clip.{suffix}"
+    write_clip(
+        path, frames=3, size=(64, 48), codec=codec, pix_fmt=pix_fmt, tags=tags, picture=NOISE
+    )
+    planes, plain = play(video(path), allocate=AllocatePlanes()), play(video(path))
+    assert len(planes) == len(plain) == 3
+    for frame, bgr in zip(planes, plain, strict=True):
+        assert (frame.coding, bgr.coding) == (coding, "bgr")
+        assert frame.image.shape == ((48, 64, 3) if coding == "bgr" else (72, 64))
+        np.testing.assert_array_equal(frame.pixels.bgr(), bgr.image)
+        assert bgr.image.std() > 20
+
+
+def test_a_line_and_an_analysis_see_the_same_planes(tmp_path: Path) -> None:
+    path = write_clip(tmp_path / "clip.mp4", frames=3, size=(64, 48), picture=NOISE)
+    writer, reader = RingWriter(f"test-{uuid.uuid4().hex[:8]}", 4), RingReader()
+
+    class Slot:
+        def __call__(self, height: int, width: int) -> Any:
+            return writer.begin(height, width)
+
+        def planes(self, height: int, width: int, coding: Coding) -> Any:
+            return writer.begin(height, width, coding)
+
+    with closing(writer), closing(video(path)) as source:
+        source.open()
+        for frame in play(video(path), allocate=AllocatePlanes()):
+            live = source.read(Slot())
+            assert live is not None
+            pixels = reader.pixels(*writer.commit(), 48, 64, live.coding)
+            assert pixels.coding == frame.coding == "bt601"
+            np.testing.assert_array_equal(pixels.data, frame.image)
+
+
+@pytest.mark.parametrize(
+    ("size", "options", "coding"),
+    [
+        ((66, 48), {}, "bt601"), ((65, 48), {}, "bgr"), ((64, 47), {}, "bgr"),
+        ((64, 46), {}, "bgr"), ((854, 480), {}, "bt601"), ((64, 48), {"rotate": 90}, "bgr"),
+        ((64, 48), {"rotate": 180}, "bgr"), ((64, 48), {"rotate": 0}, "bt601"),
+    ],
+)  # fmt: skip
+def test_only_upright_pictures_of_even_sides_stand_as_planes(
+    size: tuple[int, int], options: dict[str, Any], coding: str, tmp_path: Path
+) -> None:
+    codec = "ffv1" if size[0] % 2 or size[1] % 2 else "libx264"
+    path = write_clip(tmp_path / "clip.mkv", frames=2, size=size, codec=codec)
+    planes = play(video(path, **options), allocate=AllocatePlanes())
+    plain = play(video(path, **options))
+    for frame, bgr in zip(planes, plain, strict=True):
+        assert frame.coding == coding
+        np.testing.assert_array_equal(frame.pixels.bgr(), bgr.image)
+
+
+def test_interlaced_pictures_are_converted_field_by_field(tmp_path: Path) -> None:
+    options = {"x264-params": "tff=1"}
+    path = write_clip(tmp_path / "clip.mp4", frames=2, size=(64, 64), options=options)
+    assert [frame.coding for frame in play(video(path), allocate=AllocatePlanes())] == ["bgr"] * 2
 
 
 def test_odd_sizes(tmp_path: Path) -> None:
