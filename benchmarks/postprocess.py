@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from benchmarks import harness
 from benchmarks.harness import Report, Worker, median, seconds_a_call
 from perception.detectors.heads import HEADS
-from perception.detectors.model import letterbox
+from perception.detectors.letterbox import letterbox
 from perception.kernels.decode import decode_end_to_end, decode_yolo, decode_yolox
 from perception.kernels.nms import nms
 

@@ -249,3 +249,22 @@ def reach(points, velocities, polygon):
                 first = 0.0
         result.append(first)
     return result
+
+
+# ---- Colour
+
+
+def yuv_to_bgr(y, u, v, kr, kb, full):
+    """Return (b, g, r) of one pixel, each product of 13 bits rounded down by itself."""
+    kg = 1 - kr - kb
+    luma, chroma = (1, 1) if full else (255 / 219, 255 / 224)
+
+    def times(level, weight):
+        return level * round(weight * 8192) // 8192
+
+    grey, u, v = times(y if full else y - 16, luma), u - 128, v - 128
+    b = grey + times(u, 2 * (1 - kb) * chroma)
+    g = grey + times(u, -2 * (1 - kb) * kb / kg * chroma)
+    g += times(v, -2 * (1 - kr) * kr / kg * chroma)
+    r = grey + times(v, 2 * (1 - kr) * chroma)
+    return [min(max(level, 0), 255) for level in (b, g, r)]

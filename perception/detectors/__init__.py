@@ -3,7 +3,7 @@
 To add one: a file with a class that fits Detector, one row in DETECTORS. Imports assets and below.
 """
 
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +11,7 @@ from pydantic import BaseModel
 
 from perception.extensions import load
 from perception.messages import Detections
+from perception.pixels import Pixels
 
 
 class Detector(Protocol):
@@ -40,6 +41,22 @@ class Detector(Protocol):
     def detect(self, image: NDArray[np.uint8]) -> Detections:
         """Return detections of a uint8 (H, W, 3) BGR image."""
         ...
+
+
+@runtime_checkable
+class ReadsPlanes(Protocol):
+    """A Detector that needs no full-size BGR where the camera gives planes."""
+
+    def prepare_planes(self, pixels: Pixels) -> Any:
+        """Return what `infer` needs of a picture that stands as planes, as `prepare` does."""
+        ...
+
+
+def prepare(detector: Detector, pixels: Pixels) -> Any:
+    """Return what the detector's `infer` needs of a picture, sharing no memory with it."""
+    if pixels.coding != "bgr" and isinstance(detector, ReadsPlanes):
+        return detector.prepare_planes(pixels)
+    return detector.prepare(pixels.bgr())
 
 
 DETECTORS = {

@@ -6,11 +6,9 @@ Used through detectors.DETECTORS; imports assets, messages and kernels.
 import contextlib
 from collections import OrderedDict
 from collections.abc import Generator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
@@ -19,11 +17,17 @@ from perception import assets
 from perception.detectors.heads import (
     PAD,
     Canvas,
-    Head,
-    cells,
     check_values,
     class_names,
     recognise,
+)
+from perception.detectors.letterbox import (
+    STRIDE,
+    Prepared,
+    letterbox,
+    letterbox_planes,
+    picture_size,
+    rectangle,
 )
 from perception.detectors.sessions import Device, Precision, Run, open_network
 from perception.errors import ConfigError, ModelError
@@ -31,8 +35,8 @@ from perception.extensions import unknown
 from perception.kernels.boxes import to_image
 from perception.kernels.nms import nms
 from perception.messages import Detections
+from perception.pixels import Pixels
 
-STRIDE = 32
 DEFAULT_SIZE = 640
 _COMMON_CAMERA = (720, 1280)  # height, width: its canvas is compiled ahead
 _MAX_CANVASES = 4  # one compiled network each
@@ -66,17 +70,6 @@ class OnnxOptions(DetectorOptions):
     names: list[str] | str | None = Field(
         None, description="class names in the model's order, or a text file with one a line"
     )
-
-
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """A letterboxed picture: uint8 (H, W, 3) BGR canvas, and how to get back to the image's px."""
-
-    canvas: NDArray[np.uint8]
-    scale: tuple[float, float]
-    offset: tuple[float, float]
-    width: int
-    height: int
 
 
 class OnnxDetector:
@@ -130,6 +123,11 @@ class OnnxDetector:
         """
         return letterbox(image, self._canvas_for(*picture_size(image)), self._head)
 
+    def prepare_planes(self, pixels: Pixels) -> Prepared:
+        """Return the picture of a decoder's planes, letterboxed into a canvas of its own."""
+        canvas = self._canvas_for(pixels.height, pixels.width)
+        return letterbox_planes(pixels, canvas, self._head)
+
     def infer(self, prepared: Prepared) -> Detections:
         """Return detections in pixels of the prepared image, best score first."""
         canvas: Canvas = prepared.canvas.shape[:2]
@@ -172,50 +170,6 @@ class OnnxDetector:
             self._runs[canvas] = run
         self._runs.move_to_end(canvas)
         return run
-
-
-def picture_size(image: NDArray[Any]) -> tuple[int, int]:
-    """Return height and width of a picture; ValueError where it is not uint8 (H, W, 3)."""
-    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
-        raise ValueError(f"image {image.dtype} {image.shape}, expected uint8 (H, W, 3)")
-    return image.shape[0], image.shape[1]
-
-
-def rectangle(height: int, width: int, long_side: int, rows: int = 0) -> Canvas:
-    """Return the smallest canvas in multiples of STRIDE for a picture at `long_side` px.
-
-    rows: the network picks that many of its cells, so the canvas has at least as many (as far as a
-    square has them).
-    """
-    scale = long_side / max(height, width)
-    h, w = _round_up(height * scale), _round_up(width * scale)
-    while cells((h, w)) < rows and h != w:
-        h, w = (h + STRIDE, w) if h < w else (h, w + STRIDE)
-    return h, w
-
-
-def _round_up(side: float) -> int:
-    return max(1, -(-round(side) // STRIDE)) * STRIDE
-
-
-def letterbox(image: NDArray[np.uint8], canvas: Canvas, head: Head) -> Prepared:
-    """Scale a uint8 (H, W, 3) image into a canvas, its aspect kept, grey around it."""
-    height, width = image.shape[:2]
-    scale = min(canvas[0] / height, canvas[1] / width)
-    new_h = min(canvas[0], max(1, round(height * scale)))
-    new_w = min(canvas[1], max(1, round(width * scale)))
-    top = (canvas[0] - new_h) // 2 if head.centred else 0
-    left = (canvas[1] - new_w) // 2 if head.centred else 0
-    out = np.empty((*canvas, 3), np.uint8)
-    out[:top], out[top + new_h :] = PAD, PAD
-    out[:, :left], out[:, left + new_w :] = PAD, PAD
-    cv2.resize(
-        image,
-        (new_w, new_h),
-        dst=out[top : top + new_h, left : left + new_w],
-        interpolation=cv2.INTER_LINEAR,
-    )
-    return Prepared(out, (new_w / width, new_h / height), (left, top), width, height)
 
 
 def allowed_classes(names: dict[int, str], wanted: list[str] | None) -> NDArray[np.uint8]:

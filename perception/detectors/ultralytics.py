@@ -1,7 +1,7 @@
 """Any Ultralytics detection model file behind the same Detector, and its export to ONNX.
 
 Needs the extra `ultralytics`, imported only when asked for. The picture is letterboxed by
-model.letterbox, so both detectors see the same pixels. Loading a .pt file can run code that is in
+letterbox, so both detectors see the same pixels. Loading a .pt file can run code that is in
 it: load only files you trust. Used through detectors.DETECTORS and by `perception models export`.
 """
 
@@ -18,20 +18,19 @@ from pydantic import Field
 
 from perception import assets
 from perception.detectors.heads import HEADS, PAD
-from perception.detectors.model import (
-    DEFAULT_SIZE,
-    DetectorOptions,
-    Multiple,
+from perception.detectors.letterbox import (
     Prepared,
-    allowed_classes,
     letterbox,
+    letterbox_planes,
     picture_size,
     rectangle,
 )
+from perception.detectors.model import DEFAULT_SIZE, DetectorOptions, Multiple, allowed_classes
 from perception.detectors.sessions import onnxruntime_errors
 from perception.errors import ModelError
 from perception.kernels.boxes import to_image
 from perception.messages import Detections
+from perception.pixels import Pixels
 
 
 class UltralyticsOptions(DetectorOptions):
@@ -76,6 +75,11 @@ class UltralyticsDetector:
         """
         height, width = picture_size(image)
         return letterbox(image, rectangle(height, width, self._options.size), HEADS["yolo"])
+
+    def prepare_planes(self, pixels: Pixels) -> Prepared:
+        """Return the picture of a decoder's planes, letterboxed into a canvas of its own."""
+        canvas = rectangle(pixels.height, pixels.width, self._options.size)
+        return letterbox_planes(pixels, canvas, HEADS["yolo"])
 
     def infer(self, prepared: Prepared) -> Detections:
         """Return detections in pixels of the prepared image, best score first."""

@@ -22,6 +22,7 @@ MODULES: tuple[str, ...] = (
     "perception.kernels.track_matching",
     "perception.kernels.tracking",
     "perception.kernels.boxes",
+    "perception.kernels.colour",
     "perception.kernels.decode",
     "perception.kernels.nms",
     "perception.kernels.polygons",

@@ -1,6 +1,7 @@
 import os
 import subprocess
 import sys
+from contextlib import closing
 
 import cv2
 import numpy as np
@@ -8,10 +9,14 @@ import pytest
 from pydantic import ValidationError
 
 from perception import assets
-from perception.detectors import DETECTORS, detector_class, heads, model, sessions
-from perception.detectors.model import OnnxDetector, OnnxOptions, letterbox, rectangle
+from perception.detectors import DETECTORS, detector_class, heads, model, prepare, sessions
+from perception.detectors.letterbox import letterbox, letterbox_planes, rectangle
+from perception.detectors.model import OnnxDetector, OnnxOptions
 from perception.errors import ConfigError, ModelError
 from perception.kernels.boxes import iou_matrix
+from perception.pixels import Pixels
+from perception.sources import AllocatePlanes
+from perception.sources.video import VideoSource
 
 RUNTIMES = ("openvino", "onnxruntime")
 MODELS = ("yolo11n", "yolov8n", "yolox-nano")
@@ -44,12 +49,12 @@ def detectors():
     return get
 
 
-def unmatched(sure, other):
+def unmatched(sure, other, overlap=0.95):
     """Return the boxes of `sure` scored 0.30 or more without a like box of 0.25 in `other`."""
     strong, weak = sure.scores >= 0.30, other.scores >= 0.25
     iou = iou_matrix(sure.boxes[strong], other.boxes[weak])
     same = sure.class_ids[strong][:, None] == other.class_ids[weak][None]
-    return np.flatnonzero((iou * same).max(axis=1, initial=0) < 0.95)
+    return np.flatnonzero((iou * same).max(axis=1, initial=0) < overlap)
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -175,6 +180,74 @@ def test_letterbox_keeps_the_aspect_and_pads_with_grey(head):
     np.testing.assert_array_equal(prepared.canvas, expected)
     assert prepared.offset == (0, top)
     assert prepared.scale == (1.04, 1.04)
+
+
+def planes_of(height, width, seed=0):
+    """Return a soft picture as planes: colour that changes slowly, as in footage."""
+    rng = np.random.default_rng(seed)
+    pixels = Pixels(np.empty((height * 3 // 2, width), np.uint8), "bt709")
+    for plane in pixels.planes():
+        small = rng.integers(40, 200, (6, 8), np.uint8)
+        plane[:] = cv2.resize(small, plane.shape[::-1], interpolation=cv2.INTER_CUBIC)
+    return pixels
+
+
+@pytest.mark.parametrize("head", ["yolo", "yolox"])
+@pytest.mark.parametrize(
+    ("size", "most"),
+    [((720, 1280), 0.1), ((1280, 720), 0.1), ((1080, 1920), 0.2), ((480, 854), 0.5),
+     ((96, 128), 2.0)],
+)  # fmt: skip
+def test_planes_are_letterboxed_as_bgr_is(head, size, most):
+    """Only how colour is spread over pixels differs: bgr() repeats each U and V on 2x2 of them."""
+    pixels, canvas = planes_of(*size), rectangle(*size, 640)
+    got = letterbox_planes(pixels, canvas, heads.HEADS[head])
+    bgr = letterbox(pixels.bgr(), canvas, heads.HEADS[head])
+    assert (got.scale, got.offset, got.width, got.height) == (
+        bgr.scale, bgr.offset, bgr.width, bgr.height
+    )  # fmt: skip
+    apart = np.abs(got.canvas.astype(int) - bgr.canvas)
+    assert apart.mean() < most
+    margin = np.ones(canvas, bool)
+    height, width = round(size[0] * bgr.scale[1]), round(size[1] * bgr.scale[0])
+    left, top = bgr.offset
+    margin[top : top + height, left : left + width] = False
+    assert (got.canvas[margin] == heads.PAD).all()
+
+
+def test_planes_of_a_size_that_needs_no_scaling_may_be_read_only(detectors):
+    pixels = planes_of(384, 640)
+    pixels.data.flags.writeable = False
+    detector = detectors("yolo11n", "openvino")
+    first = prepare(detector, pixels)
+    before = first.canvas.copy()
+    pixels.data.flags.writeable = True
+    pixels.data[:] = 0
+    np.testing.assert_array_equal(first.canvas, before)
+
+
+@pytest.mark.parametrize("clip", ["highway", "market-street-1906"])
+def test_planes_of_a_clip_give_the_boxes_of_bgr(clip, detectors):
+    detector = detectors("yolo11n", "openvino")
+    source = VideoSource(VideoSource.Options(path=assets.fetch(clip)), camera="front")
+    with closing(source):
+        source.open()
+        pixels = [source.read(AllocatePlanes()).pixels for _ in range(60)][-1]
+    assert pixels.coding == "bt601"
+    a, b = detector.infer(prepare(detector, pixels)), detector.detect(pixels.bgr())
+    assert (a.scores >= 0.3).sum() >= 4
+    assert unmatched(a, b, 0.9).size == unmatched(b, a, 0.9).size == 0
+
+
+def test_a_detector_that_reads_no_planes_gets_bgr():
+    class Plain:
+        def prepare(self, image):
+            return image
+
+    pixels = planes_of(48, 64)
+    np.testing.assert_array_equal(prepare(Plain(), pixels), pixels.bgr())
+    image = np.zeros((3, 5, 3), np.uint8)
+    assert prepare(Plain(), Pixels(image)) is image
 
 
 # ---- Options and what they refuse
