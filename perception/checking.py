@@ -153,7 +153,7 @@ def _processes(what: Plan) -> None:
 
 
 def _memory(what: Plan, seen: dict[str, _Seen]) -> str:
-    table = sheet("shared memory", "frames", "MB")
+    table = sheet("shared memory", "frames", "MB at most")
     known: dict[str, tuple[int, int, float]] = {}
     for name, found in seen.items():
         if found.image is not None:
@@ -190,6 +190,7 @@ def _draw(camera: CameraPlan, image: Image, folder: Path) -> Path:
 def memory_needed(what: Plan, sizes: dict[str, tuple[int, int, float]]) -> dict[str, int]:
     """Return bytes of shared memory of each camera's ring; sizes: height, width, fps by camera.
 
+    Counted as BGR: a file or stream of 8-bit YUV 4:2:0, as most are, takes half of it.
     Raises RingError where /dev/shm has less than their sum.
     """
     needed = {

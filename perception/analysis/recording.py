@@ -8,12 +8,14 @@ import queue
 import resource
 import threading
 from collections.abc import Callable, Iterator
+from functools import cached_property
 from pathlib import Path
 
 import msgspec
 
 from perception import clock, report, stages
 from perception.alerts.book import AlertBook
+from perception.detectors import prepare
 from perception.errors import SinkError, SourceEnded
 from perception.messages import Alert, DetectionMessage, Stamp, TrackMessage, make_id
 from perception.metrics import Metrics
@@ -23,7 +25,7 @@ from perception.recording.output import CameraOutput, Shown
 from perception.recording.summary import ProcessSummary, Summary
 from perception.rules.zones import Line, Zone
 from perception.sinks.snapshot import SnapshotSink
-from perception.sources import Frame, allocate_new
+from perception.sources import AllocatePlanes, Frame, Image
 from perception.trackers.follow import Follower
 from perception.trackers.grey import small_grey
 
@@ -96,15 +98,27 @@ class _Frames:
             yield item
 
     def _read(self) -> None:
+        allocate = AllocatePlanes()
         try:
             while True:
-                frame = self._source.read(allocate_new)
+                frame = self._source.read(allocate)
                 if frame is not None:
                     self._queue.put(frame)
         except BaseException as error:  # handed to the reading thread, which raises it
             self._queue.put(error)
         finally:
             self._source.close()
+
+
+class _Picture:
+    """A frame whose full-size BGR is made once, where somebody asks for it."""
+
+    def __init__(self, frame: Frame) -> None:
+        self._frame = frame
+
+    @cached_property
+    def image(self) -> Image:
+        return self._frame.pixels.bgr()
 
 
 class _Work:
@@ -128,6 +142,7 @@ class _Work:
             tracks=what.tracks,
             deterministic=True,
         )
+        self._video = what.video
         self._shown = Shown()
         self._last: Stamp | None = None
         self.metrics, self.raised, self.problems = Metrics(), dict[str, int](), list[str]()
@@ -135,7 +150,7 @@ class _Work:
     def take(self, n: int, frame: Frame) -> None:
         """Look at one frame."""
         name, metrics = self._camera.name, self.metrics
-        height, width = frame.image.shape[:2]
+        picture = _Picture(frame)
         stamp = Stamp(
             camera=name,
             frame_id=make_id(0, n),
@@ -144,21 +159,22 @@ class _Work:
             t_wall_ns=max(0, frame.t_media_ns),
         )
         started_ns = clock.monotonic_ns()
-        found = self._keep(self._detector.detect(frame.image))
+        prepared = prepare(self._detector, frame.pixels)
+        found = self._keep(self._detector.infer(prepared))
         detected_ns = clock.monotonic_ns()
         names = {i: self._detector.names.get(i, str(i)) for i in set(found.class_ids.tolist())}
         message = self._follower.follow(
             DetectionMessage(
                 stamp=stamp,
-                width=width,
-                height=height,
+                width=frame.pixels.width,
+                height=frame.pixels.height,
                 names=names,
                 dropped={},
                 t_taken_ns=started_ns,
                 t_detected_ns=detected_ns,
                 inference_ns=detected_ns - started_ns,
                 detections=found,
-                grey=small_grey(frame.image),
+                grey=small_grey(frame.pixels),
             )
         )
         for counter in ("read", "detected", "tracked"):
@@ -167,10 +183,9 @@ class _Work:
         metrics.counters[f"cuts.{name}"] = self._follower.cuts
         metrics.latency(f"inference.{name}", detected_ns - started_ns)
         metrics.latency(f"tracker.{name}", message.t_tracked_ns - detected_ns)
-        for who in self._who.update(message, frame.image) if self._who else ():
-            self._book.name(who.track_id, who.details)
-        self._alert(self._book.update(message), frame)
-        self._write(message, frame)
+        self._name(message, picture)
+        self._alert(self._book.update(message), picture)
+        self._write(message, picture)
         self._last = stamp
 
     def close(self) -> None:
@@ -185,20 +200,25 @@ class _Work:
         except SinkError as error:
             self.problems.append(str(error))
 
-    def _alert(self, alerts: list[Alert], frame: Frame | None) -> None:
-        image = frame.image if frame is not None else None
+    def _name(self, message: TrackMessage, picture: "_Picture") -> None:
+        if self._who is not None:
+            wanted = bool(self._who.wanted(message))
+            for who in self._who.update(message, picture.image if wanted else None):
+                self._book.name(who.track_id, who.details)
+
+    def _alert(self, alerts: list[Alert], picture: "_Picture | None") -> None:
         for alert in alerts:
             if alert.state == "raised":
                 self.raised[alert.rule] = self.raised.get(alert.rule, 0) + 1
             self._shown.note(alert)
-            self._send(alert, image)
+            self._send(alert, picture)
 
-    def _send(self, alert: Alert, image: object) -> None:
+    def _send(self, alert: Alert, picture: "_Picture | None") -> None:
         pictures_first = sorted(self._sinks.values(), key=lambda s: not isinstance(s, SnapshotSink))
         for sink in pictures_first:
             try:
-                if isinstance(sink, SnapshotSink) and sink.wants(alert) and image is not None:
-                    path = sink.save(alert, image)  # pyright: ignore[reportArgumentType]
+                if isinstance(sink, SnapshotSink) and sink.wants(alert) and picture is not None:
+                    path = sink.save(alert, picture.image)
                     alert = msgspec.structs.replace(
                         alert, snapshot=str(path), picture_offset_ms=0.0
                     )
@@ -207,12 +227,13 @@ class _Work:
             except SinkError as error:
                 self.problems.append(str(error))
 
-    def _write(self, message: TrackMessage, frame: Frame) -> None:
+    def _write(self, message: TrackMessage, picture: "_Picture") -> None:
         shown = self._shown.at(message.stamp.t_media_ns)
         counts = {
             way: count for by_way in self._book.counts.values() for way, count in by_way.items()
         }
         try:
-            self._output.add(message, frame.image, shown, counts)
+            image = picture.image if self._video else None
+            self._output.add(message, image, shown, counts)
         except SinkError as error:
             self.problems.append(str(error))

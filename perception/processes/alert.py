@@ -7,7 +7,7 @@ for what was missed. Delivery runs in threads, one a sink, so that a slow one de
 from collections.abc import Sequence
 from pathlib import Path
 
-from perception import clock
+from perception import clock, pixels
 from perception.alerts.retention import Retention
 from perception.alerts.store import AlertStore
 from perception.errors import ConfigError, SinkError
@@ -27,6 +27,8 @@ def run(runtime: Runtime) -> None:
     """Apply rules until the run stops, then to what still waits in the queue."""
     sinks = make_sinks(runtime.plan)
     snapshots = [sink for sink in sinks.values() if isinstance(sink, SnapshotSink)]
+    if snapshots:
+        pixels.warm_up()
     others = {name: sink for name, sink in sinks.items() if not isinstance(sink, SnapshotSink)}
     inbox = Inbox(runtime.run_dir, "tracks", runtime.process.cameras)
     runtime.count_rejected(inbox.rejected)

@@ -3,7 +3,7 @@ listens. Reconnects by itself; never waits for a reader."""
 
 from perception import clock
 from perception.errors import SourceEnded, SourceError, SourceLost
-from perception.messages import FrameMessage, Stamp, make_id
+from perception.messages import Coding, FrameMessage, Stamp, make_id
 from perception.plan import CameraPlan
 from perception.processes.runtime import Runtime
 from perception.sources import Image, Source
@@ -60,10 +60,10 @@ class _Line:
 
     def read_all(self, source: Source, backoff: Backoff) -> None:
         runtime, name = self._runtime, self._camera.name
-        online = False
+        online, allocate = False, _Slot(self, source)
         while not runtime.stopping:
             runtime.turn()
-            frame = source.read(lambda height, width: self._slot(source, height, width))
+            frame = source.read(allocate)
             for cause, count in source.counters.items():
                 runtime.metrics.counters[f"source.{name}.{cause}"] = count
             if frame is None or self._ring is None:
@@ -80,22 +80,22 @@ class _Line:
                 t_wall_ns=clock.wall_ns() - (clock.monotonic_ns() - frame.t_arrival_ns),
             )
             ring, slot, generation = self._ring.commit(stamp.frame_id, stamp.t_media_ns)
-            height, width = frame.image.shape[:2]
+            pixels = frame.pixels
             self._publisher.send(
                 FrameMessage(
                     stamp=stamp, ring=ring, slot=slot, generation=generation,
-                    width=width, height=height,
+                    width=pixels.width, height=pixels.height, coding=pixels.coding,
                 )
             )  # fmt: skip
             self._n += 1
             runtime.metrics.count(f"read.{name}")
 
-    def _slot(self, source: Source, height: int, width: int) -> Image:
-        """Return a slot of the ring, made with the first frame: now the source knows its rate."""
+    def ring_for(self, source: Source) -> RingWriter:
+        """Return the ring, made with the first frame: now the source knows its rate."""
         if self._ring is None:
             base = ring_base(self._runtime.run_dir, self._camera.name)
             self._ring = RingWriter(base, slots_for(self._camera, source.fps))
-        return self._ring.begin(height, width)
+        return self._ring
 
     def close(self, linger_s: float) -> None:
         """Give late readers time for the last frames, then remove the ring."""
@@ -106,6 +106,19 @@ class _Line:
         self._publisher.close()
         if self._ring is not None:
             self._ring.close()
+
+
+class _Slot:
+    """The Allocate of a camera: the next slot of its ring, for BGR or for a decoder's planes."""
+
+    def __init__(self, line: _Line, source: Source) -> None:
+        self._line, self._source = line, source
+
+    def __call__(self, height: int, width: int) -> Image:
+        return self._line.ring_for(self._source).begin(height, width)
+
+    def planes(self, height: int, width: int, coding: Coding) -> Image:
+        return self._line.ring_for(self._source).begin(height, width, coding)
 
 
 def _online(runtime: Runtime, camera: CameraPlan) -> None:

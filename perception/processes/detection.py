@@ -7,7 +7,7 @@ has taken; what it did not take is counted by cause.
 import numpy as np
 
 from perception import clock
-from perception.detectors import Detector
+from perception.detectors import Detector, prepare
 from perception.detectors.gate import MotionGate
 from perception.errors import RingError, SlotOverwritten
 from perception.messages import DetectionMessage, Detections, FrameMessage, short_id
@@ -71,11 +71,12 @@ class _Line:
             return self._drop("rate")
         try:
             frame = (message.ring, message.slot, message.generation)
-            image = self._reader.image(*frame, message.height, message.width)
-            grey = small_grey(image)
+            size = message.height, message.width
+            pixels = self._reader.pixels(*frame, *size, message.coding)
+            grey = small_grey(pixels)
             if self._gate is not None and not self._gate.passes(grey, message.stamp.t_media_ns):
                 return self._drop("still")
-            prepared = self._detector.prepare(image)
+            prepared = prepare(self._detector, pixels)
             self._reader.check(*frame)
         except SlotOverwritten:
             return self._drop("overwritten")

@@ -7,7 +7,7 @@ counts and times; no name, picture or number of a face is ever logged.
 import os
 from pathlib import Path
 
-from perception import clock
+from perception import clock, pixels
 from perception.errors import ConfigError, RingError
 from perception.identity.gallery import Gallery, Templates, version
 from perception.identity.who import Recogniser, Who
@@ -37,6 +37,7 @@ def run(runtime: Runtime) -> None:
     runtime.count_rejected(inbox.rejected)
     recognisers = make_recognisers(runtime.plan, runtime.process.cameras)
     lines = {name: _Line(runtime, name, who) for name, who in recognisers.items()}
+    pixels.warm_up()
     people = _People(runtime, asked, next(iter(recognisers.values())).model)
     runtime.ready(inbox)
     try:

@@ -1,7 +1,8 @@
 """Make the visits' detections anew: `python -m tests.golden.visits FOLDER`, the folder of footage.
 
 What the analysis would hand to its tracker, as numbers: persons found by yolo11n (896 px long side,
-f32, scores from 0.1), camera motion, scene cuts. The footage itself never enters the repository.
+f32, scores from 0.1), camera motion, scene cuts; all of full-size BGR, not of planes. The footage
+itself never enters the repository.
 """
 
 import sys

@@ -12,6 +12,8 @@ import pytest
 import perception
 from perception.errors import ConfigError
 from perception.messages import CONFIRMED
+from perception.recording.video import VideoWriter
+from perception.transport.ring import bytes_needed
 from tests.line import BACK_S, ROOT, environment, running, synthetic
 
 GREY, RED = 90, (0, 0, 220)
@@ -86,6 +88,29 @@ def test_what_a_listener_gets(home: Path) -> None:
         assert run.picture(message) is None
     with pytest.raises(ConfigError, match="alive now: none"):
         perception.connect("line")
+
+
+def test_user_code_gets_bgr_of_an_h264_file(home: Path) -> None:
+    """Such frames stand as planes; a detector of one's own and `picture` get BGR all the same."""
+    with VideoWriter(home / "clip.mp4") as writer:
+        for n in range(40):
+            writer.add(picture(3 + 2 * n), n * 100_000_000)
+    source = {"path": str(home / "clip.mp4"), "realtime": True, "loop": True}
+    with running(home, {"cameras": {"front": {"source": source}}}) as line:
+        line.wait_ready("detection-default", "tracking", "alert")
+        run = line.connect()
+        message = next(found for found in run.detections("front") if len(found.detections))
+        assert (message.width, message.height) == (320, 240)
+        x1, y1, x2, y2 = message.detections.boxes[0].tolist()
+        assert (y1, y2, x2 - x1) == pytest.approx((100, 140, 60), abs=3)
+        image = run.picture(message)
+        assert image is not None
+        assert image.shape == (240, 320, 3)
+        assert np.abs(image[120, int(x1 + x2) // 2].astype(int) - RED).max() < 12
+        assert np.abs(image[20, 20].astype(int) - GREY).max() < 4
+        (shared,) = line.rings()
+        assert shared.stat().st_size < 0.6 * bytes_needed(9, 240, 320)
+        assert line.stop() == 0
 
 
 def test_frames_of_ones_own_in_and_tracks_out(home: Path) -> None:
