@@ -8,6 +8,7 @@ import numpy as np
 
 from perception.alerts.store import AlertStore
 from tests.line import SLOW, running, wait_until
+from tests.servers import rtsp_server
 
 WATCH = {"offline_s": 1, "frozen_s": 1, "dark_s": 1, "clear_s": 1}
 RNG = np.random.default_rng(4)
@@ -77,3 +78,23 @@ def test_offline_frozen_and_dark_are_raised_and_cleared(home: Path) -> None:
             wait_until(lambda: states()[-1:] == [("offline", "raised")], 20 * SLOW, "after a kill")
             assert line.process.poll() is None
         line.stop()
+
+
+def test_a_stream_that_stops_is_offline_until_it_is_back(home: Path) -> None:
+    with rtsp_server() as server:
+        camera = {"source": server.url, "watch": {**WATCH, "frozen_s": 600, "dark_s": 600}}
+        launch = {"cameras": {"door": camera}, "alerts": {"sinks": {"jsonl": {}}}}
+        with running(home, launch) as line:
+            line.wait_ready()
+            next(line.connect().tracks("door"))
+            with AlertStore(line.folder / "alerts.sqlite") as store:
+
+                def is_open() -> bool:
+                    return [a.kind for a in store.open_alerts("door", "camera")] == ["offline"]
+
+                wait_until(lambda: not is_open(), 10 * SLOW, "well at first")
+                server.freeze()
+                wait_until(is_open, 3 + 3 * SLOW, "it gives nothing")
+                server.restart()
+                wait_until(lambda: not is_open(), 30 * SLOW, "it is back")
+            line.stop()
