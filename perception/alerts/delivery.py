@@ -136,9 +136,10 @@ class Courier:
         more = 1 if turn.reach else 2
         self._reach[name] = 1 if turn.sent else min(more * self._reach[name], REACH)
         well = self._is_well(name, now_ns)
-        for row in turn.late[: LATE if well else 0]:
-            if not self._left_out(name, sink, row):
-                turn.sent += self._send(name, sink, row, now_ns)
+        for row in self._late(name, turn, well=well):
+            if not self._left_out(name, sink, row) and self._send(name, sink, row, now_ns):
+                turn.sent += 1
+                self._is_back(name, pause, now_ns)
         if name in self._sink_holds:
             pause = self._sink_holds[name]
             pass_ns = turn.wait_ns if well else pause.since_ns + round(OVERTAKE_S * NS_PER_S)
@@ -178,6 +179,12 @@ class Courier:
                     if turn.reach == 0:
                         return False
         return True
+
+    def _late(self, name: str, turn: _Turn, *, well: bool) -> Sequence[Delivery]:
+        """Return which old ones to try after all else, those not tried for longest: the oldest two,
+        where it refuses both, would never let a sink show by others that it is back."""
+        holds = self._row_holds[name]
+        return sorted(turn.late, key=lambda row: holds[row.id].until_ns)[: LATE if well else 1]
 
     def _held(self, name: str, row: Delivery, now_ns: int) -> _Hold:
         """Return what is held against a row; one that failed before a restart is due at once."""

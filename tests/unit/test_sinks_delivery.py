@@ -176,6 +176,24 @@ def test_however_many_are_refused_what_is_behind_them_arrives(store, restart):
     assert sink.numbers == [200]
 
 
+@pytest.mark.parametrize(("refused", "within_s"), [(1, 12), (2, 20), (5, 40), (20, 150)])
+@pytest.mark.parametrize("restart", [False, True])
+@pytest.mark.parametrize("seed", range(3))
+def test_what_failed_while_a_sink_was_down_arrives_behind_those_it_refuses(
+    store, refused, within_s, restart, seed
+):
+    sink = Receiver()
+    sink.poison, sink.down = set(range(refused)), True
+    courier = Courier(store, {"sink": sink}, seed=seed)
+    put(store, *sink.poison, 100, 101, 102)
+    run(courier, 0, 200)
+    if restart:
+        courier = Courier(store, {"sink": sink}, seed=seed)
+    sink.down = False
+    run(courier, 200, 200 + within_s)
+    assert sorted(sink.numbers) == [100, 101, 102], "and nothing new comes"
+
+
 def test_nor_does_a_long_queue_of_a_sink_that_takes_one_at_a_time_give_anything_up(store):
     sink = Receiver()
     courier = Courier(store, {"sink": sink}, seed=3)
