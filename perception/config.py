@@ -20,6 +20,10 @@ MAX_FILE_BYTES = 1 << 20
 MAX_DEPTH = 32
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,39}$"
 _ENV = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+_SECRETS = (("secret",), ("password",), ("key",))
+"""Last keys of what is never shown."""
+_URL_SECRET = re.compile(r"://.*[@?]")
+"""Of an URL that may hold a password or token."""
 
 _PLAIN = {
     "bool_parsing": "expected true or false",
@@ -210,11 +214,20 @@ class Document:
             return self.error(place, unknown(key, allowed, "keys allowed here"))
         more = len(errors) - 1
         rest = f" (and {more} more)" if more else ""
-        given = self.written.get(place, first.get("input"))
-        given = None if place[-1:] in (("secret",), ("password",)) else given
-        shown = f", not {given!r}" if isinstance(given, str | int | float | bool) else ""
+        given = self._shown(place, first.get("input"))
+        shown = "" if given is None else f", not {given!r}"
         text = _PLAIN.get(first["type"], first["msg"].removeprefix("Value error, "))
         return self.error(place, f"{text}{shown}{rest}")
+
+    def _shown(self, place: Path_, given: Any) -> str | int | float | bool | None:
+        """Return a wrong value as it stands in the file, None for what may hold a secret."""
+        for end in range(len(place), 0, -1):  # the short form of a source is its `url` too
+            if place[:end] in self.written:
+                given = self.written[place[:end]]
+                break
+        if place[-1:] in _SECRETS or not isinstance(given, str | int | float | bool):
+            return None
+        return None if isinstance(given, str) and _URL_SECRET.search(given) else given
 
 
 def load(path: str | Path) -> tuple[Launch, Document]:

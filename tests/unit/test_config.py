@@ -2,7 +2,7 @@ import time
 
 import pytest
 
-from perception import config
+from perception import config, resolving
 from perception.errors import ConfigError
 from perception.sinks import sink_class
 
@@ -91,6 +91,22 @@ def test_what_is_wrong_with_a_secret_is_told_without_it(monkeypatch, line, shown
     with pytest.raises(ConfigError) as caught:
         document.validate(sink_class("webhook").Options, options, ("sinks", "hook"))
     assert shown in str(caught.value)
+    assert "hush12" not in str(caught.value)
+
+
+@pytest.mark.parametrize("source", ["{}", "{{url: '{}'}}", "{{type: rtsp, url: '{}'}}"])
+@pytest.mark.parametrize("password", ["${DOOR_PASSWORD}", "hush12"])
+def test_nor_is_the_password_of_a_camera(monkeypatch, tmp_path, source, password):
+    monkeypatch.setenv("DOOR_PASSWORD", "hush12")
+    file = tmp_path / "door.yaml"
+    given = source.format(f"rtsp://me:{password}@host:port/1")
+    file.write_text(f"cameras:\n  front:\n    source: {given}\nidentity:\n  key: 121212\n")
+    with pytest.raises(ConfigError, match="key: ") as caught:
+        config.load(file)
+    assert "121212" not in str(caught.value)
+    file.write_text(file.read_text().replace("121212", "a key"))
+    with pytest.raises(ConfigError, match="not an URL") as caught:
+        resolving.resolve(*config.load(file))
     assert "hush12" not in str(caught.value)
 
 
