@@ -56,8 +56,12 @@ class AlertLine:
             self._catch_up(self._before.frame_id if self._before is not None else -1)
 
     def take(self, message: TrackMessage) -> None:
-        """Deal with one frame; what is missing before it is asked for and dealt with first."""
-        if self._last is not None and self._gaps.before(message.message_id):
+        """Deal with one frame; what is missing before it is asked for and dealt with first.
+
+        Not at the stop: tracking has ended by then, and to wait for it takes the time to finish.
+        """
+        missing = self._gaps.before(message.message_id)
+        if self._last is not None and missing and not self._runtime.stopping:
             self._catch_up(self._last.stamp.frame_id)
         self._deal_with(message)
 

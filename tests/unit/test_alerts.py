@@ -394,7 +394,8 @@ class TestTheStop:
         plan = SimpleNamespace(cameras={"door": camera, "yard": camera})
         process = SimpleNamespace(cameras=["door"])
         own = {"plan": plan, "process": process, "metrics": Metrics()}
-        return Mock(run_dir=tmp_path, restarted=False, is_over=False, **own)
+        own |= {"restarted": False, "stopping": False, "is_over": False}
+        return Mock(run_dir=tmp_path, **own)
 
     def line(self, runtime, store, name="door"):
         """Return a line that has seen a first frame."""
@@ -445,6 +446,19 @@ class TestTheStop:
         assert counters["missed.door.alert_away"] == 1
         again.close()
         assert report.missed(runtime.metrics, "door") == {"alert_lost": 2, "alert_away": 1}
+
+    def test_what_is_missing_at_the_stop_is_not_waited_for(self, runtime, store, monkeypatch):
+        line, asked = self.line(runtime, store), Mock(return_value=[])
+        monkeypatch.setattr("perception.processes.alert_line.catch_up", asked)
+        runtime.stopping = True
+        for n in (3, 5):
+            one = message(n, seen(1, 500, 300))
+            one.message_id = make_id(1, n)
+            line.take(one)
+        asked.assert_not_called()
+        assert runtime.metrics.counters["missed.door.alert_lost"] == 4
+        assert len(store.newest()) == 1
+        line.close()
 
     def test_an_alert_is_written_once_the_store_is_free(self, runtime, store):
         line = self.line(runtime, store)
