@@ -99,10 +99,20 @@ class Pixels:
         from av.video.reformatter import VideoReformatter
 
         matrix = MATRICES[self.coding]
-        frame = av.VideoFrame.from_numpy_buffer(self.data, "yuv420p")
+        frame = av.VideoFrame.from_numpy_buffer(self._with_slack(), "yuv420p")
         frame.colorspace, frame.color_range = matrix.code, _RANGES[matrix.full]
         made = VideoReformatter().reformat(frame, format="bgr24", threads=1)
         plane = made.planes[0]
         rows = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)
         packed = np.ascontiguousarray(rows[: made.height, : made.width * 3])
         return packed.reshape(made.height, made.width, 3)
+
+    def _with_slack(self) -> NDArray[np.uint8]:
+        """Return the planes in memory that may be read beyond their end, where swscale does: up to
+        8 bytes where the width is not in 16s. Behind the last slot of a ring there may be none."""
+        if self.width % 16 == 0:
+            return self.data
+        size = self.data.size
+        roomy = np.empty(size + 64, np.uint8)[:size].reshape(self.data.shape)
+        np.copyto(roomy, self.data)
+        return roomy

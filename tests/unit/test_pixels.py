@@ -1,10 +1,27 @@
 """Pictures as they stand: planes, their sizes, and BGR of them."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
 from perception.messages import CODINGS
 from perception.pixels import MATRICES, Pixels, shape_of
+
+AT_THE_EDGE = """
+import ctypes, mmap
+import numpy as np
+from perception.pixels import Pixels
+
+room = mmap.mmap(-1, 16 * mmap.PAGESIZE)
+edge = ctypes.addressof(ctypes.c_char.from_buffer(room)) + 15 * mmap.PAGESIZE
+assert ctypes.CDLL(None).mprotect(ctypes.c_void_p(edge), mmap.PAGESIZE, 0) == 0
+for width in (2, 16, 54, 854):
+    size = 24 * 3 // 2 * width
+    data = np.ctypeslib.as_array((ctypes.c_uint8 * size).from_address(edge - size))
+    Pixels(data.reshape(36, width), "bt709").bgr()
+"""
 
 
 def solid(y, u, v, coding, height=48, width=64):
@@ -55,3 +72,7 @@ def test_planes_of_odd_sizes_there_are_none(size):
     with pytest.raises(ValueError, match="in fours"):
         shape_of(*size, "bt601")
     assert shape_of(*size, "bgr") == (*size, 3)
+
+
+def test_nothing_is_read_beyond_the_planes():
+    subprocess.run([sys.executable, "-c", AT_THE_EDGE], check=True)
