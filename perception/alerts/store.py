@@ -145,7 +145,8 @@ class AlertStore:
     def last_delivered(self, sink: str, camera: str, rule: str) -> Alert | None:
         """Return the alert of a rule that began last of those a sink has had, as it began."""
         rows = self.database.read(
-            "SELECT first.body FROM outbox AS first JOIN alerts USING (key) "
+            # Newest first, to the first that fits: an index would be read whole and sorted.
+            "SELECT first.body FROM outbox AS first NOT INDEXED JOIN alerts USING (key) "
             "WHERE sink = ?1 AND alerts.camera = ? AND rule = ? AND first.id = "
             "(SELECT min(id) FROM outbox WHERE key = first.key AND sink = ?1) AND EXISTS "
             "(SELECT 1 FROM outbox WHERE key = first.key AND sink = ?1 AND status = 'delivered') "
