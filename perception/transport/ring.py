@@ -281,6 +281,8 @@ def _open(name: str) -> _Map:
     try:
         head = os.pread(fd, _HEADER.size, 0)
         size = os.fstat(fd).st_size
+        if not any(head):
+            raise SlotOverwritten(f"ring {name} is being made")
         if len(head) != _HEADER.size:
             raise RingError(f"{name} is too short for a ring")
         magic, slots, _, slot_bytes = _HEADER.unpack(head)

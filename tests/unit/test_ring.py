@@ -164,6 +164,24 @@ def test_a_file_that_is_no_ring_is_refused():
         path.unlink()
 
 
+def test_a_ring_that_is_being_made_has_no_picture_yet(writer, monkeypatch):
+    """A late reader finds its file by its name before the header stands there."""
+    reader, fallocate, found = ring.RingReader(), os.posix_fallocate, []
+    write(writer, 1)
+    base = writer.name.removeprefix(ring.PREFIX).rpartition(".")[0]
+    assert reader.picture(base, 0) is not None
+
+    def make(fd, offset, size):
+        found.append(reader.picture(base, 0))
+        fallocate(fd, offset, size)
+        found.append(reader.picture(base, 0))
+
+    monkeypatch.setattr(os, "posix_fallocate", make)
+    write(writer, 2, height=480)
+    assert found == [None, None]
+    assert reader.picture(base, 0) is not None
+
+
 def test_too_little_shared_memory_is_refused_with_the_number():
     many = ring.RingWriter(f"test-{uuid.uuid4().hex[:8]}", 4096)
     with pytest.raises(RingError, match=r"need \d+ MB .* MB are free"):
