@@ -2,13 +2,14 @@
 
 A plain object that the alert process calls in each turn. What a sink has not had, or was given up
 for it, stays; so does what is open. The pictures that they name go with them, no other file does.
-Imports the rest of this room, sinks and clock.
+Imports the rest of this room, sinks, clock and errors.
 """
 
 from perception import clock
 from perception.alerts.database import Database
 from perception.alerts.rows import alert_of
 from perception.alerts.store import LASTS
+from perception.errors import SinkError
 from perception.sinks.snapshot import erase
 
 DAY_NS = 86_400 * clock.NS_PER_S
@@ -54,13 +55,19 @@ class Retention:
 def prune(database: Database, before_wall_ns: int, limit: int) -> int:
     """Delete at most `limit` alerts whose last state is older, with outbox rows and picture.
 
-    Pictures first: what cannot be removed is still named, and none is left behind by a kill.
+    Pictures first: none is left behind by a kill. What cannot be removed is still named: its alert
+    stays, the others go, and then SinkError is raised.
     """
+    keys, stuck = list[tuple[str]](), list[SinkError]()
     with database.transaction() as db:
-        rows = db.execute(_OLD, (before_wall_ns, limit)).fetchall()
-        for _, body in rows:
-            erase(alert_of(body))
-        keys = [(key,) for key, _ in rows]
+        for key, body in db.execute(_OLD, (before_wall_ns, limit)).fetchall():
+            try:
+                erase(alert_of(body))
+                keys.append((key,))
+            except SinkError as error:
+                stuck.append(error)
         db.executemany("DELETE FROM outbox WHERE key = ?", keys)
         db.executemany("DELETE FROM alerts WHERE key = ?", keys)
+    if stuck:
+        raise stuck[0]
     return len(keys)
