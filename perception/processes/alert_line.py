@@ -80,8 +80,9 @@ class AlertLine:
         if self._last is None:
             self._begin(stamp)
         alerts = [self._with_picture(alert) for alert in self._book.update(message)]
-        self._last = message
-        self._save(stamp.frame_id, alerts)
+        if self._last is None or self._book.frame_id == stamp.frame_id:  # else one before the last
+            self._last = message
+        self._save(self._last.stamp.frame_id, alerts)
         now_ns = clock.monotonic_ns()
         metrics.latency(f"rules.{self._name}", now_ns - stamp.t_arrival_ns)
         for alert in alerts:

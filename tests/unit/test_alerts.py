@@ -447,6 +447,24 @@ class TestTheStop:
         again.close()
         assert report.missed(runtime.metrics, "door") == {"alert_lost": 2, "alert_away": 1}
 
+    def test_it_ends_with_the_last_frame_though_earlier_ones_come_late(
+        self, runtime, store, monkeypatch
+    ):
+        sent = [message(t, seen(1, 500 if t > 0.2 else 50, 300)) for t in times(0, 2)]
+        for n, one in enumerate(sent):
+            one.message_id = make_id(3, n)
+        monkeypatch.setattr("perception.processes.alert_line.catch_up", lambda *_: sent[1:])
+        line = AlertLine(runtime, "door", store, [], Mock())
+        line.take(sent[0])
+        line.take(sent[2])
+        runtime.is_over = True
+        line.close()
+        (kept,) = store.newest()
+        assert (kept.alert.state, kept.alert.frame_id) == ("cleared", sent[-1].stamp.frame_id)
+        progress = store.progress("door")
+        assert progress is not None
+        assert progress.frame_id == sent[-1].stamp.frame_id
+
     def test_what_is_missing_at_the_stop_is_not_waited_for(self, runtime, store, monkeypatch):
         line, asked = self.line(runtime, store), Mock(return_value=[])
         monkeypatch.setattr("perception.processes.alert_line.catch_up", asked)
