@@ -10,7 +10,8 @@ from perception.alerts.store import AlertStore
 from tests.line import SLOW, running, wait_until
 from tests.servers import rtsp_server
 
-WATCH = {"offline_s": 1, "frozen_s": 1, "dark_s": 1, "clear_s": 1}
+AFTER_S = 1.0 * SLOW  # a busy machine may give no picture for a second
+WATCH = {"offline_s": AFTER_S, "frozen_s": AFTER_S, "dark_s": AFTER_S, "clear_s": 1}
 RNG = np.random.default_rng(4)
 SCENE = RNG.integers(40, 200, (240, 320, 1), np.uint8).repeat(3, axis=2)
 
@@ -69,7 +70,7 @@ def test_offline_frozen_and_dark_are_raised_and_cleared(home: Path) -> None:
             for shows, kind in (("nothing", "offline"), ("still", "frozen"), ("dark", "dark")):
                 camera.shows = shows
                 wait_until(lambda k=kind: states()[-1:] == [(k, "raised")], 8 * SLOW, kind)
-                assert 0.9 < time.monotonic() - camera.well < 1 + 3 * SLOW
+                assert AFTER_S - 0.1 < time.monotonic() - camera.well < AFTER_S + 3 * SLOW
                 camera.shows = "scene"
                 wait_until(lambda k=kind: states()[-1:] == [(k, "cleared")], 8 * SLOW, "cleared")
             assert [kind for kind, _ in states()[before:]] == ["offline", "frozen", "dark"]
