@@ -25,6 +25,8 @@ LASTS = f"json_extract(body, '$.kind') != '{INSTANT}'"
 """Of rows with an alert: that it lasts until it is cleared."""
 LAST_NS = clock.NS_PER_S
 """How long what could not be written is tried again when a run stops, which has 5 s for it all."""
+LAST_RETRY_NS = 50 * clock.NS_PER_MS
+"""Between two of these tries."""
 PROGRESS_NS = clock.NS_PER_S
 """Frames without alerts are written down this often: a commit costs 1 ms, redoing nothing."""
 
@@ -83,12 +85,15 @@ class AlertStore:
         self._progress_ns[camera] = t_ns
         return True
 
-    def may_try_again(self) -> bool:
-        """Say whether a write that failed at the stop has time for one more try; all who write
-        share LAST_NS, from the first time that one asks."""
+    def wait_to_retry(self) -> bool:
+        """Wait a little where a write that failed at the stop has time for one more try, else say
+        no; all who write share LAST_NS, from the first time that one asks."""
         now_ns = clock.monotonic_ns()
         self._end_ns = self._end_ns or now_ns + LAST_NS
-        return now_ns < self._end_ns
+        if now_ns >= self._end_ns:
+            return False
+        clock.sleep_until(now_ns + LAST_RETRY_NS)
+        return True
 
     def progress(self, camera: str) -> Progress | None:
         """Return the last frame this camera has dealt with, or None; None too where unreadable."""

@@ -1,6 +1,5 @@
 """One camera in the alert process: its rules, its open alerts, how far it has got in the store."""
 
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -27,7 +26,6 @@ from perception.transport.rundir import ring_base
 MAX_UNSAVED = 10_000
 RETRY_S = 0.5
 """How long a store that failed is left alone: a locked one takes its time to say so."""
-LAST_RETRY_S = 0.05
 
 
 class AlertLine:
@@ -124,8 +122,7 @@ class AlertLine:
             self._save(stamp.frame_id, over, now=True)
             for alert in over:
                 self.tell(stamp, alert)
-            while self._unsaved and self._store.may_try_again():
-                time.sleep(LAST_RETRY_S)
+            while self._unsaved and self._store.wait_to_retry():
                 self._save(stamp.frame_id, [], now=True)
         if self._unsaved:
             self._runtime.log.error("alerts lost", camera=self._name, count=len(self._unsaved))

@@ -3,7 +3,6 @@
 The ring says whether a camera delivers even where detection or tracking stands still.
 """
 
-import time
 from collections.abc import Callable, Mapping
 
 from perception import clock
@@ -16,7 +15,6 @@ from perception.transport.ring import Picture, RingReader
 from perception.transport.rundir import ring_base
 
 LOOK_NS = clock.NS_PER_S
-RETRY_S = 0.05
 
 Tell = Callable[[Stamp, Alert], None]
 
@@ -55,8 +53,7 @@ class Watching:
     def close(self) -> None:
         """Write down what the store did not take; try again for a while."""
         self._save(clock.monotonic_ns())
-        while self._unsaved and self._store.may_try_again():
-            time.sleep(RETRY_S)
+        while self._unsaved and self._store.wait_to_retry():
             self._save(clock.monotonic_ns())
         if self._unsaved:
             self._runtime.log.error("alerts lost", count=len(self._unsaved))
