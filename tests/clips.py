@@ -1,4 +1,4 @@
-"""Small video files that tests write for themselves, and one played as a webcam."""
+"""Small videos and pictures that tests make for themselves, and a video played as a webcam."""
 
 import threading
 from collections.abc import Sequence
@@ -13,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perception.errors import SourceEnded
+from perception.messages import Coding
+from perception.pixels import Pixels, shape_of
 from perception.sources import Allocate, Frame, allocate_new
 
 
@@ -107,3 +109,12 @@ def play(source: Any, at_most: int = 10_000, allocate: Allocate = allocate_new) 
             if frame is not None:
                 got.append(frame)
     return got
+
+
+def solid(y: int, u: int, v: int, coding: Coding, height: int = 48, width: int = 64) -> Pixels:
+    """Return a picture of one colour that stands as planes."""
+    data = np.empty(shape_of(height, width, coding), np.uint8)
+    pixels = Pixels(data, coding)
+    for plane, level in zip(pixels.planes(), (y, u, v), strict=True):
+        plane[:] = level
+    return pixels

@@ -17,7 +17,6 @@ CLIP, FPS = "surveillance/intel_person_bicycle_car.mp4", 12
 FROM_S, TO_S = 8.5, 31.0
 """From before the first of them to when all have been seen; the last is there still."""
 WITHIN_S = 0.5
-MOST_MISSED = 0.3
 LABELS = json.loads((ROOT / "tests" / "golden" / "visits.json").read_text())
 VISITS: list[dict[str, int]] = LABELS[CLIP]["visits"]
 
@@ -56,8 +55,6 @@ def test_each_person_is_one_alert_in_time(home: Path, footage: Path) -> None:
         assert line.wait_end(START_S + 60) == 0
         line.assert_nothing_left()
     alerts, missed = line.alerts(), not_seen(line)
-    if len(missed) > MOST_MISSED * (TO_S - FROM_S) * FPS:
-        pytest.skip(f"this machine was too slow for {len(missed)} frames: no truth about the rule")
     raised = [alert for alert in alerts if alert["state"] == "raised"]
     assert len(raised) == len(VISITS), [number(alert["t_media_ns"]) for alert in raised]
     age_s = line.summary()["cameras"]["door"]["age_at_alert"]["p95_ms"] / 1e3

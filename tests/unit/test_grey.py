@@ -6,14 +6,7 @@ import pytest
 from perception.messages import GREY_LONG_SIDE
 from perception.pixels import MATRICES, Pixels, shape_of
 from perception.trackers.grey import small_grey
-
-
-def solid(y, u, v, coding, height=48, width=64):
-    data = np.empty(shape_of(height, width, coding), np.uint8)
-    pixels = Pixels(data, coding)
-    for plane, level in zip(pixels.planes(), (y, u, v), strict=True):
-        plane[:] = level
-    return pixels
+from tests.clips import solid
 
 
 @pytest.mark.parametrize("coding", MATRICES)

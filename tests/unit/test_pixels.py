@@ -8,6 +8,7 @@ import pytest
 
 from perception.messages import CODINGS
 from perception.pixels import MATRICES, Pixels, shape_of
+from tests.clips import solid
 
 AT_THE_EDGE = """
 import ctypes, mmap
@@ -22,14 +23,6 @@ for width in (2, 16, 54, 854):
     data = np.ctypeslib.as_array((ctypes.c_uint8 * size).from_address(edge - size))
     Pixels(data.reshape(36, width), "bt709").bgr()
 """
-
-
-def solid(y, u, v, coding, height=48, width=64):
-    data = np.empty(shape_of(height, width, coding), np.uint8)
-    pixels = Pixels(data, coding)
-    for plane, level in zip(pixels.planes(), (y, u, v), strict=True):
-        plane[:] = level
-    return pixels
 
 
 def test_every_coding_has_a_matrix_but_bgr():

@@ -51,17 +51,24 @@ def test_after_an_outage_the_order_is_kept_but_for_what_found_it_over(store, see
     assert [n for n in sink.numbers if n != first] == [n for n in range(30) if n != first]
 
 
-@pytest.mark.parametrize("seed", range(5))
-def test_an_outage_gives_nothing_up_however_often_the_sink_comes_back(store, seed):
-    sink = Receiver()
+@pytest.mark.parametrize(
+    ("before", "waiting", "times", "down_s", "seed"),
+    [*((20, 6, 6, 600, seed) for seed in range(5)), (1, 119, 40, 300, 3)],
+)
+def test_an_outage_gives_nothing_up_however_often_the_sink_comes_back(
+    store, before, waiting, times, down_s, seed
+):
+    """Nor of a long queue, of which the sink takes one at a time."""
+    sink, count = Receiver(), before + waiting
     courier = Courier(store, {"sink": sink}, seed=seed)
-    put(store, *range(20))
+    put(store, *range(before))
     run(courier, 0, 1)
-    put(store, *range(20, 26))
-    flap(courier, sink, times=6, down_s=600)
+    put(store, *range(before, count))
+    flap(courier, sink, times=times, down_s=down_s)
     assert "dead" not in store.counts()["sink"]
-    run(courier, 4000, 4020)
-    assert store.counts() == {"sink": {"delivered": 26}}
+    end_s = 1 + times * (down_s + 10)
+    run(courier, end_s, end_s + 20)
+    assert store.counts() == {"sink": {"delivered": count}}
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -192,15 +199,3 @@ def test_what_failed_while_a_sink_was_down_arrives_behind_those_it_refuses(
     sink.down = False
     run(courier, 200, 200 + within_s)
     assert sorted(sink.numbers) == [100, 101, 102], "and nothing new comes"
-
-
-def test_nor_does_a_long_queue_of_a_sink_that_takes_one_at_a_time_give_anything_up(store):
-    sink = Receiver()
-    courier = Courier(store, {"sink": sink}, seed=3)
-    put(store, 0)
-    run(courier, 0, 1)
-    put(store, *range(1, 120))
-    flap(courier, sink, times=40, down_s=300)
-    assert "dead" not in store.counts()["sink"]
-    run(courier, 12400, 12430)
-    assert store.counts() == {"sink": {"delivered": 120}}
