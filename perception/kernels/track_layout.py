@@ -6,8 +6,9 @@ Kernels freeze these when they compile; tracking.BUILT_FROM renews Numba's cache
 TENTATIVE, CONFIRMED, LOST, REMOVED = 0, 1, 2, 3
 
 # Detections, float64 (N, BOX_WIDTH): x1, y1, x2, y2 px, then these. Classes of one group may mix.
-BOX_SCORE, BOX_CLASS, BOX_GROUP = 4, 5, 6
-BOX_WIDTH = 7
+# BOX_CROWD: how many tracks overlap the box, but for tentative ones.
+BOX_SCORE, BOX_CLASS, BOX_GROUP, BOX_CROWD = 4, 5, 6, 7
+BOX_WIDTH = 8
 
 # `table`, float64 (HEAD + capacity, WIDTH): one block of memory, so that an update after other work
 # finds all of it on few pages. `ints` is the same memory read as int64. Row 0 is the head below,
@@ -36,8 +37,11 @@ HEAD = 1
     GATE_LOW,
     GATE_RETURN,
     GATE_NEW,
+    GATE_RISE,
+    TRUST_NS,
     CONFIRM_NS,
     COAST_NS,
+    HIDDEN_NS,
     LOST_NS,
     NOISE,
     WALK,
@@ -49,10 +53,10 @@ HEAD = 1
     FACTOR,
     WARPED,
     WARP,
-) = range(21)
+) = range(24)
 
 # Head, int64 (`book`): what lives from frame to frame, then counters of what was rejected.
-COUNT, NEXT, NOW, FRAMES, EPOCH = range(27, 32)
+COUNT, NEXT, NOW, FRAMES, EPOCH = range(30, 35)
 COUNTERS = (
     "not_finite",
     "degenerate",
@@ -61,5 +65,5 @@ COUNTERS = (
     "pairs_over_limit",
     "tracks_over_limit",
 )
-NOT_FINITE, DEGENERATE, DUPLICATE, CLIPPED, PAIRS_FULL, TRACKS_FULL = range(32, 38)
-COUNTERS_END = 38
+NOT_FINITE, DEGENERATE, DUPLICATE, CLIPPED, PAIRS_FULL, TRACKS_FULL = range(35, 41)
+COUNTERS_END = 41

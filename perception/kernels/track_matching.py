@@ -17,10 +17,13 @@ from perception.kernels.association import (
     _sweep,
 )
 from perception.kernels.track_layout import (
+    BORN,
+    BOX_CROWD,
     BOX_GROUP,
     BOX_SCORE,
     DT,
     GATE,
+    GATE_RISE,
     GROUP,
     HIGH,
     LAST,
@@ -32,6 +35,7 @@ from perception.kernels.track_layout import (
     SEEN,
     STATE,
     TENTATIVE,
+    TRUST_NS,
 )
 
 MOST_PAIRS = 64
@@ -43,6 +47,10 @@ SHAKE_DEVIATIONS = 4.0
 NEAR_S = 0.15
 """Frames further apart than this lower all gates in proportion: what was seen .4 s ago may be
 anywhere. Worth 1.1 HOTA on kitti with every second frame lost, .9 on mot15 (benchmarks/README)."""
+CROWD_IOU = 0.05
+"""Overlap from which a track counts among those that crowd a box."""
+TRUST = 4.0
+"""How much more the claim of a track of TRUST_NS counts than that of one just born."""
 
 
 @inner
@@ -80,6 +88,16 @@ def _gain(marks, boxes, i, j, settings, now, stage):
     if now - marks[i, SEEN] > settings[LOST_NS]:
         return -1.0
     return score
+
+
+@inner
+def _crowd(marks, boxes, n, pairs):
+    """Count for each box the tracks that overlap it."""
+    for j in range(n):
+        boxes[j, BOX_CROWD] = 0.0
+    for e in range(pairs.shape[0]):
+        if pairs[e, PAIR_IOU] > CROWD_IOU and marks[np.int64(pairs[e, PAIR_A]), STATE] != TENTATIVE:
+            boxes[np.int64(pairs[e, PAIR_B]), BOX_CROWD] += 1.0
 
 
 @inner
@@ -128,8 +146,14 @@ def _stage(marks, boxes, pairs, settings, now, stage, matching, room):
         overlap = pairs[e, PAIR_IOU]
         if stage != 1:
             overlap = overlap * pairs[e, PAIR_HEIGHT] * score
-        if overlap > gate:
-            pairs[e, PAIR_GAIN] = overlap - gate
+        least = gate
+        if marks[i, ROW] < 0 and boxes[j, BOX_CROWD] > 1.0:
+            # Out of sight it may be anywhere, and somebody else is here.
+            lost_s = (now - marks[i, SEEN]) * 1e-9 - settings[DT]
+            least = gate * (1.0 + settings[GATE_RISE] * min(lost_s, 1.0))
+        if overlap > least:
+            age = min((now - marks[i, BORN]) / settings[TRUST_NS], 1.0)
+            pairs[e, PAIR_GAIN] = (overlap - least) * (1.0 + (TRUST - 1.0) * age)
             starts[i + 1] += 1
             rivals[j] += 1
             left += 1
@@ -240,6 +264,7 @@ def _return(states, marks, work, boxes, settings, book, box_of, track_of, room):
     for e in range(found):
         pairs[e, PAIR_A] = tracks[np.int64(pairs[e, PAIR_A])]
         pairs[e, PAIR_B] = free[np.int64(pairs[e, PAIR_B])]
+    _crowd(marks, boxes, n, pairs[:found])
     matching, room = (box_of, track_of), (ints, floats)
     _stage(marks, boxes, pairs[:found], settings, book[NOW], np.int64(2), matching, room)
 
@@ -259,6 +284,7 @@ def _match(states, marks, head, boxes, work, box_of, track_of, room):
         _place(states, m, where)
         found = _pair(where, m, boxes, n, work, book, room[0])
         pairs = work[:found]
+        _crowd(marks, boxes, n, pairs)
         _stage(marks, boxes, pairs, settings, now, np.int64(0), (box_of, track_of), room)
         if is_shaken or not _shake(states, marks, m, boxes, box_of, room):
             break

@@ -34,6 +34,7 @@ from perception.kernels.track_layout import (
     FRAMES,
     GROUP,
     HEAD,
+    HIDDEN_NS,
     LAST,
     LIMIT,
     LOST,
@@ -64,7 +65,7 @@ from perception.kernels.track_layout import (
 )
 from perception.kernels.track_matching import MOST_PAIRS, _match
 
-BUILT_FROM = "2ba9b2945f89"
+BUILT_FROM = "461a0d8bccdc"
 """Digest of the files that `step` is compiled from beside this one. Numba's cache looks at the text
 of this file alone: after a change there, write what the test of the tracker says here."""
 MEMORY_S = 2.0
@@ -76,6 +77,8 @@ PACE = 1.5
 LEAST_FACTOR, MOST_FACTOR = 0.25, 4.0
 TWIN_IOU = 0.55
 """Overlap above which a box is another one's double (benchmarks/README, each idea alone)."""
+HIDDEN_COVER = 0.7
+"""Share of a track that another one's box covers, above which it is hidden rather than gone."""
 
 
 @inner
@@ -159,8 +162,27 @@ def _adapt(settings):
 
 
 @inner
-def _update(states, marks, m, boxes, source, box_of, settings, now):
+def _is_hidden(row, boxes, track_of):
+    """Whether one box that belongs to a track covers most of a state."""
+    w, h = max(row[10], 1.0), max(row[15], 1.0)
+    x1, y1, x2, y2 = row[0] - w / 2.0, row[5] - h / 2.0, row[0] + w / 2.0, row[5] + h / 2.0
+    for j in range(track_of.shape[0]):
+        # Boxes are sorted by their left side.
+        if boxes[j, 0] >= x2:
+            return False
+        if track_of[j] < 0:
+            continue
+        x = min(x2, boxes[j, 2]) - max(x1, boxes[j, 0])
+        y = min(y2, boxes[j, 3]) - max(y1, boxes[j, 1])
+        if x > 0.0 and y > 0.0 and x * y >= HIDDEN_COVER * w * h:
+            return True
+    return False
+
+
+@inner
+def _update(states, marks, m, boxes, source, matching, settings, now):
     """Take matched boxes in and move all tracks through their states."""
+    box_of, track_of = matching
     noise = settings[NOISE] * settings[FACTOR]
     for i in range(m):
         j = box_of[i]
@@ -177,7 +199,11 @@ def _update(states, marks, m, boxes, source, box_of, settings, now):
         marks[i, ROW] = -1
         if marks[i, STATE] == TENTATIVE or unseen > settings[LOST_NS]:
             marks[i, STATE] = REMOVED
-        elif unseen > settings[COAST_NS]:
+        elif unseen > settings[COAST_NS] and not (
+            marks[i, STATE] == CONFIRMED
+            and unseen <= settings[HIDDEN_NS]
+            and _is_hidden(states[i], boxes, track_of)
+        ):
             marks[i, STATE] = LOST
 
 
@@ -269,7 +295,7 @@ def step(table, work, room, seen, scores, class_ids, groups, gone_ns):
     boxes, work, track_of, room = work[:n], work[n:], room[:n], room[n:]
     _advance(states, marks, m, settings, is_warped)
     _match(states, marks, (settings, book), boxes, work, box_of, track_of, (room, floats))
-    _update(states, marks, m, boxes, source, box_of, settings, book[NOW])
+    _update(states, marks, m, boxes, source, (box_of, track_of), settings, book[NOW])
     _adapt(settings)
     _give_birth(states, marks, book, boxes, source, track_of, settings)
     book[FRAMES] += 1

@@ -17,6 +17,7 @@ from perception.messages import MAX_ROWS, Detections, Tracks
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Positive = Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
 Seconds = Annotated[float, Field(ge=0.0, le=3600.0, allow_inf_nan=False)]
+NotNegative = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
 
 MAX_DETECTIONS = 5_000
 _MAX_TRACKS = MAX_ROWS
@@ -47,11 +48,21 @@ class TwoStageOptions(BaseModel):
         default=0.2, description="as gate, with the box where a track was last seen"
     )
     gate_new: Share = Field(default=0.2, description="as gate, for the second sighting of a track")
+    gate_rise: NotNegative = Field(
+        default=0.5,
+        description="share by which gates rise a second out of sight (up to 1 s), among others",
+    )
+    trust_s: Positive = Field(
+        default=2.0, description="age of a track whose claim to a box counts in full, newer: less"
+    )
     confirm_s: Seconds = Field(
         default=0.0, description="least age at a sighting that confirms a track"
     )
     coast_s: Seconds = Field(
         default=0.075, description="unseen so long, a track is still confirmed"
+    )
+    hidden_s: Seconds = Field(
+        default=0.2, description="as coast_s, while another track's box covers it"
     )
     lost_s: Seconds = Field(default=2.0, description="unseen longer, a track is removed")
     mix_classes: bool | list[list[int]] = Field(
@@ -237,8 +248,11 @@ def _table(options: TwoStageOptions, epoch: int) -> NDArray[np.float64]:
         layout.GATE_LOW: options.gate_low,
         layout.GATE_RETURN: options.gate_return,
         layout.GATE_NEW: options.gate_new,
+        layout.GATE_RISE: options.gate_rise,
+        layout.TRUST_NS: options.trust_s * 1e9,
         layout.CONFIRM_NS: options.confirm_s * 1e9,
         layout.COAST_NS: options.coast_s * 1e9,
+        layout.HIDDEN_NS: options.hidden_s * 1e9,
         layout.LOST_NS: options.lost_s * 1e9,
         layout.NOISE: options.noise,
         layout.WALK: options.walk,

@@ -118,6 +118,39 @@ def test_a_double_starts_no_track():
         assert len(walk(tracker, [seen(walker, box)], start=5 * 33)[-1]) == tracks
 
 
+@pytest.mark.parametrize(("trust_s", "winner"), [(2.0, 1), (1e-6, 2)])
+def test_of_two_tracks_the_older_one_has_the_better_claim(trust_s, winner):
+    """Two stand side by side, one of them new; then one box is left, nearer to the new one."""
+    tracker = TwoStageTracker(TwoStageOptions(trust_s=trust_s))
+    walk(tracker, [seen((100, 100, 160, 280))] * 60)
+    walk(tracker, [seen((100, 100, 160, 280), (136, 100, 196, 280))] * 6, start=60 * 33)
+    tracks = tracker.update(seen((120, 100, 180, 280)), 66 * 33 * MS)
+    assert [short_id(int(i)) for i in tracks.track_ids[tracks.detection_rows == 0]] == [winner]
+
+
+@pytest.mark.parametrize(("gate_rise", "is_back"), [(0.5, False), (0.0, True)])
+def test_among_others_a_weak_box_brings_nobody_back(gate_rise, is_back):
+    """One is out of sight for a second; then a box of low score shows up, another track upon it."""
+    for other, back in (((150, 100, 210, 280), is_back), ((400, 100, 460, 280), True)):
+        tracker = TwoStageTracker(TwoStageOptions(gate_rise=gate_rise))
+        walk(tracker, [seen((100, 100, 160, 280), other)] * 30)
+        walk(tracker, [seen(other)] * 30, start=30 * 33)
+        tracks = tracker.update(seen((108, 100, 168, 280, 0.3), other), 60 * 33 * MS)
+        assert short_id(int(tracks.track_ids[0])) == 1
+        assert (tracks.detection_rows[0] == 0) == back
+
+
+def test_who_is_covered_is_believed_longer():
+    """Lost after .075 s in the open, after .2 s behind somebody."""
+    one = (104, 110, 150, 250)
+    for other, frames in (((106, 100, 160, 280), 6), ((400, 100, 460, 280), 2)):
+        tracker = TwoStageTracker()
+        walk(tracker, [seen(one, other)] * 30)
+        later = walk(tracker, [seen(other)] * 8, start=30 * 33)
+        assert [int(t.states[0]) for t in later] == [CONFIRMED] * frames + [LOST] * (8 - frames)
+        assert all(t.states[1] == CONFIRMED for t in later)
+
+
 def test_classes_do_not_mix_unless_asked():
     for mix, ids in ((False, 2), (True, 1), ([[2, 5, 7]], 1), ([[2, 5], [7]], 2)):
         tracker = TwoStageTracker(TwoStageOptions(mix_classes=mix))
