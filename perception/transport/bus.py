@@ -29,6 +29,8 @@ _MAX_ENDPOINT_BYTES = 107
 _RECONNECT_MS = 20
 _RECONNECT_MAX_MS = 200
 _REQUESTS_A_TURN = 64
+_NEWEST_BOUND = 1_000
+"""Descriptors that wait at most for a reader of the newest: 33 s of a camera, 200 bytes each."""
 _CATCH_UP_BOUND = 10_000
 """Messages that wait for one who catches up: all that tracking keeps; a router drops the rest."""
 
@@ -118,9 +120,25 @@ class _Receiver:
     def receive(self, rejected: dict[str, int]) -> Any | None:
         """Return one message, or None where the next was refused or none was there."""
         try:
-            data = self.socket.recv(zmq.NOBLOCK)
+            data = self._data(rejected)
         except zmq.Again:
             return None
+        return None if data is None else self._decode(data, rejected)
+
+    def receive_newest(self, rejected: dict[str, int]) -> Any | None:
+        """Return the last message that waits, or None where it was refused or none was there."""
+        newest = None
+        try:
+            for _ in range(_NEWEST_BOUND):
+                data = self._data(rejected)
+                newest = newest if data is None else data
+        except zmq.Again:
+            pass
+        return None if newest is None else self._decode(newest, rejected)
+
+    def _data(self, rejected: dict[str, int]) -> bytes | None:
+        """Return what comes next, None if it has several parts. Raises zmq.Again: nothing does."""
+        data = self.socket.recv(zmq.NOBLOCK)
         parts = 1
         while self.socket.getsockopt(zmq.RCVMORE):
             self.socket.recv(zmq.NOBLOCK)
@@ -128,6 +146,9 @@ class _Receiver:
         if parts > 1:
             rejected["parts"] = rejected.get("parts", 0) + 1
             return None
+        return data
+
+    def _decode(self, data: bytes, rejected: dict[str, int]) -> Any | None:
         try:
             message = decode_message(data, self.topics[0] if len(self.topics) == 1 else None)
             if self._name is not None and set(_senders(message)) != {self._name}:
@@ -165,7 +186,10 @@ class Inbox:
         *,
         newest: bool = False,
     ) -> None:
-        self._newest = newest or TOPICS[topic].delivery == "newest"
+        # ZeroMQ's own newest-only (CONFLATE) aborts the process where somebody sends parts: where
+        # messages are small, all are taken and the last one counts.
+        self._drains = TOPICS[topic].delivery == "newest"
+        self._newest = newest
         self._context = zmq.Context[Any]()
         self._poller = zmq.Poller()
         self._receivers: list[_Receiver] = []
@@ -179,7 +203,9 @@ class Inbox:
     def add(self, name: str) -> None:
         """Listen to one more camera or process."""
         socket = _socket(self._context, zmq.SUB)
-        if self._newest:
+        if self._drains:
+            socket.setsockopt(zmq.RCVHWM, _NEWEST_BOUND)
+        elif self._newest:
             socket.setsockopt(zmq.CONFLATE, 1)
         else:
             socket.setsockopt(zmq.RCVHWM, TOPICS[self._topic].bound)
@@ -206,7 +232,10 @@ class Inbox:
         for i in range(count):
             receiver = self._receivers[(self._next + i) % count]
             if receiver.socket in ready:
-                message = receiver.receive(self.rejected)
+                if self._drains:
+                    message = receiver.receive_newest(self.rejected)
+                else:
+                    message = receiver.receive(self.rejected)
                 if message is not None:
                     yield message
 
