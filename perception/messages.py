@@ -342,7 +342,10 @@ Message = (
 
 @dataclass(frozen=True, slots=True)
 class Topic:
-    """How one kind of message travels: newest only or a bounded queue; and is it recorded."""
+    """How one kind of message travels: newest only or a bounded queue; and is it recorded.
+
+    bound: messages that wait at most for a reader, at its end. "newest" keeps one at the sender's.
+    """
 
     name: str
     message: type[Any]
@@ -354,7 +357,7 @@ class Topic:
 TOPICS = {
     topic.name: topic
     for topic in (
-        Topic("frames", FrameMessage, "newest", 1, False),
+        Topic("frames", FrameMessage, "newest", 1024, False),
         Topic("detections", DetectionMessage, "queue", 256, True),
         Topic("tracks", TrackMessage, "queue", 1024, True),
         Topic("alerts", AlertMessage, "queue", 1024, True),

@@ -50,7 +50,8 @@ class TwoStageOptions(BaseModel):
     gate_new: Share = Field(default=0.2, description="as gate, for the second sighting of a track")
     gate_rise: NotNegative = Field(
         default=0.5,
-        description="share by which gates rise a second out of sight (up to 1 s), among others",
+        description="share by which gates rise for each second out of sight, at most 1 s, on boxes "
+        "that other tracks overlap too",
     )
     trust_s: Positive = Field(
         default=2.0, description="age of a track whose claim to a box counts in full, newer: less"

@@ -29,8 +29,8 @@ _MAX_ENDPOINT_BYTES = 107
 _RECONNECT_MS = 20
 _RECONNECT_MAX_MS = 200
 _REQUESTS_A_TURN = 64
-_NEWEST_BOUND = 1_000
-"""Descriptors that wait at most for a reader of the newest: 33 s of a camera, 200 bytes each."""
+_DRAINED_A_TURN = 4_000
+"""Messages a reader of the newest looks at: more than wait at both ends of any topic."""
 _CATCH_UP_BOUND = 10_000
 """Messages that wait for one who catches up: all that tracking keeps; a router drops the rest."""
 
@@ -126,10 +126,13 @@ class _Receiver:
         return None if data is None else self._decode(data, rejected)
 
     def receive_newest(self, rejected: dict[str, int]) -> Any | None:
-        """Return the last message that waits, or None where it was refused or none was there."""
+        """Return the last message that waits, or None where it was refused or none was there.
+
+        ZeroMQ's own newest-only (CONFLATE) aborts the process where somebody sends parts.
+        """
         newest = None
         try:
-            for _ in range(_NEWEST_BOUND):
+            for _ in range(_DRAINED_A_TURN):
                 data = self._data(rejected)
                 newest = newest if data is None else data
         except zmq.Again:
@@ -137,7 +140,7 @@ class _Receiver:
         return None if newest is None else self._decode(newest, rejected)
 
     def _data(self, rejected: dict[str, int]) -> bytes | None:
-        """Return what comes next, None if it has several parts. Raises zmq.Again: nothing does."""
+        """Return what comes next, None for several parts. Raises zmq.Again where nothing waits."""
         data = self.socket.recv(zmq.NOBLOCK)
         parts = 1
         while self.socket.getsockopt(zmq.RCVMORE):
@@ -174,7 +177,7 @@ class Inbox:
     """Receives one topic of several cameras (or processes).
 
     `poll` yields messages as they come, cameras in turn, so that none starves. rejected: refused
-    messages by reason. newest: only the newest of each, also where the topic is a queue.
+    messages by reason. newest: of each only the newest that waits, also where the topic is a queue.
     What is sent before `is_connected` is missed.
     """
 
@@ -186,10 +189,7 @@ class Inbox:
         *,
         newest: bool = False,
     ) -> None:
-        # ZeroMQ's own newest-only (CONFLATE) aborts the process where somebody sends parts: where
-        # messages are small, all are taken and the last one counts.
-        self._drains = TOPICS[topic].delivery == "newest"
-        self._newest = newest
+        self._newest = newest or TOPICS[topic].delivery == "newest"
         self._context = zmq.Context[Any]()
         self._poller = zmq.Poller()
         self._receivers: list[_Receiver] = []
@@ -203,12 +203,7 @@ class Inbox:
     def add(self, name: str) -> None:
         """Listen to one more camera or process."""
         socket = _socket(self._context, zmq.SUB)
-        if self._drains:
-            socket.setsockopt(zmq.RCVHWM, _NEWEST_BOUND)
-        elif self._newest:
-            socket.setsockopt(zmq.CONFLATE, 1)
-        else:
-            socket.setsockopt(zmq.RCVHWM, TOPICS[self._topic].bound)
+        socket.setsockopt(zmq.RCVHWM, TOPICS[self._topic].bound)
         socket.setsockopt(zmq.SUBSCRIBE, b"")
         self._meetings.append(_Meeting(socket))
         socket.connect(endpoint(self._run_dir, self._topic, name))
@@ -232,10 +227,8 @@ class Inbox:
         for i in range(count):
             receiver = self._receivers[(self._next + i) % count]
             if receiver.socket in ready:
-                if self._drains:
-                    message = receiver.receive_newest(self.rejected)
-                else:
-                    message = receiver.receive(self.rejected)
+                receive = receiver.receive_newest if self._newest else receiver.receive
+                message = receive(self.rejected)
                 if message is not None:
                     yield message
 

@@ -1,5 +1,6 @@
 import os
 import threading
+from contextlib import ExitStack, contextmanager
 
 import pytest
 import zmq
@@ -87,19 +88,36 @@ def test_no_camera_starves(tmp_path):
     inbox.close()
 
 
-def test_what_is_no_message_is_dropped_and_counted(tmp_path):
+@contextmanager
+def whoever_sends(run_dir, topic):
+    """A sender of any bytes on a topic of camera a, and a function that makes an Inbox for it."""
     context = zmq.Context()
     raw = context.socket(zmq.PUB)
     raw.linger = 0
-    raw.bind(bus.endpoint(tmp_path, "tracks", "a"))
-    inbox = bus.Inbox(tmp_path, "tracks", ["a"])
+    raw.bind(bus.endpoint(run_dir, topic, "a"))
+    with ExitStack() as inboxes:
+
+        def listen(**options):
+            inbox = bus.Inbox(run_dir, topic, ["a"], **options)
+            inboxes.callback(inbox.close)
+            return inbox
+
+        try:
+            yield raw, listen
+        finally:
+            raw.close()
+            context.term()
+
+
+def test_what_is_no_message_is_dropped_and_counted(tmp_path):
     good = codec.encode(alert_free_tracks(5))
     hostile = [
         [b""], [b"x"], [os.urandom(4000)], [good[:-1]], [good + b"z"],
         [codec.encode(frame(1))], [codec.encode(alert_free_tracks(1, "b"))], [good, good],
         [good] + [b""] * 50, [b"prc2" + b"\xff" * 60],
     ]  # fmt: skip
-    try:
+    with whoever_sends(tmp_path, "tracks") as (raw, listen):
+        inbox = listen()
         for _ in range(200):
             raw.send(good)
             if list(inbox.poll(20)):
@@ -116,22 +134,14 @@ def test_what_is_no_message_is_dropped_and_counted(tmp_path):
         assert inbox.rejected["parts"] == 2
         assert inbox.rejected["sender"] == 1
         assert all(message.stamp.frame_id == 5 for message in received)
-    finally:
-        raw.close()
-        context.term()
-        inbox.close()
 
 
-def test_parts_to_who_takes_only_the_newest_end_nothing(tmp_path):
-    """ZeroMQ's own newest-only aborts the process here, sooner or later: a frame comes in parts."""
-    context = zmq.Context()
-    raw = context.socket(zmq.PUB)
-    raw.linger = 0
-    raw.bind(bus.endpoint(tmp_path, "frames", "a"))
-    inbox = bus.Inbox(tmp_path, "frames", ["a"])
-    good = codec.encode(frame(5))
-    try:
-        received = []
+@pytest.mark.parametrize("topic", ["frames", "tracks"])
+def test_parts_to_who_takes_only_the_newest_end_nothing(tmp_path, topic):
+    """ZeroMQ's own newest-only aborts the process here, sooner or later: it bears no parts."""
+    good = codec.encode(frame(5) if topic == "frames" else alert_free_tracks(5))
+    with whoever_sends(tmp_path, topic) as (raw, listen):
+        inbox, received = listen(newest=True), []
         for n in range(4000):
             raw.send_multipart([good, *[b"?"] * (n % 7)])
             received += list(inbox.poll(0))
@@ -142,10 +152,19 @@ def test_parts_to_who_takes_only_the_newest_end_nothing(tmp_path):
         assert {message.stamp.frame_id for message in received} == {5}
         assert inbox.rejected["parts"] > 100
         assert set(inbox.rejected) == {"parts"}
-    finally:
-        raw.close()
-        context.term()
-        inbox.close()
+
+
+def test_the_newest_of_a_queue_is_the_last_that_waits(tmp_path):
+    publisher = bus.Publisher(tmp_path, "tracks", "a")
+    inbox = bus.Inbox(tmp_path, "tracks", ["a"], newest=True)
+    wait_for(inbox, publisher, alert_free_tracks(0))
+    for n in range(1, 101):
+        publisher.send(alert_free_tracks(n))
+    threading.Event().wait(0.3)
+    assert [message.stamp.frame_id for message in inbox.poll(200)] == [100]
+    assert list(inbox.poll(50)) == []
+    publisher.close()
+    inbox.close()
 
 
 def test_catch_up_returns_what_was_kept(tmp_path):
