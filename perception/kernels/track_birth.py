@@ -22,8 +22,10 @@ from perception.kernels.track_layout import (
     NOISE,
     NOW,
     NUMBER,
+    ROW,
     SPEED,
     STATE,
+    SURE,
     TENTATIVE,
     TRACKS_FULL,
 )
@@ -31,6 +33,8 @@ from perception.kernels.track_update import _see
 
 TWIN_IOU = 0.55
 """Overlap above which a box is another one's double (benchmarks/README, each idea alone)."""
+CLEAR_IOU = 0.3
+"""Overlap with a track in sight above which a new box may be that one's, seen in two parts."""
 
 
 @inner
@@ -57,10 +61,30 @@ def _is_double(boxes, j, track_of):
 
 
 @inner
+def _is_clear(states, marks, m, boxes, j):
+    """Whether box j is nobody else's: where no missing track may be, and hardly over one seen."""
+    x1, y1, x2, y2 = boxes[j, 0], boxes[j, 1], boxes[j, 2], boxes[j, 3]
+    for i in range(m):
+        w, h = max(states[i, 10], 1.0), max(states[i, 15], 1.0)
+        x = min(x2, states[i, 0] + w / 2.0) - max(x1, states[i, 0] - w / 2.0)
+        y = min(y2, states[i, 5] + h / 2.0) - max(y1, states[i, 5] - h / 2.0)
+        if x <= 0.0 or y <= 0.0:
+            continue
+        if marks[i, ROW] < 0 or x * y > CLEAR_IOU * ((x2 - x1) * (y2 - y1) + w * h - x * y):
+            return False
+    return True
+
+
+@inner
 def _give_birth(states, marks, book, boxes, source, track_of, settings):
-    """Start tracks at boxes that belong to none; in the very first frame they are confirmed."""
-    m, now = book[COUNT], book[NOW]
-    sure = book[FRAMES] == 0 and settings[CONFIRM_NS] == 0.0
+    """Start tracks at boxes that belong to none; in the very first frame they are confirmed.
+
+    Later a clear box with a high score is: at 10 Hz a second look at it costs a tenth of a second.
+    """
+    before, m, now = book[COUNT], book[COUNT], book[NOW]
+    least = 2.0
+    if settings[CONFIRM_NS] == 0.0:
+        least = settings[SURE] if book[FRAMES] > 0 else -1.0
     for j in range(track_of.shape[0]):
         if track_of[j] >= 0 or boxes[j, BOX_SCORE] < settings[NEW]:
             continue
@@ -75,7 +99,11 @@ def _give_birth(states, marks, book, boxes, source, track_of, settings):
         # Twice the noise: nothing yet says that the first box was a good one.
         _begin(states[m], cx, cy, x2 - x1, y2 - y1, 2 * settings[NOISE], settings[SPEED])
         marks[m, NUMBER] = book[NEXT]
-        marks[m, STATE] = CONFIRMED if sure else TENTATIVE
+        marks[m, STATE] = TENTATIVE
+        if boxes[j, BOX_SCORE] > least and (
+            book[FRAMES] == 0 or _is_clear(states, marks, before, boxes, j)
+        ):
+            marks[m, STATE] = CONFIRMED
         marks[m, BORN] = now
         marks[m, GROUP] = np.int64(boxes[j, BOX_GROUP])
         _see(states, marks, m, boxes, j, source[j], now)

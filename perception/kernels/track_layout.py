@@ -33,6 +33,7 @@ HEAD = 1
     HIGH,
     LOW,
     NEW,
+    SURE,
     GATE,
     GATE_LOW,
     GATE_RETURN,
@@ -53,7 +54,7 @@ HEAD = 1
     FACTOR,
     WARPED,
     WARP,
-) = range(24)
+) = range(25)
 
 # Head, int64 (`book`): what lives from frame to frame, then counters of what was rejected.
 COUNT, NEXT, NOW, FRAMES, EPOCH = range(30, 35)

@@ -40,6 +40,11 @@ class TwoStageOptions(BaseModel):
         default=0.1, description="below high_score, down to here, tracks are kept up"
     )
     new_score: Share = Field(default=0.7, description="least score that starts a track")
+    sure_score: Share = Field(
+        default=0.9,
+        description="score above which a box is confirmed at once where no track is missing; "
+        "1: never",
+    )
     gate: Share = Field(
         default=0.15, description="IoU x height IoU x score above which boxes may match"
     )
@@ -245,6 +250,7 @@ def _table(options: TwoStageOptions, epoch: int) -> NDArray[np.float64]:
         layout.HIGH: options.high_score,
         layout.LOW: options.low_score,
         layout.NEW: options.new_score,
+        layout.SURE: options.sure_score,
         layout.GATE: options.gate,
         layout.GATE_LOW: options.gate_low,
         layout.GATE_RETURN: options.gate_return,

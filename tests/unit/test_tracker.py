@@ -140,6 +140,30 @@ def test_among_others_a_weak_box_brings_nobody_back(gate_rise, is_back):
         assert (tracks.detection_rows[0] == 0) == back
 
 
+def test_a_clear_box_is_confirmed_at_once():
+    """Scored above .9, over no track that is missing, hardly over one that is in sight."""
+    still, gone = (100, 100, 160, 280), (400, 100, 460, 280)
+    for box, is_sure in (
+        ((700, 100, 760, 280, 0.95), True),
+        ((700, 100, 760, 280, 0.85), False),
+        ((130, 100, 190, 280, 0.95), False),
+        ((150, 100, 210, 280, 0.95), True),
+        ((455, 120, 515, 300, 0.95), False),
+        ((465, 120, 525, 300, 0.95), True),
+    ):
+        for options, sure in (
+            ({}, is_sure),
+            ({"sure_score": 1.0}, False),
+            ({"confirm_s": 0.1}, False),
+        ):
+            tracker = TwoStageTracker(TwoStageOptions(**options))
+            walk(tracker, [seen(still, gone)] * 20)
+            walk(tracker, [seen(still)] * 3, start=20 * 33)
+            tracks = tracker.update(seen(still, box), 23 * 33 * MS)
+            assert [short_id(int(i)) for i in tracks.track_ids] == [1, 2, 3]
+            assert (tracks.states[2] == CONFIRMED) == sure, (box, options)
+
+
 def test_who_is_covered_is_believed_longer():
     """Lost after .075 s in the open, after .2 s behind somebody."""
     one = (104, 110, 150, 250)
