@@ -32,6 +32,7 @@ SUITES = (
 MOVES: dict[str, tuple[float, ...]] = {
     "high_score": (0.5, 0.65),
     "new_score": (0.65, 0.75),
+    "sure_score": (0.85, 0.95),
     "gate": (0.12, 0.18),
     "gate_low": (0.5, 0.6),
     "gate_return": (0.15, 0.25),

@@ -68,3 +68,6 @@ COUNTERS = (
 )
 NOT_FINITE, DEGENERATE, DUPLICATE, CLIPPED, PAIRS_FULL, TRACKS_FULL = range(35, 41)
 COUNTERS_END = 41
+
+# Head, float64 again: the pace at which all tracks move together, x and y.
+PAN = 41

@@ -37,16 +37,10 @@ from perception.kernels.track_layout import (
     TENTATIVE,
     TRUST_NS,
 )
+from perception.kernels.track_shift import NEAR_S, _carry_on, _keep_pace, _shake
 
 MOST_PAIRS = 64
 """Pairs a track or box may have on average; beyond that they are counted and left out."""
-SHAKE_TRACKS = 6
-"""Fewest tracks whose common shift is believed to be the camera's."""
-SHAKE_DEVIATIONS = 4.0
-"""How many standard errors of the median that shift must reach."""
-NEAR_S = 0.15
-"""Frames further apart than this lower all gates in proportion: what was seen .4 s ago may be
-anywhere. Worth 1.1 HOTA on kitti with every second frame lost, .9 on mot15 (benchmarks/README)."""
 CROWD_IOU = 0.05
 """Overlap from which a track counts among those that crowd a box."""
 TRUST = 4.0
@@ -171,70 +165,6 @@ def _stage(marks, boxes, pairs, settings, now, stage, matching, room):
 
 
 @inner
-def _median(line):
-    """Return the median of at least one number; their order is spent. Quickselect, Hoare 1961."""
-    low, high, k = 0, line.shape[0] - 1, line.shape[0] // 2
-    while low < high:
-        pivot = line[(low + high) // 2]
-        i, j = low, high
-        while i <= j:
-            while line[i] < pivot:
-                i += 1
-            while line[j] > pivot:
-                j -= 1
-            if i <= j:
-                line[i], line[j] = line[j], line[i]
-                i += 1
-                j -= 1
-        if k <= j:
-            high = j
-        elif k >= i:
-            low = i
-        else:
-            break
-    above = below = line[k]
-    if line.shape[0] % 2 == 0:
-        below = line[0]
-        for i in range(1, k):
-            below = max(below, line[i])
-    return (above + below) / 2.0
-
-
-@inner
-def _shake(states, marks, m, boxes, box_of, room):
-    """Move all tracks by what their first matches have in common, if it is surely more than chance.
-
-    A shift shared by many tracks is the camera's: it says nothing of their own speeds. Returns
-    whether anything moved, so that the first stage has to be done again.
-    """
-    line_x, line_y = room[1][:m], room[1][m : 2 * m]
-    k = 0
-    for i in range(m):
-        j = box_of[i]
-        if j >= 0 and marks[i, ROW] >= 0:
-            line_x[k] = (boxes[j, 0] + boxes[j, 2]) / 2.0 - states[i, 0]
-            line_y[k] = (boxes[j, 1] + boxes[j, 3]) / 2.0 - states[i, 5]
-            k += 1
-    if k < SHAKE_TRACKS:
-        return False
-    moved = False
-    for axis in range(2):
-        line = line_x[:k] if axis == 0 else line_y[:k]
-        shift = _median(line)
-        for i in range(k):
-            line[i] = abs(line[i] - shift)
-        spread = _median(line)
-        # 1.4826 makes a deviation of a median deviation, 1.25 the error of a median of a mean's.
-        if abs(shift) > SHAKE_DEVIATIONS * 1.4826 * 1.25 * spread / np.sqrt(k):
-            moved = True
-            for i in range(m):
-                states[i, 5 * axis] += shift
-                states[i, LAST + axis] += shift
-                states[i, LAST + 2 + axis] += shift
-    return moved
-
-
-@inner
 def _return(states, marks, work, boxes, settings, book, box_of, track_of, room):
     """Look for unmatched tracks where they were last seen: who is hidden often stands still."""
     m, n = box_of.shape[0], track_of.shape[0]
@@ -279,6 +209,7 @@ def _match(states, marks, head, boxes, work, box_of, track_of, room):
     if m == 0 or n == 0:
         return
     where, work = work[:m], work[m:]
+    _carry_on(states, marks, m, boxes, settings)
     is_shaken = False
     while True:
         _place(states, m, where)
@@ -286,7 +217,7 @@ def _match(states, marks, head, boxes, work, box_of, track_of, room):
         pairs = work[:found]
         _crowd(marks, boxes, n, pairs)
         _stage(marks, boxes, pairs, settings, now, np.int64(0), (box_of, track_of), room)
-        if is_shaken or not _shake(states, marks, m, boxes, box_of, room):
+        if is_shaken or not _shake(states, marks, m, boxes, box_of, settings, room):
             break
         is_shaken = True
         box_of[:] = -1
@@ -297,3 +228,4 @@ def _match(states, marks, head, boxes, work, box_of, track_of, room):
             _return(states, marks, rest, boxes, settings, book, box_of, track_of, room)
         else:
             _stage(marks, boxes, pairs, settings, now, stage, (box_of, track_of), room)
+    _keep_pace(settings)

@@ -140,6 +140,26 @@ def test_among_others_a_weak_box_brings_nobody_back(gate_rise, is_back):
         assert (tracks.detection_rows[0] == 0) == back
 
 
+def test_over_a_gap_the_camera_moves_on():
+    """A pan shifts all by about the way to the next one while no frame comes; who is who stays."""
+    left = np.array([1400, 1490, 1600, 1680, 1795, 1890, 1985, 2100])
+    top = 100 + np.arange(8) % 3 * 8
+
+    def frame(k, pace=-12):
+        x = left + pace * k
+        return seen(*np.stack((x, top, x + 60, top + 180), axis=1).tolist())
+
+    tracker = TwoStageTracker()
+    before = walk(tracker, [frame(k) for k in range(60)])[-1]
+    assert abs(before.rates[:, 0]).max() < 60, "the pan is not taken for their own speed"
+    after = tracker.update(frame(67), 67 * 33 * MS)
+    check_sane(after)
+    assert after.track_ids.tolist() == before.track_ids.tolist()
+    assert after.detection_rows.tolist() == list(range(8))
+    stopped = tracker.update(frame(67), 75 * 33 * MS)
+    assert stopped.detection_rows.tolist() == list(range(8)), "nor need it move on"
+
+
 def test_a_clear_box_is_confirmed_at_once():
     """Scored above .9, over no track that is missing, hardly over one that is in sight."""
     still, gone = (100, 100, 160, 280), (400, 100, 460, 280)
