@@ -16,6 +16,7 @@ from benchmarks.harness import Row
 SUITE: dict[str, list[str]] = {
     "postprocess": [],
     "decode": [],
+    "camera_motion": [],
     "inference": [],
     "startup": [],
     "line": [],

@@ -30,11 +30,10 @@ import yaml
 from numpy.typing import NDArray
 
 import perception
-from benchmarks.harness import ROOT, Report, options, percentile, report
+from benchmarks.harness import FOOTAGE, Report, options, percentile, report
 from perception.detectors.model import OnnxDetector, OnnxOptions
 
-DATA = Path(os.environ.get("PERCEPTION_TEST_DATA", ROOT.parent / "shared" / "data"))
-CLIP = DATA / "video/doorway/intel_one_by_one_person.mp4"
+CLIP = FOOTAGE / "video/doorway/intel_one_by_one_person.mp4"
 WIDTH, HEIGHT, FPS = 1280, 720, 15
 ZONE_FROM = 0.45
 """The zone is all of the picture to the right of this."""

@@ -6,7 +6,6 @@ IoU 0.3 in what the gated run last said, held for at most one floor period and a
 
 from __future__ import annotations
 
-import os
 import time
 from pathlib import Path
 from typing import Any
@@ -31,8 +30,7 @@ CLIPS = ("surveillance/vtest_PETS09-S2L1.avi", "surveillance/intel_person_bicycl
 
 def clips() -> dict[str, Path]:
     """Return the clips that are here, by name."""
-    folder = Path(os.environ.get("PERCEPTION_TEST_DATA") or harness.ROOT / "../shared/data")
-    found = {Path(name).stem: folder / "video" / name for name in CLIPS}
+    found = {Path(name).stem: harness.FOOTAGE / "video" / name for name in CLIPS}
     return {k: p for k, p in found.items() if p.exists()} | {"driveway": assets.fetch("driveway")}
 
 

@@ -28,6 +28,8 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 LOCAL = Path("benchmarks/results/local")
+FOOTAGE = Path(os.environ.get("PERCEPTION_TEST_DATA") or ROOT.parent / "shared" / "data")
+"""Where footage with labels is; what needs some says so where it is not there."""
 PEER_VENVS = (".venv-ultralytics", ".venv-bench")
 """Where peers are looked for, in this order: the full install has the real torchvision."""
 _PACKAGES = (

@@ -10,7 +10,6 @@ operating points; nothing is fitted here. Few people: the bounds say how little 
 from __future__ import annotations
 
 import math
-import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,7 +19,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from benchmarks.harness import ROOT, Report, options, percentile, report
+from benchmarks.harness import FOOTAGE, Report, options, percentile, report
 from perception import clock
 from perception.detectors.model import OnnxDetector
 from perception.identity import Vector
@@ -36,7 +35,6 @@ from perception.trackers.grey import small_grey
 from perception.trackers.scene_cut import SceneCut
 from perception.trackers.two_stage import TwoStageTracker
 
-DATA = Path(os.environ.get("PERCEPTION_TEST_DATA", ROOT.parent / "shared" / "data"))
 SHOTS = {
     "obama portrait": ("examples_obama", "train_obama_obama", "obama_small", "obama_partial"),
     "obama speech": ("examples_obama2", "train_obama_obama2"),
@@ -102,7 +100,7 @@ def at_a_door(image: Any, eyes_px: float, finder: FaceFinder) -> Any:
 def pictures(folder: str) -> dict[str, Any]:
     """Return the pictures of a folder by stem, each content once."""
     seen: dict[bytes, str] = {}
-    for path in sorted((DATA / folder).rglob("*.*")):
+    for path in sorted((FOOTAGE / folder).rglob("*.*")):
         seen.setdefault(path.read_bytes(), str(path))
     read = {Path(path).stem: cv2.imread(path) for path in seen.values()}
     return {stem: image for stem, image in read.items() if image is not None}
@@ -257,7 +255,7 @@ def clip() -> list[Seen]:
     detector = OnnxDetector(OnnxDetector.Options(), threads=2)
     tracker = TwoStageTracker(TwoStageTracker.Options(), epoch=1)
     motion, cuts = CameraMotion(), SceneCut()
-    video: Any = cv2.VideoCapture(str(DATA / "video/doorway/whitehouse_faces_cuts.mp4"))
+    video: Any = cv2.VideoCapture(str(FOOTAGE / "video/doorway/whitehouse_faces_cuts.mp4"))
     seen: list[Seen] = []
     while True:
         ok, image = video.read()
@@ -375,8 +373,8 @@ def main() -> None:
     asked = options("identity", __doc__)
     cv2.setNumThreads(1)
     with report("identity", asked.out) as rows:
-        if not DATA.is_dir():
-            rows.missing("footage", f"{DATA} is not there: set PERCEPTION_TEST_DATA")
+        if not FOOTAGE.is_dir():
+            rows.missing("footage", f"{FOOTAGE} is not there: set PERCEPTION_TEST_DATA")
             return
         finder, embedder = FaceFinder(), SFace(SFace.Options())
         found, left = probes(finder, embedder)

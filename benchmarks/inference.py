@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import os
 import tempfile
 import time
 from collections.abc import Iterable, Iterator
@@ -39,7 +38,6 @@ CALLS = 8
 TRUTH, TAKEN, DOUBT = 0.25, 0.15, 0.1
 CLIPS = {"highway": 12, "market-street-1906": 30, "driveway": 60}
 """Clip and which of its frames: every n-th."""
-FOOTAGE = "../shared/data/video"
 
 
 def picture(canvas: tuple[int, int]) -> NDArray[np.uint8]:
@@ -111,8 +109,7 @@ def speed(report: Report, peer: Worker | None, rounds: int, folder: Path, device
 def frames(*, short: bool) -> Iterator[tuple[str, av.VideoFrame]]:
     """Yield clip and frame: the assets' clips, and footage where it is; short: every fourth."""
     places = {name: (assets.fetch(name), step) for name, step in CLIPS.items()}
-    folder = Path(os.environ.get("PERCEPTION_TEST_DATA") or harness.ROOT / FOOTAGE)
-    folder = folder / "video" if (folder / "video").is_dir() else folder
+    folder = harness.FOOTAGE / "video"
     for path in sorted(folder.glob("*/*.*")) if folder.is_dir() else []:
         if path.suffix in (".mp4", ".avi") and path.parent.name != "broken":
             places[path.stem] = (path, 60)

@@ -2,6 +2,7 @@ import cv2
 import numpy as np
 import pytest
 
+from benchmarks.camera_motion import ManyPoints, corner_error
 from perception.trackers.camera_motion import CameraMotion
 from perception.trackers.grey import small_grey
 
@@ -24,11 +25,6 @@ def moved(image, affine):
     return cv2.warpAffine(image, affine, (W, H), borderMode=cv2.BORDER_REFLECT)
 
 
-def corner_error(a, b):
-    corners = np.array([[0, 0, 1], [W, 0, 1], [0, H, 1], [W, H, 1]]).T
-    return np.linalg.norm((np.asarray(a) - b) @ corners, axis=0).mean()
-
-
 @pytest.mark.parametrize(
     ("angle", "zoom", "shift"), [(0, 1, (9, -5)), (0.4, 1.01, (3, 2)), (-1, 0.98, (-20, 6))]
 )
@@ -40,7 +36,7 @@ def test_finds_the_affine(scene, angle, zoom, shift):
     warp = motion.estimate(small(moved(scene, affine)), NOBODY, W, H)
     assert warp.dtype == np.float32
     assert warp.shape == (2, 3)
-    assert corner_error(warp, affine) < 0.8
+    assert corner_error(warp, affine, W, H) < 0.8
     assert motion.counters["moved"] == 1
 
 
@@ -94,31 +90,17 @@ def test_fixed_camera_of_real_footage_never_drifts(footage):
     assert motion.counters["still"] == 99
 
 
-def dense_affine(a, b):
-    """Twin: 1000 points at half resolution, as BoT-SORT does it; None where it finds nothing."""
-    a, b = (cv2.resize(x, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA) for x in (a, b))
-    points = cv2.goodFeaturesToTrack(a, 1000, 0.01, 1)
-    moved, found, _ = cv2.calcOpticalFlowPyrLK(a, b, points, None)
-    good = found.reshape(-1) == 1
-    affine, _ = cv2.estimateAffinePartial2D(points[good], moved[good])
-    affine[:, 2] *= 2
-    return affine
-
-
 @pytest.mark.footage
 @pytest.mark.parametrize(
     "clip", ["driving/highway_solidWhiteRight.mp4", "aerial/gopro_karma_drone_gpmf.mp4"]
 )
 def test_agrees_with_ten_times_the_points_on_real_footage(footage, clip):
     capture = cv2.VideoCapture(str(footage / "video" / clip))
-    motion, last, errors = CameraMotion(), None, []
-    for _ in range(60):
+    motion, many, errors = CameraMotion(), ManyPoints(), []
+    for n in range(60):
         _, frame = capture.read()
-        grey, (h, w) = cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY), frame.shape[:2]
+        h, w = frame.shape[:2]
         warp = motion.estimate(small_grey(frame), NOBODY, w, h)
-        if last is not None:
-            corners = np.array([[0, 0, 1], [w, 0, 1], [0, h, 1], [w, h, 1]]).T
-            apart = (warp - dense_affine(last, grey)) @ corners
-            errors.append(np.linalg.norm(apart, axis=0).mean())
-        last = grey
+        apart = corner_error(warp, many.estimate(frame), w, h)
+        errors += [apart] if n > 0 else []
     assert np.median(errors) < 0.8
