@@ -17,12 +17,14 @@ from perception.kernels.track_layout import (
     FRAMES,
     GROUP,
     LIMIT,
+    LOST_NS,
     NEW,
     NEXT,
     NOISE,
     NOW,
     NUMBER,
     ROW,
+    SEEN,
     SPEED,
     STATE,
     SURE,
@@ -61,14 +63,17 @@ def _is_double(boxes, j, track_of):
 
 
 @inner
-def _is_clear(states, marks, m, boxes, j):
-    """Whether box j is nobody else's: where no missing track may be, and hardly over one seen."""
+def _is_clear(states, marks, m, boxes, j, oldest):
+    """Whether box j is nobody else's: where no missing track may be, and hardly over one seen.
+
+    Those seen before the time `oldest` are not missing but gone.
+    """
     x1, y1, x2, y2 = boxes[j, 0], boxes[j, 1], boxes[j, 2], boxes[j, 3]
     for i in range(m):
         w, h = max(states[i, 10], 1.0), max(states[i, 15], 1.0)
         x = min(x2, states[i, 0] + w / 2.0) - max(x1, states[i, 0] - w / 2.0)
         y = min(y2, states[i, 5] + h / 2.0) - max(y1, states[i, 5] - h / 2.0)
-        if x <= 0.0 or y <= 0.0:
+        if x <= 0.0 or y <= 0.0 or marks[i, SEEN] < oldest:
             continue
         if marks[i, ROW] < 0 or x * y > CLEAR_IOU * ((x2 - x1) * (y2 - y1) + w * h - x * y):
             return False
@@ -81,10 +86,11 @@ def _give_birth(states, marks, book, boxes, source, track_of, settings):
 
     Later a clear box with a high score is: at 10 Hz a second look at it costs a tenth of a second.
     """
-    before, m, now = book[COUNT], book[COUNT], book[NOW]
-    least = 2.0
-    if settings[CONFIRM_NS] == 0.0:
-        least = settings[SURE] if book[FRAMES] > 0 else -1.0
+    m, now, is_first = book[COUNT], book[NOW], book[FRAMES] == 0
+    sure = np.inf
+    if settings[CONFIRM_NS] == 0.0 and (is_first or settings[SURE] < 1.0):
+        sure = -1.0 if is_first else settings[SURE]
+    oldest = now - np.int64(settings[LOST_NS])
     for j in range(track_of.shape[0]):
         if track_of[j] >= 0 or boxes[j, BOX_SCORE] < settings[NEW]:
             continue
@@ -100,8 +106,8 @@ def _give_birth(states, marks, book, boxes, source, track_of, settings):
         _begin(states[m], cx, cy, x2 - x1, y2 - y1, 2 * settings[NOISE], settings[SPEED])
         marks[m, NUMBER] = book[NEXT]
         marks[m, STATE] = TENTATIVE
-        if boxes[j, BOX_SCORE] > least and (
-            book[FRAMES] == 0 or _is_clear(states, marks, before, boxes, j)
+        if boxes[j, BOX_SCORE] > sure and (
+            is_first or _is_clear(states, marks, m, boxes, j, oldest)
         ):
             marks[m, STATE] = CONFIRMED
         marks[m, BORN] = now

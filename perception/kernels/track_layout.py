@@ -69,5 +69,6 @@ COUNTERS = (
 NOT_FINITE, DEGENERATE, DUPLICATE, CLIPPED, PAIRS_FULL, TRACKS_FULL = range(35, 41)
 COUNTERS_END = 41
 
-# Head, float64 again: the pace at which all tracks move together, x and y.
+# Head, float64 again: the pace, px/s in x and y, at which all tracks last moved together beyond
+# the warp and their own speeds.
 PAN = 41

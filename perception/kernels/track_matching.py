@@ -206,10 +206,11 @@ def _match(states, marks, head, boxes, work, box_of, track_of, room):
     m, n, now = box_of.shape[0], track_of.shape[0], book[NOW]
     box_of[:] = -1
     track_of[:] = -1
+    dx, dy = _carry_on(states, marks, m, boxes, settings)
+    _keep_pace(settings, dx, dy)
     if m == 0 or n == 0:
         return
     where, work = work[:m], work[m:]
-    _carry_on(states, marks, m, boxes, settings)
     is_shaken = False
     while True:
         _place(states, m, where)
@@ -217,8 +218,12 @@ def _match(states, marks, head, boxes, work, box_of, track_of, room):
         pairs = work[:found]
         _crowd(marks, boxes, n, pairs)
         _stage(marks, boxes, pairs, settings, now, np.int64(0), (box_of, track_of), room)
-        if is_shaken or not _shake(states, marks, m, boxes, box_of, settings, room):
+        if is_shaken:
             break
+        x, y = _shake(states, marks, m, boxes, box_of, room)
+        if x == 0.0 and y == 0.0:
+            break
+        _keep_pace(settings, dx + x, dy + y)
         is_shaken = True
         box_of[:] = -1
         track_of[:] = -1
@@ -228,4 +233,3 @@ def _match(states, marks, head, boxes, work, box_of, track_of, room):
             _return(states, marks, rest, boxes, settings, book, box_of, track_of, room)
         else:
             _stage(marks, boxes, pairs, settings, now, stage, (box_of, track_of), room)
-    _keep_pace(settings)

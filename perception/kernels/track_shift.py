@@ -20,6 +20,8 @@ FIT_TRACKS = 64
 """How many tracks say whether a shift fits: the oldest in sight."""
 FIT_BETTER = 1.1
 """How much better all must fit where the camera has moved on, to believe that it has."""
+FIT_LEAST = 0.15
+"""And how well, on average: one box in the way of one track is no witness."""
 
 
 @inner
@@ -53,11 +55,11 @@ def _median(line):
 
 
 @inner
-def _shake(states, marks, m, boxes, box_of, settings, room):
+def _shake(states, marks, m, boxes, box_of, room):
     """Move all tracks by what their first matches have in common, if it is surely more than chance.
 
-    A shift shared by many tracks is the camera's: it says nothing of their own speeds. Returns
-    whether anything moved, so that the first stage has to be done again.
+    A shift shared by many tracks is the camera's: it says nothing of their own speeds. Returns it,
+    px in x and y; 0, 0 where nothing moved.
     """
     line_x, line_y = room[1][:m], room[1][m : 2 * m]
     k = 0
@@ -68,8 +70,8 @@ def _shake(states, marks, m, boxes, box_of, settings, room):
             line_y[k] = (boxes[j, 1] + boxes[j, 3]) / 2.0 - states[i, 5]
             k += 1
     if k < SHAKE_TRACKS:
-        return False
-    moved = False
+        return 0.0, 0.0
+    dx = dy = 0.0
     for axis in range(2):
         line = line_x[:k] if axis == 0 else line_y[:k]
         shift = _median(line)
@@ -78,10 +80,12 @@ def _shake(states, marks, m, boxes, box_of, settings, room):
         spread = _median(line)
         # 1.4826 makes a deviation of a median deviation, 1.25 the error of a median of a mean's.
         if abs(shift) > SHAKE_DEVIATIONS * 1.4826 * 1.25 * spread / np.sqrt(k):
-            moved = True
             _move(states, m, axis, shift)
-            settings[PAN + axis] += shift
-    return moved
+            if axis == 0:
+                dx = shift
+            else:
+                dy = shift
+    return dx, dy
 
 
 @inner
@@ -94,8 +98,8 @@ def _move(states, m, axis, shift):
 
 
 @inner
-def _fit(states, marks, m, boxes, dx, dy, least):
-    """Return the sum over tracks of the best IoU with a box scored least, moved by dx, dy."""
+def _fit(states, marks, m, boxes, dx, dy, score):
+    """Return the best IoU with a box of that score or more, mean of tracks in sight moved so."""
     total, tracks = 0.0, 0
     for i in range(m):
         if marks[i, ROW] < 0:
@@ -109,39 +113,37 @@ def _fit(states, marks, m, boxes, dx, dy, least):
                 break
             x = min(x1 + w, boxes[j, 2]) - max(x1, boxes[j, 0])
             y = min(y1 + h, boxes[j, 3]) - max(y1, boxes[j, 1])
-            if x > 0.0 and y > 0.0 and boxes[j, BOX_SCORE] >= least:
+            if x > 0.0 and y > 0.0 and boxes[j, BOX_SCORE] >= score:
                 area = (boxes[j, 2] - boxes[j, 0]) * (boxes[j, 3] - boxes[j, 1])
                 best = max(best, x * y / (w * h + area - x * y))
         total += best
         tracks += 1
         if tracks == FIT_TRACKS:
             break
-    return total
+    return total / max(tracks, 1)
 
 
 @inner
 def _carry_on(states, marks, m, boxes, settings):
     """Over a gap, let the camera move on as it last did, where the boxes bear that out.
 
-    The tracks' own speeds do not tell it: what all do together is not counted among them. PAN is
-    px/s before and what the tracks were moved by in this step, px, after.
+    The tracks' own speeds do not tell it: what all do together is not counted among them. Returns
+    what the tracks were moved by, px in x and y.
     """
     dx, dy = settings[PAN] * settings[DT], settings[PAN + 1] * settings[DT]
-    settings[PAN] = settings[PAN + 1] = 0.0
     if settings[DT] <= NEAR_S or (dx == 0.0 and dy == 0.0):
-        return
-    high = settings[HIGH]
-    if _fit(states, marks, m, boxes, dx, dy, high) <= FIT_BETTER * _fit(
-        states, marks, m, boxes, 0.0, 0.0, high
-    ):
-        return
+        return 0.0, 0.0
+    still = _fit(states, marks, m, boxes, 0.0, 0.0, settings[HIGH])
+    moved = _fit(states, marks, m, boxes, dx, dy, settings[HIGH])
+    if not moved > max(FIT_BETTER * still, FIT_LEAST):
+        return 0.0, 0.0
     _move(states, m, 0, dx)
     _move(states, m, 1, dy)
-    settings[PAN], settings[PAN + 1] = dx, dy
+    return dx, dy
 
 
 @inner
-def _keep_pace(settings):
-    """Make px/s of what the tracks were moved by in this step."""
-    for axis in range(2):
-        settings[PAN + axis] = settings[PAN + axis] / settings[DT] if settings[DT] > 0.0 else 0.0
+def _keep_pace(settings, dx, dy):
+    """Remember the pace of what the tracks were moved by in this step."""
+    dt = settings[DT]
+    settings[PAN], settings[PAN + 1] = (dx / dt, dy / dt) if dt > 0.0 else (0.0, 0.0)

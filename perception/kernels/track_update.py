@@ -37,6 +37,8 @@ from perception.kernels.track_layout import (
 
 HIDDEN_COVER = 0.7
 """Share of a track that another one's box covers, above which it is hidden rather than gone."""
+GLIMPSE_NS = 200_000_000
+"""Unseen longer, what was seen just once is given up: nobody waits for a detector's flash."""
 
 
 @inner
@@ -126,7 +128,8 @@ def _update(states, marks, m, boxes, source, matching, settings, now):
                 marks[i, STATE] = CONFIRMED
             continue
         marks[i, ROW] = -1
-        if marks[i, STATE] == TENTATIVE or unseen > settings[LOST_NS]:
+        is_glimpse = marks[i, SEEN] == marks[i, BORN] and unseen > GLIMPSE_NS
+        if marks[i, STATE] == TENTATIVE or is_glimpse or unseen > settings[LOST_NS]:
             marks[i, STATE] = REMOVED
         elif unseen > settings[COAST_NS] and not (
             marks[i, STATE] == CONFIRMED

@@ -42,8 +42,8 @@ class TwoStageOptions(BaseModel):
     new_score: Share = Field(default=0.7, description="least score that starts a track")
     sure_score: Share = Field(
         default=0.9,
-        description="score above which a box is confirmed at once where no track is missing; "
-        "1: never",
+        description="with confirm_s 0: score above which a new box is confirmed at once, where no "
+        "track is missing and none in sight overlaps it by .3; 1: never",
     )
     gate: Share = Field(
         default=0.15, description="IoU x height IoU x score above which boxes may match"

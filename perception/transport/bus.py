@@ -31,6 +31,8 @@ _RECONNECT_MAX_MS = 200
 _REQUESTS_A_TURN = 64
 _DRAINED_A_TURN = 4_000
 """Messages a reader of the newest looks at: more than wait at both ends of any topic."""
+_SETTLE_MS = 20
+"""Within which what waits at the sender's end follows what was taken at the reader's."""
 _CATCH_UP_BOUND = 10_000
 """Messages that wait for one who catches up: all that tracking keeps; a router drops the rest."""
 
@@ -126,18 +128,24 @@ class _Receiver:
         return None if data is None else self._decode(data, rejected)
 
     def receive_newest(self, rejected: dict[str, int]) -> Any | None:
-        """Return the last message that waits, or None where it was refused or none was there.
+        """Return the last message that waits, None where it is refused, old or none is there.
 
-        ZeroMQ's own newest-only (CONFLATE) aborts the process where somebody sends parts.
+        Old: a queue that ran full lost what came after. ZeroMQ's own newest-only (CONFLATE) aborts
+        the process where somebody sends parts.
         """
-        newest = None
-        try:
-            for _ in range(_DRAINED_A_TURN):
+        topic = TOPICS[self.topics[0]]
+        newest, taken, is_full = None, 0, False
+        while taken < _DRAINED_A_TURN:
+            try:
                 data = self._data(rejected)
-                newest = newest if data is None else data
-        except zmq.Again:
-            pass
-        return None if newest is None else self._decode(newest, rejected)
+            except zmq.Again:
+                is_full = taken >= topic.bound and topic.delivery == "queue"
+                if not is_full or not self.socket.poll(_SETTLE_MS):
+                    break
+                continue
+            newest = newest if data is None else data
+            taken += 1
+        return None if newest is None or is_full else self._decode(newest, rejected)
 
     def _data(self, rejected: dict[str, int]) -> bytes | None:
         """Return what comes next, None for several parts. Raises zmq.Again where nothing waits."""
@@ -177,7 +185,9 @@ class Inbox:
     """Receives one topic of several cameras (or processes).
 
     `poll` yields messages as they come, cameras in turn, so that none starves. rejected: refused
-    messages by reason. newest: of each only the newest that waits, also where the topic is a queue.
+    messages by reason. newest: of each only the newest that waits, also where the topic is a queue;
+    what it passes over is not looked at. While nobody polls, a queue's bound wait here and up to
+    1000 messages at the sender; after a pause so long that some were lost, all that wait are.
     What is sent before `is_connected` is missed.
     """
 
