@@ -152,10 +152,10 @@ def _decode_yolox(
             if head[a, 4] <= threshold:
                 continue
             k = _best_class(head[a, 5:])
-            if k < 0 or not np.isfinite(head[a, 4]):
+            score = head[a, 4] * head[a, 5 + max(k, 0)]
+            if k < 0 or not np.isfinite(score):
                 rejected[0] += 1
                 continue
-            score = head[a, 4] * head[a, 5 + k]
             if score <= threshold or allowed[k] == 0:
                 continue
             stride = np.float32(grids[g, 2])
