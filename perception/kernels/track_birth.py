@@ -87,8 +87,9 @@ def _give_birth(states, marks, book, boxes, source, track_of, settings):
     Later a clear box with a high score is: at 10 Hz a second look at it costs a tenth of a second.
     """
     m, now, is_first = book[COUNT], book[NOW], book[FRAMES] == 0
-    sure = np.inf
-    if settings[CONFIRM_NS] == 0.0 and (is_first or settings[SURE] < 1.0):
+    if settings[CONFIRM_NS] > 0.0 or (not is_first and settings[SURE] >= 1.0):
+        sure = np.inf
+    else:
         sure = -1.0 if is_first else settings[SURE]
     oldest = now - np.int64(settings[LOST_NS])
     for j in range(track_of.shape[0]):

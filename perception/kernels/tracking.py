@@ -46,7 +46,7 @@ from perception.kernels.track_layout import (
 from perception.kernels.track_matching import MOST_PAIRS, _match
 from perception.kernels.track_update import _update
 
-BUILT_FROM = "27adbb5733c8"
+BUILT_FROM = "e2a559a11102"
 """Digest of the files that `step` is compiled from beside this one. Numba's cache looks at the text
 of this file alone: after a change there, write what the test of the tracker says here."""
 MEMORY_S = 2.0

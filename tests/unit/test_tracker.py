@@ -152,17 +152,16 @@ LEFT = np.array([1400, 1490, 1600, 1680, 1795, 1890, 1985, 2100])
 TOP = 600 + np.arange(8) % 3 * 8
 
 
-def crowd(dx=0, dy=0, score=0.9):
+def crowd(dx=0, dy=0):
     """Eight people, moved by dx, dy px."""
     x, y = LEFT + dx, TOP + dy
-    return seen(*np.stack((x, y, x + 60, y + 180, np.full(8, score)), axis=1).tolist())
+    return seen(*np.stack((x, y, x + 60, y + 180), axis=1).tolist())
 
 
-def panned(dx=-12, dy=0, frames=60):
-    """A tracker that has seen the crowd from a camera that pans by so much a frame, and its last
-    word."""
+def panned(dx=-12, dy=0):
+    """A tracker that saw the crowd in 60 frames of a camera that pans, and its last result."""
     tracker = TwoStageTracker()
-    return tracker, walk(tracker, [crowd(dx * k, dy * k) for k in range(frames)])[-1]
+    return tracker, walk(tracker, [crowd(dx * k, dy * k) for k in range(60)])[-1]
 
 
 @pytest.mark.parametrize(("dx", "dy"), [(-12, 0), (-9, 12)])
