@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from perception import __version__
-from perception.errors import EXIT_CONFIG, PerceptionError
+from perception.errors import EXIT_CONFIG, ConfigError, PerceptionError
 
 EXIT_CODES = (
     "Exit codes: 0 done; 2 a launch file or option is wrong; 3 a source failed or cannot be "
@@ -51,12 +51,26 @@ Name = Annotated[str | None, typer.Option(help="name of the run; the launch file
 def main() -> None:
     """Run the command line; errors raised on purpose become one line and an exit code."""
     try:
+        refuse_other_package()
         app()
     except PerceptionError as error:
         from perception import logs
 
         print(f"perception: {logs.mask(str(error))}", file=sys.stderr)
         sys.exit(error.exit_code)
+
+
+def refuse_other_package() -> None:
+    """Raise ConfigError where files of PyPI's `perception` (perceptual hashing) are found.
+
+    It has the same import name: whichever was installed last has replaced files of the other.
+    """
+    for entry in sys.path:
+        if (Path(entry or ".") / "perception" / "hashers").is_dir():
+            raise ConfigError(
+                f"{Path(entry or '.') / 'perception'} has files of another package, PyPI's "
+                "'perception'; pip uninstall perception, then install perception-line again"
+            )
 
 
 def _version(wanted: bool) -> None:

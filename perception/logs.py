@@ -40,9 +40,24 @@ class _Stderr:
         """Nothing waits."""
 
 
+class _LibraryLines(logging.Formatter):
+    """What libraries and stages log by `logging`, as lines of the same form."""
+
+    def __init__(self, process: str) -> None:
+        super().__init__()
+        self._process = process
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return one JSON line without its end."""
+        level = record.levelname.lower()
+        return line(self._process, record.getMessage(), level, logger=record.name).decode().strip()
+
+
 def setup(process: str, level: str = "info") -> Any:
     """Return a logger whose lines name the process."""
-    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(message)s")
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_LibraryLines(process))
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,

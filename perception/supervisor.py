@@ -31,6 +31,8 @@ STOP_S = 4.5
 DRAIN_S = 60.0
 """Within which each stage finishes what is in flight once all sources have ended."""
 _SUSPENDED_NS = clock.NS_PER_S
+_SAME_SIGNAL_NS = clock.NS_PER_S
+"""Signals within this time of the first one count as that one: `timeout` sends two at once."""
 _NEEDED = ("detection", "tracking", "alert")
 """Kinds without which frames of a camera come to nothing: given up, the camera counts as over."""
 _ORDER = ("show", "camera", "detection", "tracking", "identity", "alert", "output")
@@ -80,12 +82,13 @@ class Supervisor:
         self._known_alerts: dict[str, None] = {}
         self._states: dict[str, str] = {}
         self._interrupts = 0
+        self._interrupted_ns = 0
         self._last_watch_ns = self._last_tick_ns = 0
 
     def run(self) -> int:
         """Run until every source has ended or somebody stops it; return the exit code.
 
-        SIGINT and SIGTERM stop it in order; a second one kills at once.
+        SIGINT and SIGTERM stop it in order; one that comes more than 1 s later kills at once.
         """
         before = {n: signal.signal(n, self._interrupt) for n in (signal.SIGINT, signal.SIGTERM)}
         try:
@@ -273,6 +276,11 @@ class Supervisor:
 
     def _interrupt(self, number: int, frame: FrameType | None) -> None:
         del number, frame
+        now = clock.monotonic_ns()
+        if self._interrupts and now - self._interrupted_ns < _SAME_SIGNAL_NS:
+            return
+        if not self._interrupts:
+            self._interrupted_ns = now
         self._interrupts += 1
         if self._interrupts > 1:
             for child in self.children:

@@ -4,6 +4,7 @@ Used through detectors.DETECTORS; imports assets, messages and kernels.
 """
 
 import contextlib
+import logging
 from collections import OrderedDict
 from collections.abc import Generator
 from pathlib import Path
@@ -15,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from perception import assets
 from perception.detectors.heads import (
+    COCO_NAMES,
     PAD,
     Canvas,
     check_values,
@@ -36,6 +38,8 @@ from perception.kernels.boxes import to_image
 from perception.kernels.nms import nms
 from perception.messages import Detections
 from perception.pixels import Pixels
+
+_log = logging.getLogger(__name__)
 
 DEFAULT_SIZE = 640
 _COMMON_CAMERA = (720, 1280)  # height, width: its canvas is compiled ahead
@@ -107,7 +111,15 @@ class OnnxDetector:
         shapes = self._network.shapes(canvas)
         with _naming(path):
             self._head, classes = recognise(shapes, canvas, options.head)
-            self.names = class_names(classes, _given_names(options) or facts.names)
+            given = _given_names(options) or facts.names
+            if given is None and facts.unreadable_names:
+                given = [f"class_{k}" for k in range(classes or len(COCO_NAMES))]
+                _log.warning(
+                    "%s: class names cannot be read, they are called class_0 to class_%d; "
+                    "`names:` of the detector gives them: %.80r",
+                    *(path, len(given) - 1, facts.unreadable_names),
+                )
+            self.names = class_names(classes, given)
         self._rows = shapes[0][1] if self._head.suppressed else 0
         grey = np.full((*canvas, 3), PAD, np.uint8)
         output = self._run_for(canvas)(grey)[0][0]

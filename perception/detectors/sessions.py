@@ -15,10 +15,10 @@ from typing import Any, Literal, Protocol, cast
 
 import cv2
 import numpy as np
-import yaml
 from numpy.typing import NDArray
 
 from perception.detectors.heads import Canvas, Shape
+from perception.detectors.names import parse_names
 from perception.errors import ModelError
 
 Runtime = Literal["openvino", "onnxruntime"]
@@ -32,12 +32,14 @@ Run = Callable[[NDArray[np.uint8]], list[NDArray[np.float32]]]
 class Facts:
     """What a model file says of itself. canvas: its fixed input size, None where any size goes.
 
-    names: class names, None where the file has none. task: "" where it says nothing.
+    names: class names, None where the file has none or they cannot be read. task: "" where it says
+    nothing. unreadable_names: the text that should be names and is not, "" otherwise.
     """
 
     canvas: Canvas | None
     names: list[str] | None
     task: str
+    unreadable_names: str = ""
 
 
 class Network(Protocol):
@@ -148,7 +150,8 @@ class OnnxRuntimeNetwork:
         provider = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}[device]
         if provider not in rt.get_available_providers():
             raise ModelError(
-                f"device {device}: this onnxruntime has no {provider}; install perception[gpu]"
+                f"device {device}: this onnxruntime has no {provider}; "
+                "pip install 'perception-line[gpu]'"
             )
         options = rt.SessionOptions()
         options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
@@ -228,15 +231,9 @@ def _facts(path: Path, inputs: list[list[int | None]], said: dict[str, str]) -> 
         raise ModelError(f"{path}: inputs {inputs}, expected one of (1, 3, H, W)")
     height, width = form[2:]
     canvas = None if height is None or width is None else (height, width)
-    names: Any = None
-    if "names" in said:
-        try:
-            names = yaml.safe_load(said["names"])
-        except yaml.YAMLError:
-            raise ModelError(f"{path}: class names cannot be read: {said['names'][:80]}") from None
-    if isinstance(names, dict):
-        names = [str(names[key]) for key in sorted(names)]
-    return Facts(canvas, names, said.get("task", ""))
+    text = said.get("names", "")
+    names = parse_names(text) if text else None
+    return Facts(canvas, names, said.get("task", ""), "" if names else text)
 
 
 def onnxruntime_errors() -> tuple[type[Exception], ...]:

@@ -145,7 +145,7 @@ def _load(path: Path) -> Any:
     except ImportError as error:
         raise ModelError(
             f"the detector `ultralytics` needs its extra ({error}): "
-            "pip install 'perception[ultralytics]'"
+            "pip install 'perception-line[ultralytics]'"
         ) from None
     try:
         model = ultralytics.YOLO(str(path), verbose=False)

@@ -38,7 +38,7 @@ def messenger(urls: tuple[str, ...]) -> Any:
         try:
             apprise: Any = importlib.import_module("apprise")
         except ImportError:
-            text = "the apprise sink needs: pip install 'perception[notify]'"
+            text = "the apprise sink needs: pip install 'perception-line[notify]'"
             raise ValueError(text) from None
         logging.getLogger("apprise").setLevel(logging.CRITICAL)  # its lines bear the URLs
         made = apprise.Apprise()

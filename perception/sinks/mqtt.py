@@ -61,7 +61,7 @@ class MqttSink:
         @model_validator(mode="after")
         def _installed(self) -> Self:
             if importlib.util.find_spec("paho") is None:
-                raise ValueError("the mqtt sink needs: pip install 'perception[notify]'")
+                raise ValueError("the mqtt sink needs: pip install 'perception-line[notify]'")
             if self.once or "state" in self.only:
                 raise ValueError("ON without OFF: leave out `once` and `state` in `only` for mqtt")
             return self

@@ -79,9 +79,14 @@ def test_sigterm_finishes_and_a_second_interrupt_kills(home: Path) -> None:
         tracks = line.connect().tracks("a", every=True)
         for _ in range(30):
             next(tracks)
-        line.note_pids()
+        output = line.note_pids()["output"]
         line.process.send_signal(signal.SIGINT)
+        os.kill(output, signal.SIGSTOP)
         wait_until(lambda: "camera-a" not in line.note_pids(), STOP_S, "it has begun to stop")
+        began = time.monotonic()
+        while time.monotonic() - began < 1.2:  # it is woken to stop, and holds up the stop
+            os.kill(output, signal.SIGSTOP)
+            time.sleep(0.001)
         began = time.monotonic()
         line.process.send_signal(signal.SIGINT)
         line.assert_children_gone(1.0 * SLOW)
@@ -90,6 +95,27 @@ def test_sigterm_finishes_and_a_second_interrupt_kills(home: Path) -> None:
         line.assert_nothing_left()
         assert line.process.returncode == 0
     assert frames_of(line.folder / "annotated-a.mp4") > 0
+
+
+def test_signals_within_a_second_of_the_first_are_the_same_one(home: Path) -> None:
+    """coreutils' `timeout` sends SIGTERM to the process and to its group, within milliseconds."""
+    launch = {"cameras": {"a": synthetic()}, "output": {"tracks": True}}
+    with running(home, launch) as line:
+        line.wait_ready()
+        tracks = line.connect().tracks("a", every=True)
+        for _ in range(10):
+            next(tracks)
+        for number in (signal.SIGTERM, signal.SIGTERM, signal.SIGINT):
+            line.process.send_signal(number)
+            time.sleep(0.005)
+        assert line.wait_end(STOP_S) == 0
+        line.assert_nothing_left()
+    summary = line.summary()
+    assert {name: one["exit_code"] for name, one in summary["processes"].items()} == dict.fromkeys(
+        summary["processes"], 0
+    ), "none was killed"
+    camera = summary["cameras"]["a"]
+    assert camera["frames_tracked"] == camera["frames_detected"]
 
 
 def test_two_runs_of_one_launch_file_side_by_side(home: Path) -> None:
