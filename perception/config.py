@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from perception.errors import ConfigError
 from perception.extensions import unknown
@@ -19,12 +19,17 @@ from perception.extensions import unknown
 MAX_FILE_BYTES = 1 << 20
 MAX_DEPTH = 32
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,39}$"
+_MERGE = "tag:yaml.org,2002:merge"
 _ENV = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _SECRETS = (("secret",), ("password",), ("key",))
 """Last keys of what is never shown."""
 _URL_SECRET = re.compile(r"://.*[@?]")
 """Of an URL that may hold a password or token."""
 
+_NAME_FORM = (
+    "expected a name of letters without accents, digits, - and _, at most 40, the first a letter "
+    "or digit"
+)
 _PLAIN = {
     "bool_parsing": "expected true or false",
     "bool_type": "expected true or false",
@@ -39,6 +44,8 @@ _PLAIN = {
 Path_ = tuple[str | int, ...]
 Model = TypeVar("Model", bound=BaseModel)
 Name = Annotated[str, Field(pattern=NAME_PATTERN)]
+UserPath = Annotated[Path, AfterValidator(Path.expanduser)]
+"""A path in which a leading ~ is the user's home."""
 Options = dict[str, Any]
 
 
@@ -91,7 +98,7 @@ class Camera(_Base):
 class Alerts(_Base):
     """Where alerts are kept and sent."""
 
-    store: Path | None = Field(
+    store: UserPath | None = Field(
         default=None, description="SQLite file; <output.folder>/alerts.sqlite"
     )
     retain_days: Annotated[float, Field(ge=0, le=36_500)] = Field(
@@ -107,7 +114,7 @@ class Alerts(_Base):
 class Identity(_Base):
     """Who people are: faces of their tracks against a gallery of people that you enrolled."""
 
-    gallery: Path | None = Field(
+    gallery: UserPath | None = Field(
         default=None, description="folder of the gallery; the user's own, where not given"
     )
     key: str | None = Field(
@@ -131,7 +138,7 @@ class Identity(_Base):
 class Output(_Base):
     """What a run leaves behind."""
 
-    folder: Path | None = Field(default=None, description="recordings/<name>, where not given")
+    folder: UserPath | None = Field(default=None, description="recordings/<name>, where not given")
     video: bool = Field(default=False, description="write annotated-<camera>.mp4")
     tracks: bool = Field(
         default=False, description="write tracks-<camera>.jsonl and mot-<camera>.txt"
@@ -217,6 +224,8 @@ class Document:
         given = self._shown(place, first.get("input"))
         shown = "" if given is None else f", not {given!r}"
         text = _PLAIN.get(first["type"], first["msg"].removeprefix("Value error, "))
+        if first.get("ctx", {}).get("pattern") == NAME_PATTERN:
+            text = _NAME_FORM
         return self.error(place, f"{text}{shown}{rest}")
 
     def _shown(self, place: Path_, given: Any) -> str | int | float | bool | None:
@@ -302,6 +311,8 @@ def _walk(node: yaml.Node, path: Path_, lines: dict[Path_, int], file: str) -> N
             line = key_node.start_mark.line + 1
             if not isinstance(key_node, yaml.ScalarNode):
                 raise ConfigError("a key has to be a word", file, line)
+            if key_node.tag != _MERGE:  # `yes:` and `0:` are names here, not YAML's true and 0
+                key_node.tag = "tag:yaml.org,2002:str"
             place = (*path, key_node.value)
             if place in lines:
                 text = f"stands here twice (first on line {lines[place]})"

@@ -6,11 +6,12 @@ Imports messages and errors.
 import json
 import os
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import AfterValidator
 
 from perception.errors import SinkError
 from perception.messages import Alert
@@ -30,7 +31,7 @@ class JsonlSink:
     class Options(When):
         """path: the file. fsync: wait until each line is on the disk."""
 
-        path: Path = Path("alerts.jsonl")
+        path: Annotated[Path, AfterValidator(Path.expanduser)] = Path("alerts.jsonl")
         fsync: bool = True
 
     def __init__(self, options: Any, folder: Path) -> None:

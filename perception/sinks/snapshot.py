@@ -13,7 +13,7 @@ from typing import Annotated, Any, Self
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from perception import draw
 from perception.clock import NS_PER_S
@@ -32,7 +32,7 @@ class SnapshotSink:
 
         once: none of a better look."""
 
-        path: Path = Path("snapshots")
+        path: Annotated[Path, AfterValidator(Path.expanduser)] = Path("snapshots")
         quality: Annotated[int, Field(ge=1, le=100)] = 85
         draw: bool = True
 

@@ -7,12 +7,12 @@ applied. Sizes are read from headers first: an image bomb is skipped before it i
 import glob
 import re
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
 
 from perception.clock import NS_PER_S, monotonic_ns, to_ns
 from perception.errors import SourceEnded, SourceError
@@ -41,7 +41,7 @@ class ImagesSource:
     class Options(BaseModel):
         model_config = ConfigDict(extra="forbid", frozen=True)
 
-        path: Path
+        path: Annotated[Path, AfterValidator(Path.expanduser)]
         fps: float = Field(default=10.0, gt=0, le=1000)
         levels_16bit: tuple[int, int] | None = None
         loop: bool = False

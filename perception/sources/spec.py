@@ -48,6 +48,7 @@ def parse(spec: object) -> tuple[str, dict[str, Any]]:
         return _url_type(spec), {"url": spec}
     if spec.isascii() and spec.isdigit():
         return "webcam", {"device": int(spec)}
+    spec = str(Path(spec).expanduser()) if spec.startswith("~") else spec
     kind = _path_type(spec)
     return kind, {"device" if kind == "webcam" else "path": spec}
 

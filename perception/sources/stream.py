@@ -33,11 +33,18 @@ def _check(url: str, schemes: dict[str, str]) -> str:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port
     except ValueError:
-        raise ValueError(f"{redact(url)}: not an URL") from None
+        raise ValueError(f"{redact(url)}: not an URL{_escapes(url)}") from None
     if not host or (scheme(url) == "tcp" and (port is None or parts.query)):
         form = "tcp://host:port" if scheme(url) == "tcp" else "a host"
-        raise ValueError(f"{redact(url)}: expected {form}")
+        raise ValueError(f"{redact(url)}: expected {form}{_escapes(url)}")
     return url
+
+
+def _escapes(url: str) -> str:
+    """Say how to write the characters of a user name or password that end it in an URL."""
+    userinfo = url.partition("://")[2].rpartition("@")[0]
+    found = [f"{letter!r} as %{ord(letter):02X}" for letter in "#@/?[]" if letter in userinfo]
+    return f"; in a user name or password write {', '.join(found)}" if found else ""
 
 
 def _rtsp_url(url: str) -> str:

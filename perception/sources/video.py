@@ -7,14 +7,14 @@ opened as a file and only by demuxers that read one file: a playlist in disguise
 import stat
 from collections.abc import Generator, Iterator
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import av
 from av.container import InputContainer
 from av.error import EOFError as EndOfFile
 from av.error import FFmpegError
 from av.video.stream import VideoStream
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from perception.clock import monotonic_ns, to_ns
 from perception.errors import SourceEnded, SourceError
@@ -43,7 +43,7 @@ class VideoSource:
     class Options(BaseModel):
         model_config = ConfigDict(extra="forbid", frozen=True)
 
-        path: Path
+        path: Annotated[Path, AfterValidator(Path.expanduser)]
         fps: float | None = Field(default=None, gt=0, le=1000)
         rotate: Literal[0, 90, 180, 270] | None = None
         loop: bool = False

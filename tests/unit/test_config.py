@@ -127,3 +127,30 @@ def test_files_that_are_no_text_or_too_large(tmp_path, content):
 def test_missing_file(tmp_path):
     with pytest.raises(ConfigError, match="No such file"):
         config.load(tmp_path / "none.yaml")
+
+
+def test_keys_are_names_as_they_are_written(tmp_path):
+    launch = parse("cameras: {yes: {source: 0}, 7: {source: 1}, null: {source: 2}}")
+    assert list(launch.cameras) == ["yes", "7", "null"]
+    with pytest.raises(ConfigError, match=r"^a.yaml:2: cameras.no.sorce: "):
+        parse("cameras:\n  no: {sorce: 0}")
+
+
+def test_a_refused_name_is_told_in_words():
+    with pytest.raises(ConfigError) as caught:
+        parse("cameras:\n  Haustür: {source: 0}")
+    assert "expected a name of letters" in str(caught.value)
+    assert "[A-Za-z0-9]" not in str(caught.value)
+    assert str(caught.value).startswith("a.yaml:2: cameras.Haustür: ")
+
+
+def test_a_tilde_is_the_home_in_every_path(monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    launch = parse(
+        "cameras: {a: {source: ~/clip.mp4}}\noutput: {folder: ~/out}\n"
+        "alerts: {store: ~/alerts.sqlite}\nidentity: {gallery: ~/faces}"
+    )
+    assert launch.folder == tmp_path / "out"
+    assert launch.store == tmp_path / "alerts.sqlite"
+    assert launch.identity is not None
+    assert launch.identity.gallery == tmp_path / "faces"

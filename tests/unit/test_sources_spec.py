@@ -119,3 +119,33 @@ def test_urls_that_are_refused(kind: str, url: str) -> None:
 def test_options_do_not_show_the_url() -> None:
     options = source_class("rtsp").Options.model_validate({"url": "rtsp://user:s3cret@host/a"})
     assert "s3cret" not in f"{options!r}{options}"
+
+
+def test_a_tilde_is_the_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "stills").mkdir()
+    assert parse("~/clip.mp4") == ("video", {"path": str(tmp_path / "clip.mp4")})
+    assert parse("~/stills") == ("images", {"path": str(tmp_path / "stills")})
+    for kind in ("video", "images"):
+        options = source_class(kind).Options.model_validate({"path": "~/x"})
+        assert options.path == tmp_path / "x"
+
+
+@pytest.mark.parametrize(
+    ("password", "says"),
+    [
+        ("p#ss", ["'#' as %23"]),
+        ("p/ss", ["'/' as %2F"]),
+        ("p?ss", ["'?' as %3F"]),
+        ("p#s@s/", ["'#' as %23", "'@' as %40", "'/' as %2F"]),
+        ("p[ss", ["'[' as %5B"]),
+    ],
+)
+def test_a_password_that_needs_escapes_says_which(password: str, says: list[str]) -> None:
+    options = source_class("rtsp").Options
+    with pytest.raises(ValidationError) as caught:
+        options.model_validate({"url": f"rtsp://me:{password}@cam/1"})
+    text = str(caught.value)
+    assert all(part in text for part in says), text
+    assert password not in text
+    options.model_validate({"url": "rtsp://me:p%23ss@cam:554/1?user=a@b#c"})
