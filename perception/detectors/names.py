@@ -12,6 +12,8 @@ import yaml
 
 MAX_CHARS = 1_000_000
 MAX_CLASSES = 100_000
+MAX_BRACKETS = 1_000
+"""Deeper nesting would cost a parser more than any list of names."""
 _PARSERS: tuple[Callable[[str], Any], ...] = (ast.literal_eval, json.loads, yaml.safe_load)
 _REFUSALS = (ValueError, TypeError, SyntaxError, MemoryError, RecursionError, yaml.YAMLError)
 
@@ -22,7 +24,7 @@ def parse_names(text: str) -> list[str] | None:
     text: a list, or a dict from class id to name, at most 1,000,000 characters. An id without a
     name is `class_<id>`. Control characters in a name become spaces.
     """
-    if len(text) > MAX_CHARS:
+    if len(text) > MAX_CHARS or text.count("[") + text.count("{") > MAX_BRACKETS:
         return None
     for parser in _PARSERS:
         try:

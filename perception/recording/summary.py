@@ -23,7 +23,7 @@ from perception.metrics import Histogram
 
 FORMAT = 1
 _PACKAGES = (
-    *("perception", "numpy", "numba", "opencv-python", "av", "pyzmq"),
+    *("perception-line", "numpy", "numba", "opencv-python", "av", "pyzmq"),
     *("openvino", "onnxruntime", "ultralytics"),
 )
 

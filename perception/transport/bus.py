@@ -31,7 +31,7 @@ _RECONNECT_MAX_MS = 200
 _REQUESTS_A_TURN = 64
 _DRAINED_A_TURN = 4_000
 """Messages a reader of the newest looks at: more than wait at both ends of any topic."""
-_SETTLE_MS = 20
+_SETTLE_MS = 100
 """Within which what waits at the sender's end follows what was taken at the reader's."""
 _CATCH_UP_BOUND = 10_000
 """Messages that wait for one who catches up: all that tracking keeps; a router drops the rest."""
@@ -139,13 +139,15 @@ class _Receiver:
             try:
                 data = self._data(rejected)
             except zmq.Again:
-                is_full = taken >= topic.bound and topic.delivery == "queue"
+                is_full = taken >= topic.bound  # then what the sender holds follows in a moment
                 if not is_full or not self.socket.poll(_SETTLE_MS):
                     break
                 continue
             newest = newest if data is None else data
             taken += 1
-        return None if newest is None or is_full else self._decode(newest, rejected)
+        if newest is None or (is_full and topic.delivery == "queue"):
+            return None
+        return self._decode(newest, rejected)
 
     def _data(self, rejected: dict[str, int]) -> bytes | None:
         """Return what comes next, None for several parts. Raises zmq.Again where nothing waits."""

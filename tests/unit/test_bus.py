@@ -1,5 +1,6 @@
 import os
 import threading
+import time
 from contextlib import ExitStack, contextmanager
 
 import pytest
@@ -51,6 +52,7 @@ def test_only_the_newest(tmp_path, topic, make, count):
     wait_for(inbox, publisher, make(0))
     for n in range(1, count + 1):
         publisher.send(make(n))
+    time.sleep(0.5)  # the pause: what can be on its way waits at the reader now
     received = []
     for n in range(count + 1, count + 101):
         received += [message.stamp.frame_id for message in inbox.poll(50)]

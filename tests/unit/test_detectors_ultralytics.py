@@ -23,9 +23,9 @@ EXTRA = importlib.util.find_spec("ultralytics") is not None
 
 @pytest.mark.skipif(EXTRA, reason="the ultralytics extra is installed")
 def test_a_missing_extra_is_named_with_the_way_to_it():
-    with pytest.raises(ModelError, match=r"pip install 'perception\[ultralytics\]'"):
+    with pytest.raises(ModelError, match=r"pip install 'perception-line\[ultralytics\]'"):
         UltralyticsDetector(UltralyticsOptions())
-    with pytest.raises(ModelError, match=r"pip install 'perception\[ultralytics\]'"):
+    with pytest.raises(ModelError, match=r"pip install 'perception-line\[ultralytics\]'"):
         export_onnx("yolo11n.pt", "out.onnx")
 
 

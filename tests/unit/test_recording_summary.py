@@ -81,7 +81,7 @@ def test_schema_describes_every_field():
 
 
 def test_versions_name_python_and_this_package():
-    assert {"python", "perception", "numpy"} <= set(s.versions())
+    assert {"python", "perception-line", "numpy"} <= set(s.versions())
 
 
 @pytest.mark.parametrize("width", [80, 100])
