@@ -50,7 +50,8 @@ def show(store: Path, key: str, as_json: bool) -> None:
     for name, value in one.alert.details.items():
         table.add_row(f"details.{name}", Text(str(value)))
     for sink, status in one.deliveries.items():
-        table.add_row(f"delivery.{sink}", status)
+        reason = one.reasons.get(sink)
+        table.add_row(f"delivery.{sink}", Text(f"{status}: {reason}" if reason else status))
     table.add_row("seen", _time(one.t_acked_wall_ns) if one.t_acked_wall_ns else "no")
     console().print(table)
 
@@ -89,7 +90,11 @@ def _shown(name: str, value: object) -> str:
 
 def _undelivered(one: Kept) -> str:
     """Return what did not arrive yet; silence is good news."""
-    late = [f"{sink} {status}" for sink, status in one.deliveries.items() if status != "delivered"]
+    late = [
+        f"{sink} {status}" + (f" ({one.reasons[sink]})" if sink in one.reasons else "")
+        for sink, status in one.deliveries.items()
+        if status != "delivered" or sink in one.reasons
+    ]
     return ", ".join(late)
 
 

@@ -11,7 +11,8 @@ May be imported by everything; imports nothing of the package.
     ├── RingError         shared memory cannot be had or is not a ring       exit 3
     │   └── SlotOverwritten   the frame was replaced while or before it was read (counted)
     ├── ModelError        weights cannot be had, read or understood              exit 4
-    └── SinkError         an alert could not be written or delivered
+    └── SinkError         an alert could not be written or delivered now: tried again
+        └── SinkRefused       the sink will never take it: given up at once
 """
 
 EXIT_DONE = 0
@@ -83,4 +84,8 @@ class ModelError(PerceptionError):
 
 
 class SinkError(PerceptionError):
-    """An alert could not be written or delivered."""
+    """An alert could not be written or delivered now; it is tried again."""
+
+
+class SinkRefused(SinkError):
+    """A sink will never take this alert, as it is: it is given up at once."""

@@ -1,7 +1,7 @@
 """Delivery by hand: a sink that fails as it is told to, alerts into a store, time that is given."""
 
 from perception.clock import NS_PER_S
-from perception.errors import SinkError
+from perception.errors import SinkError, SinkRefused
 from perception.sinks.when import When
 from tests.scenes import alert
 
@@ -9,14 +9,15 @@ from tests.scenes import alert
 class Receiver:
     """A sink that is up, down, or refuses some alerts; remembers what it took and was asked.
 
-    poison: track_ids, refuses: a state that it never takes. got: (camera, track_id, state).
+    poison: track_ids that fail for now; refused: track_ids, refuses: a state that it never takes.
+    got: (camera, track_id, state).
     """
 
     Options = When
 
     def __init__(self, **when):
-        self.when = When(**when)
-        self.down, self.poison, self.refuses = False, set(), ""
+        self.when = When(**{"expire_s": 1e10, **when})  # the alerts of scenes.py are years old
+        self.down, self.poison, self.refused, self.refuses = False, set(), set(), ""
         self.got, self.tried = [], []
 
     @property
@@ -26,8 +27,10 @@ class Receiver:
 
     def send(self, alert, picture):
         self.tried.append(alert.track_id)
-        if self.down or alert.track_id in self.poison or alert.state == self.refuses:
+        if self.down or alert.track_id in self.poison:
             raise SinkError("receiver: down")
+        if alert.track_id in self.refused or alert.state == self.refuses:
+            raise SinkRefused("receiver: answered 400")
         self.got.append((alert.camera, alert.track_id, alert.state))
 
 

@@ -31,13 +31,14 @@ class Progress:
 class Kept:
     """An alert in the store: its last state, when a person acknowledged it, and its deliveries.
 
-    deliveries: sink -> status of its last row: pending, delivered, filtered,
-    rested, dead.
+    deliveries: sink -> status of its last row: pending, delivered, filtered, rested, dead.
+    reasons: sink -> why a row of it is given up or still waits, where it failed.
     """
 
     alert: Alert
     t_acked_wall_ns: int | None
     deliveries: dict[str, str]
+    reasons: dict[str, str]
 
 
 def alert_of(body: str) -> Alert:

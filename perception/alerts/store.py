@@ -8,7 +8,7 @@ retention.py does. Imports the rest of this room, sinks, messages, clock and err
 import contextlib
 import json
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -25,6 +25,10 @@ LASTS = f"json_extract(body, '$.kind') != '{INSTANT}'"
 """Of rows with an alert: that it lasts until it is cleared."""
 LAST_NS = clock.NS_PER_S
 """How long what could not be written is tried again when a run stops, which has 5 s for it all."""
+_NO_EARLIER_TRIED_MORE = (
+    "AND NOT EXISTS (SELECT 1 FROM outbox WHERE key = own.key AND sink = ?1 "
+    "AND status = 'pending' AND id < own.id AND tries > own.tries)"
+)
 LAST_RETRY_NS = 50 * clock.NS_PER_MS
 """Between two of these tries."""
 PROGRESS_NS = clock.NS_PER_S
@@ -103,16 +107,42 @@ class AlertStore:
                 return Progress(frame_id, json.loads(state))
         return None
 
-    def pending(self, sink: str, limit: int = 100, after: int = 0) -> list[Delivery]:
-        """Return what this sink has not had yet, oldest first. after: the id to begin behind."""
+    def pending(self, sink: str, limit: int = 100) -> list[Delivery]:
+        """Return what this sink has not had yet, oldest first."""
         rows = self.database.read(
             "SELECT id, sink, camera, tries, body FROM outbox "
-            "WHERE sink = ? AND id > ? AND status = 'pending' ORDER BY id LIMIT ?",
+            "WHERE sink = ? AND status = 'pending' ORDER BY id LIMIT ?",
             sink,
-            after,
             limit,
         )
         return [Delivery(*row[:4], alert=alert_of(row[4])) for row in rows]
+
+    def due(
+        self, sink: str, limit: int, without: Collection[str] = (), *, least_tried: bool = False
+    ) -> list[Delivery]:
+        """Return what this sink has not had yet, oldest first; the states of an alert in order.
+
+        without: keys of alerts to pass over. least_tried: what was tried least often first.
+        """
+        rows = self.database.read(
+            "SELECT id, sink, camera, tries, body FROM outbox AS own WHERE sink = ?1 "
+            "AND status = 'pending' AND key NOT IN (SELECT value FROM json_each(?2)) "
+            + (_NO_EARLIER_TRIED_MORE + " ORDER BY tries, id" if least_tried else "ORDER BY id")
+            + " LIMIT ?3",
+            sink,
+            json.dumps([*without]),
+            limit,
+        )
+        return [Delivery(*row[:4], alert=alert_of(row[4])) for row in rows]
+
+    def last_row(self) -> int:
+        """Return the id of the newest row of the outbox, 0 where there is none."""
+        return self.database.read("SELECT ifnull(max(id), 0) FROM outbox")[0][0]
+
+    def has_untried(self, sink: str) -> bool:
+        """Say whether something waits for this sink that was never tried."""
+        sql = "SELECT 1 FROM outbox WHERE sink = ? AND status = 'pending' AND tries = 0 LIMIT 1"
+        return bool(self.database.read(sql, sink))
 
     def delivered(self, ids: Sequence[int]) -> None:
         """Mark rows as arrived."""
@@ -275,8 +305,11 @@ class AlertStore:
         )
 
     def _kept(self, key: str, body: str, t_acked_wall_ns: int | None) -> Kept:
-        rows = self.database.read("SELECT sink, status FROM outbox WHERE key = ? ORDER BY id", key)
-        return Kept(alert_of(body), t_acked_wall_ns, dict(rows))
+        rows = self.database.read(
+            "SELECT sink, status, error FROM outbox WHERE key = ? ORDER BY id", key
+        )
+        reasons = {sink: error for sink, _, error in rows if error}
+        return Kept(alert_of(body), t_acked_wall_ns, {row[0]: row[1] for row in rows}, reasons)
 
     def _full_key(self, key: str) -> str:
         if len(key) < 4 or not key.isalnum():

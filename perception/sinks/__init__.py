@@ -33,7 +33,8 @@ class Sink(Protocol):
         """Send one state of an alert; returning means it has arrived.
 
         picture: uint8 (H, W, 3) BGR of the alert's frame, or None where it is not to be had.
-        Raises SinkError.
+        Raises SinkRefused where it will never take this one, any other SinkError where it may take
+        it later.
         """
         ...
 

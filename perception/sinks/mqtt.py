@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from perception.errors import SinkError
+from perception.errors import SinkError, SinkRefused
 from perception.messages import Alert
 from perception.sinks import INSTANT, document
 from perception.sinks.when import When
@@ -139,7 +139,10 @@ class MqttSink:
         if not self._connected.wait(0.5):
             raise SinkError(f"mqtt {place}: {self._refused}")
         with self._lock:
-            waiting = self._publish(self._messages(alert))
+            try:
+                waiting = self._publish(self._messages(alert))
+            except ValueError as error:  # larger than MQTT allows, or a topic it does not
+                raise SinkRefused(f"mqtt {place}: {error}") from None
         for info in waiting:
             try:
                 info.wait_for_publish(self._options.timeout_s)

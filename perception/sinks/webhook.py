@@ -22,11 +22,13 @@ from numpy.typing import NDArray
 from pydantic import AfterValidator, Field
 
 from perception import clock
-from perception.errors import SinkError
+from perception.errors import SinkError, SinkRefused
 from perception.messages import Alert
 from perception.sinks import delivery_key, document
 from perception.sinks.when import When
 
+_LATER = (408, 425, 429)
+"""Answers of the 4xx kind that ask to be tried again: timeout, too early, too many requests."""
 MAX_REPLY_BYTES = 64 << 10
 
 
@@ -82,6 +84,8 @@ class WebhookSink:
             raise SinkError(f"{self._name}: {_reason(error)}")
         if 300 <= status < 400:
             raise SinkError(f"{self._name}: answered {status}: redirects are not followed")
+        if 400 <= status < 500 and status not in _LATER:
+            raise SinkRefused(f"{self._name}: answered {status}")
         if not 200 <= status < 300:
             raise SinkError(f"{self._name}: answered {status}")
 

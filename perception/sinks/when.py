@@ -21,11 +21,12 @@ class When(Hours):
     too, whatever the filters, unless they name a `state`: a lamp goes off again.
     once: only the first state of an alert that passes. cooldown_s: after an alert has really been
     delivered, new ones of the same camera and rule are left out for so long, by the times of their
-    raises.
+    raises. expire_s: what could not be delivered within so long is given up.
     """
 
     only: dict[str, Words] = Field(default_factory=dict[str, Words])
     once: bool = False
+    expire_s: Annotated[float, Field(gt=0.0, le=1e10, allow_inf_nan=False)] = 86_400.0
     cooldown_s: Annotated[float, Field(ge=0.0, le=86_400.0, allow_inf_nan=False)] = 0.0
 
     def wants(self, alert: Alert) -> bool:

@@ -137,8 +137,7 @@ def test_a_broker_stopped_for_60_s_and_killed_and_webhooks_in_trouble(home: Path
         wait_until(lambda: picky.refused, 5 * SLOW, "one alert is refused")
         at.drive()
         others = before["picky"][1]
-        wait_until(lambda: len(picky.taken) > others, 20 * SLOW, "a later one overtakes it")
-        assert time.monotonic() - picky.since > 4.5, "order is kept for so long"
+        wait_until(lambda: len(picky.taken) > others, 10 * SLOW, "a later one overtakes it")
         assert not any(picky.refused in name for name in picky.taken[others:])
         while time.monotonic() < stopped + 20.0:
             at.drive()
