@@ -35,7 +35,7 @@ wheel: $(VENV)/installed
 	$(PYTHON) -m venv .venv-wheel
 	.venv-wheel/bin/python $(PIP) install dist/*.whl
 	cd dist && ../.venv-wheel/bin/perception --version
-	cd dist && ../.venv-wheel/bin/python -c "import perception.launching as l; print(l.launch_file('demo.yaml').name)"
+	cd dist && ../.venv-wheel/bin/python -c "import perception.commands.start as l; print(l.launch_file('demo.yaml').name)"
 	rm -rf .venv-wheel
 
 $(VENV)/bin/python:

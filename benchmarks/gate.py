@@ -20,9 +20,9 @@ from perception import assets
 from perception.detectors.gate import MotionGate
 from perception.detectors.model import OnnxDetector, OnnxOptions
 from perception.kernels.boxes import iou_matrix
-from perception.messages import CONFIRMED, Detections
 from perception.trackers.grey import small_grey
 from perception.trackers.two_stage import TwoStageTracker
+from perception.wire import CONFIRMED, Detections
 
 FLOOR_HZ = 2.0
 CLIPS = ("surveillance/vtest_PETS09-S2L1.avi", "surveillance/intel_person_bicycle_car.mp4")

@@ -29,11 +29,11 @@ from perception.identity.faces import FaceFinder, align
 from perception.identity.gallery import Person, Portrait, Templates
 from perception.identity.quality import judge
 from perception.identity.who import Recogniser
-from perception.messages import Stamp, TrackMessage
 from perception.trackers.camera_motion import CameraMotion
 from perception.trackers.grey import small_grey
 from perception.trackers.scene_cut import SceneCut
 from perception.trackers.two_stage import TwoStageTracker
+from perception.wire import Stamp, TrackMessage
 
 SHOTS = {
     "obama portrait": ("examples_obama", "train_obama_obama", "obama_small", "obama_partial"),

@@ -29,9 +29,9 @@ from perception import assets
 from perception.detectors.model import OnnxDetector, OnnxOptions
 from perception.errors import PerceptionError
 from perception.kernels.boxes import iou_matrix
-from perception.messages import Detections
 from perception.sources import AllocatePlanes
 from perception.sources.decoding import Painter
+from perception.wire import Detections
 
 CANVASES = ((384, 640), (640, 640))
 CALLS = 8

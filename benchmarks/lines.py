@@ -21,10 +21,12 @@ import psutil
 import yaml
 
 from benchmarks import harness
-from perception import assets, config, resolving
+from perception import assets
+from perception.launchfile import config
+from perception.launchfile import resolve as resolving
 from perception.metrics import Histogram
-from perception.plan import Plan
 from perception.recording.video import VideoWriter
+from perception.wire.plan import Plan
 
 
 def clip_720p() -> Path:
@@ -128,7 +130,7 @@ def watch(
     memory: look at PSS and open files too. meanwhile: called at each look with the supervisor and
     the seconds since then. Call from the main thread.
     """
-    from perception.supervisor import Supervisor
+    from perception.supervision.supervisor import Supervisor
 
     watched = Watched()
     began: list[float] = []

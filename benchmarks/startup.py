@@ -81,11 +81,13 @@ def spent(code: list[str], **env: str) -> tuple[float, float]:
 def kernels(report: Report, rounds: int) -> None:
     """Add the rows of compiling and loading all kernels."""
     with tempfile.TemporaryDirectory() as cache:
-        cold_wall, cold_cpu = spent(["-m", "perception.warm"], NUMBA_CACHE_DIR=cache)
+        cold_wall, cold_cpu = spent(["-m", "perception.launchfile.warm"], NUMBA_CACHE_DIR=cache)
         found = harness.interleave(
             {
-                "cached": lambda: spent(["-m", "perception.warm"], NUMBA_CACHE_DIR=cache),
-                "imports": lambda: spent(["-c", "import perception.warm, numba"]),
+                "cached": lambda: spent(
+                    ["-m", "perception.launchfile.warm"], NUMBA_CACHE_DIR=cache
+                ),
+                "imports": lambda: spent(["-c", "import perception.launchfile.warm, numba"]),
             },
             rounds,
         )

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from typing import Any
 
-import perception.child
+import perception.supervision.child
 from benchmarks import harness
 from benchmarks.harness import median
 from benchmarks.lines import Watched, clip_720p, detector, watch
 
 WARM_S = 2.0
-PINNED = perception.child.thread_environment
+PINNED = perception.supervision.child.thread_environment
 
 
 def run(
@@ -34,11 +34,11 @@ def run(
         changed = PINNED(count) if pinned else {}
         return {**changed, **({"OMP_WAIT_POLICY": wait} if wait else {})}
 
-    perception.child.thread_environment = environment
+    perception.supervision.child.thread_environment = environment
     try:
         return watch(launch, 8.0)
     finally:
-        perception.child.thread_environment = PINNED
+        perception.supervision.child.thread_environment = PINNED
 
 
 def main() -> None:

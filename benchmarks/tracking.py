@@ -29,8 +29,8 @@ from numpy.typing import NDArray
 from suites import Judge, Sequence, load, sequence_names
 from tracking_peers import PEERS, make, missing
 
-from perception.messages import CONFIRMED, Detections, short_id
 from perception.trackers.two_stage import TwoStageOptions, TwoStageTracker
+from perception.wire import CONFIRMED, Detections, short_id
 
 OURS = "perception"
 SCORES = ("HOTA", "IDF1", "MOTA", "IDSW")

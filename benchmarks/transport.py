@@ -43,9 +43,9 @@ class OursWriter:
     """Ring and bus as the camera process uses them."""
 
     def __init__(self, where: Path, height: int, width: int, *, copy: bool) -> None:
-        from perception.messages import FrameMessage, Stamp
         from perception.transport.bus import Publisher
         from perception.transport.ring import RingWriter
+        from perception.wire import FrameMessage, Stamp
 
         self._message, self._stamp = FrameMessage, Stamp
         self._ring = RingWriter(f"bench{os.getpid()}-transport", 8)

@@ -1,6 +1,6 @@
 """`python -m perception` is `perception`."""
 
-from perception.cli import main
+from perception.commands.app import main
 
 if __name__ == "__main__":
     main()

@@ -23,8 +23,7 @@ from typing import Literal, NoReturn
 
 from platformdirs import user_cache_dir
 
-from perception.errors import ModelError, SourceError
-from perception.extensions import unknown
+from perception.errors import ModelError, SourceError, unknown
 
 Kind = Literal["model", "weights", "face", "clip"]
 Progress = Callable[[int, int], None]

@@ -16,14 +16,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from perception import extensions, plan
 from perception.clock import monotonic_ns, to_ns
-from perception.errors import ConfigError
-from perception.messages import Alert, DetectionMessage, TrackMessage
+from perception.errors import ConfigError, unknown
 from perception.sources.push import Pusher
 from perception.transport import rundir
 from perception.transport.bus import Inbox
 from perception.transport.ring import RingReader
+from perception.wire import Alert, DetectionMessage, TrackMessage, plan
 
 _POLL_MS = 200
 _CONNECT_S = 0.5
@@ -103,7 +102,7 @@ class Run:
 
     def _known(self, camera: str) -> str:
         if camera not in self._plan.cameras:
-            raise ConfigError(extensions.unknown(camera, self.cameras, f"cameras of {self.name}"))
+            raise ConfigError(unknown(camera, self.cameras, f"cameras of {self.name}"))
         return camera
 
     def _messages(self, topic: str, names: list[str], *, newest: bool) -> Iterator[Any]:

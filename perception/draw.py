@@ -3,7 +3,7 @@
 Everything draws in place on uint8 (H, W, 3) BGR and takes plain values, so that the annotated
 video, the window, snapshots and user code share it. Colours are those of Okabe and Ito, Color
 Universal Design (2008), and Tol's bright scheme (2021): told apart by colour-blind eyes.
-Imports messages and below.
+Imports wire and below.
 """
 
 import math
@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from perception.messages import (
+from perception.wire import (
     CONFIRMED,
     LOST,
     REMOVED,

@@ -15,6 +15,12 @@ May be imported by everything; imports nothing of the package.
         └── SinkRefused       the sink will never take it: given up at once
 """
 
+import difflib
+from collections.abc import Iterable
+
+MAX_SHOWN = 24
+"""Names that a complaint lists; of more the nearest says enough."""
+
 EXIT_DONE = 0
 EXIT_CONFIG = 2
 EXIT_SOURCE = 3
@@ -89,3 +95,12 @@ class SinkError(PerceptionError):
 
 class SinkRefused(SinkError):
     """A sink will never take this alert, as it is: it is given up at once."""
+
+
+def unknown(name: str, allowed: Iterable[str], what: str) -> str:
+    """Return a sentence for a name that is not allowed, with the nearest that is."""
+    allowed = list(allowed)
+    near = difflib.get_close_matches(name, allowed, n=1)
+    hint = f" (did you mean {near[0]!r}?)" if near else ""
+    shown = [*allowed[:MAX_SHOWN], "..."] if len(allowed) > MAX_SHOWN else allowed
+    return f"{name!r} is not one of the {what}{hint}: {', '.join(shown)}"

@@ -4,16 +4,12 @@ Each stage folder's __init__ holds a literal table name -> "module:Class"; a cla
 when it is asked for. May be imported by every room above; imports only errors.
 """
 
-import difflib
 import importlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from importlib.metadata import entry_points
 from typing import Any
 
-from perception.errors import ConfigError
-
-MAX_SHOWN = 24
-"""Names that a complaint lists; of more the nearest says enough."""
+from perception.errors import ConfigError, unknown
 
 
 def load(table: Mapping[str, str], group: str, name: str) -> Any:
@@ -31,15 +27,6 @@ def load(table: Mapping[str, str], group: str, name: str) -> Any:
 def names(table: Mapping[str, str], group: str) -> list[str]:
     """Return every name of the table and the entry-point group, sorted."""
     return sorted({*table, *_entry_points(group)})
-
-
-def unknown(name: str, allowed: Iterable[str], what: str) -> str:
-    """Return a sentence for a name that is not allowed, with the nearest that is."""
-    allowed = list(allowed)
-    near = difflib.get_close_matches(name, allowed, n=1)
-    hint = f" (did you mean {near[0]!r}?)" if near else ""
-    shown = [*allowed[:MAX_SHOWN], "..."] if len(allowed) > MAX_SHOWN else allowed
-    return f"{name!r} is not one of the {what}{hint}: {', '.join(shown)}"
 
 
 def _entry_points(group: str) -> dict[str, str]:

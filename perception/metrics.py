@@ -3,7 +3,7 @@
 A process holds one Metrics and sends its snapshot in every HealthMessage; the supervisor hands the
 last HealthMessage of each process to `exposition`. Names are dotted: `what`, `what.camera` or
 `what.camera.cause`, e.g. `detected.front`, `dropped.front.slot_overwritten`; latencies are
-`stage.camera`. Imports messages, clock and errors.
+`stage.camera`. Imports wire, clock and errors.
 """
 
 import errno
@@ -24,7 +24,7 @@ from prometheus_client.registry import Collector
 
 from perception import clock
 from perception.errors import ConfigError
-from perception.messages import HealthMessage
+from perception.wire import HealthMessage
 
 FIRST_NS = 10_000
 GROWTH = 1.05

@@ -2,7 +2,7 @@
 
 Cameras hand planes on as they are: detection needs a small canvas and tracking a small grey picture
 only. Who needs full-size BGR has it made then, with the same swscale as sources.decoding: equal to
-the last bit to what the camera process makes of such a frame. Imports messages, and PyAV only once
+the last bit to what the camera process makes of such a frame. Imports wire, and PyAV only once
 planes are to become BGR.
 """
 
@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from perception.messages import Coding
+from perception.wire import Coding
 
 
 class Matrix(NamedTuple):

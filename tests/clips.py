@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perception.errors import SourceEnded
-from perception.messages import Coding
 from perception.pixels import Pixels, shape_of
 from perception.sources import Allocate, Frame, allocate_new
+from perception.wire import Coding
 
 
 def write_clip(

@@ -24,9 +24,9 @@ import yaml
 
 import perception
 from perception.client import Run
-from perception.messages import HealthMessage
 from perception.transport import ring, rundir
 from perception.transport.bus import Inbox
+from perception.wire import HealthMessage
 
 ROOT = Path(__file__).parent.parent
 EXTENSION = Path(__file__).with_name("extension")

@@ -5,7 +5,7 @@ import json
 import msgspec
 import numpy as np
 
-from perception.messages import CONFIRMED, Alert, Stamp, TrackMessage, Tracks, make_id
+from perception.wire import CONFIRMED, Alert, Stamp, TrackMessage, Tracks, make_id
 
 W, H = 1000, 500
 NAMES = {0: "person", 2: "car"}

@@ -3,7 +3,7 @@
 An event that lasts becomes one alert per rule and track: raised at its begin, updated while it
 lasts, cleared at its end. An instant (a line crossing) is raised; only a name may follow it.
 Who a track is comes later than its alerts and is told in an update of the same alert.
-Wall times come from the message, so a replay gives the same alerts. Imports rules, messages.
+Wall times come from the message, so a replay gives the same alerts. Imports rules, wire.
 """
 
 import hashlib
@@ -12,8 +12,8 @@ from typing import Any, Protocol, runtime_checkable
 
 import msgspec
 
-from perception.messages import Alert, AlertState, Stamp, TrackMessage
 from perception.rules import Event, Json, Rule
+from perception.wire import Alert, AlertState, Stamp, TrackMessage
 
 NAME_WAIT_NS = 10_000_000_000
 """How long after an instant its alert may still be given a name, media time."""

@@ -3,7 +3,7 @@
 A plain object: a thread of the alert process, one a sink, calls `deliver` again and again. It sends
 what is due and never sleeps. An error of a sink is of one of two kinds. Permanent (SinkRefused):
 the delivery is given up at once. Transient (any other SinkError): the sink rests, 0.25 s doubling
-to 8 s, and is tried again with the first of the queue. Imports sinks, messages, clock and errors.
+to 8 s, and is tried again with the first of the queue. Imports sinks, wire, clock and errors.
 """
 
 import random
@@ -19,8 +19,8 @@ from perception.alerts.rows import Delivery
 from perception.alerts.silence import Silence
 from perception.alerts.store import AlertStore
 from perception.errors import SinkError, SinkRefused
-from perception.messages import Alert
 from perception.sinks import Sink
+from perception.wire import Alert
 
 BATCH = 100
 

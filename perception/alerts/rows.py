@@ -1,11 +1,11 @@
-"""What comes out of the alert store. Imports messages."""
+"""What comes out of the alert store. Imports wire."""
 
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
-from perception.messages import Alert
+from perception.wire import Alert
 
 
 @dataclass(frozen=True, slots=True)

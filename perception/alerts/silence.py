@@ -1,12 +1,12 @@
 """What a sink does not hear of: its filters, `once`, and its cool-down after an alert it got.
 
-Used by delivery.py. Imports the rest of this room, sinks and messages.
+Used by delivery.py. Imports the rest of this room, sinks and wire.
 """
 
 from perception.alerts.rows import Delivery
 from perception.alerts.store import AlertStore
-from perception.messages import Alert
 from perception.sinks import Sink
+from perception.wire import Alert
 
 
 class Silence:

@@ -2,7 +2,7 @@
 
 One transaction holds what one frame did: alerts, a row for each sink that has to hear of them, and
 how far the camera has got with what its rules remember. Nothing here ever deletes an alert;
-retention.py does. Imports the rest of this room, sinks, messages, clock and errors.
+retention.py does. Imports the rest of this room, sinks, wire, clock and errors.
 """
 
 import contextlib
@@ -18,8 +18,8 @@ from perception import clock
 from perception.alerts.database import Database
 from perception.alerts.rows import Delivery, Kept, Progress, alert_of
 from perception.errors import ConfigError
-from perception.messages import Alert
 from perception.sinks import INSTANT
+from perception.wire import Alert
 
 LASTS = f"json_extract(body, '$.kind') != '{INSTANT}'"
 """Of rows with an alert: that it lasts until it is cleared."""

@@ -2,7 +2,7 @@
 
 Burglars cut the camera first, and a stream may go on with one old picture and fresh times. A plain
 object, told about once a second what the newest frame is; it thinks in monotonic time, as there is
-no media time without frames. Imports the rest of this room, messages and clock.
+no media time without frames. Imports the rest of this room, wire and clock.
 """
 
 import zlib
@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from perception.alerts.book import alert_key
 from perception.clock import NS_PER_S
-from perception.messages import Alert, AlertState
+from perception.wire import Alert, AlertState
 
 RULE = "camera"
 KINDS = ("offline", "frozen", "dark")

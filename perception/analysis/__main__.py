@@ -3,9 +3,10 @@
 import sys
 from pathlib import Path
 
-from perception import logs, plan
+from perception import logs
 from perception.analysis.recording import analyze
 from perception.errors import PerceptionError
+from perception.wire import plan
 
 
 def _print(done: int, total: int | None) -> None:

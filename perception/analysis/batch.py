@@ -11,13 +11,15 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from perception import config, plan, resolving
 from perception.errors import ConfigError, SourceError
-from perception.plan import Plan
+from perception.launchfile import config
+from perception.launchfile import resolve as resolving
 from perception.processes.runtime import thread_environment
 from perception.recording.output import clear
 from perception.recording.summary import Summary
 from perception.sinks import FILES
+from perception.wire import plan
+from perception.wire.plan import Plan
 
 VIDEO_SUFFIXES = frozenset(
     {".avi", ".h264", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".ts", ".webm"}

@@ -13,14 +13,14 @@ from pathlib import Path
 
 import msgspec
 
-from perception import clock, report, stages
+from perception import clock
 from perception.alerts.book import AlertBook
 from perception.detectors import prepare
 from perception.errors import SinkError, SourceEnded
-from perception.messages import Alert, DetectionMessage, Stamp, TrackMessage, make_id
+from perception.launchfile import build as stages
 from perception.metrics import Metrics
-from perception.plan import CameraPlan, Plan
 from perception.processes.runtime import peak_bytes
+from perception.recording import report
 from perception.recording.output import CameraOutput, Shown
 from perception.recording.summary import ProcessSummary, Summary
 from perception.rules.zones import Line, Zone
@@ -28,6 +28,8 @@ from perception.sinks.snapshot import SnapshotSink
 from perception.sources import AllocatePlanes, Frame, Image
 from perception.trackers.follow import Follower
 from perception.trackers.grey import small_grey
+from perception.wire import Alert, DetectionMessage, Stamp, TrackMessage, make_id
+from perception.wire.plan import CameraPlan, Plan
 
 AHEAD = 4
 

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from pydantic import BaseModel
 
 from perception.extensions import load
-from perception.messages import Detections
 from perception.pixels import Pixels
+from perception.wire import Detections
 
 
 class Detector(Protocol):

@@ -1,6 +1,6 @@
 """The detector over model files: letterbox, network, head, suppression, boxes.
 
-Used through detectors.DETECTORS; imports assets, messages and kernels.
+Used through detectors.DETECTORS; imports assets, wire and kernels.
 """
 
 import contextlib
@@ -32,12 +32,11 @@ from perception.detectors.letterbox import (
     rectangle,
 )
 from perception.detectors.sessions import Device, Precision, Run, open_network
-from perception.errors import ConfigError, ModelError
-from perception.extensions import unknown
+from perception.errors import ConfigError, ModelError, unknown
 from perception.kernels.boxes import to_image
 from perception.kernels.nms import nms
-from perception.messages import Detections
 from perception.pixels import Pixels
+from perception.wire import Detections
 
 _log = logging.getLogger(__name__)
 

@@ -29,8 +29,8 @@ from perception.detectors.model import DEFAULT_SIZE, DetectorOptions, Multiple, 
 from perception.detectors.sessions import onnxruntime_errors
 from perception.errors import ModelError
 from perception.kernels.boxes import to_image
-from perception.messages import Detections
 from perception.pixels import Pixels
+from perception.wire import Detections
 
 
 class UltralyticsOptions(DetectorOptions):

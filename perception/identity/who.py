@@ -1,7 +1,7 @@
 """The stage: tracks of one camera and now and then a picture in, who is who out.
 
 It looks at few faces, the undecided first, and says something only where it is new; the identity
-process and the benchmark drive it. A plain object in media time. Imports messages and below.
+process and the benchmark drive it. A plain object in media time. Imports wire and below.
 """
 
 from collections import Counter
@@ -15,7 +15,7 @@ from perception.identity.decide import Decision, Evidence, Thresholds
 from perception.identity.faces import Face, FaceFinder, align
 from perception.identity.gallery import Templates
 from perception.identity.quality import MIN_EYES_PX, judge
-from perception.messages import CONFIRMED, Track, TrackMessage
+from perception.wire import CONFIRMED, Track, TrackMessage
 
 PERSON = "person"
 LOOKS = 3

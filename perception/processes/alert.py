@@ -11,12 +11,12 @@ from perception import clock, pixels
 from perception.alerts.retention import Retention
 from perception.alerts.store import AlertStore
 from perception.errors import ConfigError, SinkError
+from perception.launchfile.build import make_sinks
 from perception.processes.alert_line import RETRY_S, AlertLine
 from perception.processes.posting import Post
 from perception.processes.runtime import IDLE_MS, Runtime, drain
 from perception.processes.watching import Watching
 from perception.sinks.snapshot import SnapshotSink
-from perception.stages import make_sinks
 from perception.transport.bus import Inbox
 
 STORE_WAIT_S = 30.0

@@ -13,15 +13,15 @@ from perception.alerts.store import AlertStore
 from perception.alerts.watch import RULE
 from perception.errors import SinkError
 from perception.identity.who import details
-from perception.messages import Alert, AlertMessage, IdentityMessage, Stamp, TrackMessage
+from perception.launchfile.build import make_rules
 from perception.processes.gaps import Gaps
 from perception.processes.posting import Post
 from perception.processes.runtime import Runtime
 from perception.sinks.snapshot import SnapshotSink
-from perception.stages import make_rules
 from perception.transport.bus import Publisher, catch_up
 from perception.transport.ring import RingReader
 from perception.transport.rundir import ring_base
+from perception.wire import Alert, AlertMessage, IdentityMessage, Stamp, TrackMessage
 
 MAX_UNSAVED = 10_000
 RETRY_S = 0.5

@@ -3,15 +3,15 @@ listens. Reconnects by itself; never waits for a reader."""
 
 from perception import clock
 from perception.errors import SourceEnded, SourceError, SourceLost
-from perception.messages import Coding, FrameMessage, Stamp, make_id
-from perception.plan import CameraPlan
+from perception.launchfile.build import make_source, slots_for
 from perception.processes.runtime import Runtime
 from perception.sources import Image, Source
 from perception.sources.backoff import Backoff
-from perception.stages import make_source, slots_for
 from perception.transport.bus import Publisher
 from perception.transport.ring import RingWriter
 from perception.transport.rundir import ring_base
+from perception.wire import Coding, FrameMessage, Stamp, make_id
+from perception.wire.plan import CameraPlan
 
 MAX_LINGER_S = 1.0
 LIVE = ("rtsp", "mpegts", "webcam")

@@ -10,13 +10,13 @@ from perception import clock
 from perception.detectors import Detector, prepare
 from perception.detectors.gate import MotionGate
 from perception.errors import RingError, SlotOverwritten
-from perception.messages import DetectionMessage, Detections, FrameMessage, short_id
-from perception.plan import CameraPlan
+from perception.launchfile.build import class_filter, make_detector
 from perception.processes.runtime import IDLE_MS, Runtime, drain
-from perception.stages import class_filter, make_detector
 from perception.trackers.grey import small_grey
 from perception.transport.bus import Inbox, Publisher
 from perception.transport.ring import RingReader
+from perception.wire import DetectionMessage, Detections, FrameMessage, short_id
+from perception.wire.plan import CameraPlan
 
 STALL_FACTOR = 5
 MIN_STALL_S = 2.5

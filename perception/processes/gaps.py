@@ -5,7 +5,7 @@ Their ids say so: frame_ids cannot, as frames are dropped before tracking too. I
 processes only.
 """
 
-from perception.messages import short_id
+from perception.wire import short_id
 
 
 class Gaps:

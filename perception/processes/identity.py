@@ -11,13 +11,13 @@ from perception import clock, pixels
 from perception.errors import ConfigError, RingError
 from perception.identity.gallery import Gallery, Templates, version
 from perception.identity.who import Recogniser, Who
-from perception.messages import IdentityMessage, TrackMessage
-from perception.plan import IdentityPlan
+from perception.launchfile.build import make_recognisers
 from perception.processes.runtime import IDLE_MS, Runtime
-from perception.stages import make_recognisers
 from perception.transport.bus import Inbox, Publisher
 from perception.transport.ring import RingReader
 from perception.transport.rundir import ring_base
+from perception.wire import IdentityMessage, TrackMessage
+from perception.wire.plan import IdentityPlan
 
 NICE = 10
 STALL_S = 5.0

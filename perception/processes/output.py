@@ -7,7 +7,6 @@ are written all the same.
 from pathlib import Path
 
 from perception.errors import SinkError
-from perception.messages import TrackMessage
 from perception.processes.gaps import Gaps
 from perception.processes.runtime import IDLE_MS, Runtime, drain
 from perception.recording.output import CameraOutput, Shown, set_aside
@@ -15,6 +14,7 @@ from perception.rules.zones import Line, Zone
 from perception.transport.bus import Inbox
 from perception.transport.ring import RingReader
 from perception.transport.rundir import ring_base
+from perception.wire import TrackMessage
 
 
 def run(runtime: Runtime) -> None:

@@ -17,13 +17,13 @@ from typing import Any, Literal
 
 import zmq
 
-from perception import clock, logs, plan
-from perception.codec import encode
+from perception import clock, logs
 from perception.errors import ConfigError
-from perception.messages import HealthMessage
 from perception.metrics import Metrics
 from perception.transport import rundir
 from perception.transport.bus import Inbox, Publisher
+from perception.wire import HealthMessage, plan
+from perception.wire.codec import encode
 
 HEALTH_S = 0.25
 IDLE_MS = 100

@@ -3,11 +3,11 @@
 from collections import deque
 
 from perception import clock
-from perception.messages import CatchUpRequest, DetectionMessage, TrackMessage, make_id
+from perception.launchfile.build import make_tracker
 from perception.processes.runtime import IDLE_MS, Runtime, drain
-from perception.stages import make_tracker
 from perception.trackers.follow import Follower
 from perception.transport.bus import CatchUpServer, Inbox, Publisher
+from perception.wire import CatchUpRequest, DetectionMessage, TrackMessage, make_id
 
 KEEP_NS = 30 * clock.NS_PER_S
 MAX_KEPT = 30 * 240

@@ -9,10 +9,10 @@ from perception import clock
 from perception.alerts.store import AlertStore
 from perception.alerts.watch import RULE, CameraWatch, WatchOptions
 from perception.errors import RingError, SinkError
-from perception.messages import Alert, Stamp
 from perception.processes.runtime import Runtime
 from perception.transport.ring import Picture, RingReader
 from perception.transport.rundir import ring_base
+from perception.wire import Alert, Stamp
 
 LOOK_NS = clock.NS_PER_S
 

@@ -1,6 +1,6 @@
 """Tracks as MOTChallenge text, the form that scorers (TrackEval) and other programs read.
 
-Imports messages and errors.
+Imports wire and errors.
 """
 
 from pathlib import Path
@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perception.errors import SourceError
-from perception.messages import CONFIRMED, TrackMessage, short_id
 from perception.recording.text import TextFile
+from perception.wire import CONFIRMED, TrackMessage, short_id
 
 
 class MotWriter:

@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from perception import clock
 from perception.draw import Painter, Point
 from perception.errors import SinkError
-from perception.messages import Alert, TrackMessage
 from perception.recording.mot import MotWriter
 from perception.recording.tracks import TracksWriter
 from perception.recording.video import VideoWriter
+from perception.wire import Alert, TrackMessage
 
 RESULTS = (
     "annotated-*.mp4", "tracks-*.jsonl", "mot-*.txt",

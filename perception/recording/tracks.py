@@ -2,7 +2,7 @@
 
 Numbers are rounded (px 0.01, scores 0.0001, seconds 0.001) so that equal runs give equal bytes.
 What differs between two runs of the same input (epochs, arrival, wall) stands under the one key
-`run` of a line, and is left out where the writer is deterministic. Imports messages and errors.
+`run` of a line, and is left out where the writer is deterministic. Imports wire and errors.
 """
 
 from collections.abc import Iterator
@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perception.errors import SourceError
-from perception.messages import (
+from perception.recording.text import TextFile
+from perception.wire import (
     STATE_NAMES,
     Stamp,
     TrackMessage,
@@ -22,7 +23,6 @@ from perception.messages import (
     make_id,
     short_id,
 )
-from perception.recording.text import TextFile
 
 
 class RunFields(msgspec.Struct, frozen=True):

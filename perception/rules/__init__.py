@@ -2,7 +2,7 @@
 
 A rule is a plain object, one a camera and entry of the launch file; it thinks in media time only,
 so a replay finds the same events. To add one: a file with a class that fits Rule, one row in RULES.
-Imports messages and below.
+Imports wire and below.
 """
 
 from collections.abc import Mapping
@@ -12,8 +12,8 @@ from typing import Any, Literal, Protocol
 from pydantic import BaseModel
 
 from perception.extensions import load
-from perception.messages import TrackMessage
 from perception.rules.zones import Line, Zone
+from perception.wire import TrackMessage
 
 Phase = Literal["begin", "update", "end", "once"]
 Json = str | int | float | bool | None

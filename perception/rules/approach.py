@@ -1,6 +1,6 @@
 """Approach: a track will be in a zone soon if it goes on as it does.
 
-Imports messages, kernels and the rest of this room.
+Imports wire, kernels and the rest of this room.
 """
 
 from dataclasses import replace
@@ -10,10 +10,10 @@ import numpy as np
 from pydantic import Field
 
 from perception.kernels import polygons
-from perception.messages import TrackMessage
 from perception.rules import Event
 from perception.rules.observed import Filter, Seconds, feet
 from perception.rules.stay import StayRule
+from perception.wire import TrackMessage
 
 
 class ApproachRule(StayRule):

@@ -1,6 +1,6 @@
 """Count: too many, or too few, are in a zone at the same time.
 
-Imports messages, kernels and the rest of this room.
+Imports wire, kernels and the rest of this room.
 """
 
 from collections.abc import Mapping
@@ -9,11 +9,11 @@ from typing import Annotated, Any, Self
 from pydantic import Field, model_validator
 
 from perception.kernels import polygons
-from perception.messages import TrackMessage
 from perception.rules import Event, Phase
 from perception.rules.observed import Chooser, Filter, Seconds, Timeline, feet, place
 from perception.rules.presence import Presence
 from perception.rules.zones import Line, Zone
+from perception.wire import TrackMessage
 
 Number = Annotated[int, Field(ge=0, le=10_000)]
 

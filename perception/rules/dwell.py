@@ -1,6 +1,6 @@
 """Dwell: a track stays in a zone longer than it should.
 
-Imports messages, kernels and the rest of this room.
+Imports wire, kernels and the rest of this room.
 """
 
 from perception.rules.observed import Filter, Seconds

@@ -1,6 +1,6 @@
 """Line: a track crosses a line, and which way.
 
-Imports messages, kernels and the rest of this room.
+Imports wire, kernels and the rest of this room.
 """
 
 from collections.abc import Mapping
@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from perception.kernels import polygons
-from perception.messages import CONFIRMED, LOST, TrackMessage
 from perception.rules import Event
 from perception.rules.observed import (
     FORGET_NS,
@@ -25,6 +24,7 @@ from perception.rules.observed import (
     track_at,
 )
 from perception.rules.zones import Line, Zone
+from perception.wire import CONFIRMED, LOST, TrackMessage
 
 
 @dataclass(slots=True)

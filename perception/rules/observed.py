@@ -1,6 +1,6 @@
 """What rules share in reading a message: which tracks to look at, where they stand, and the time.
 
-Imports messages, kernels, errors.
+Imports wire, kernels, errors.
 """
 
 from collections.abc import Mapping
@@ -11,12 +11,11 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from perception import clock
-from perception.errors import ConfigError
-from perception.extensions import unknown
-from perception.hours import Hours
+from perception.errors import ConfigError, unknown
 from perception.kernels import polygons
-from perception.messages import CONFIRMED, Track, TrackMessage
+from perception.rules.hours import Hours
 from perception.rules.zones import Zone
+from perception.wire import CONFIRMED, Track, TrackMessage
 
 Place = TypeVar("Place")
 Fraction = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)]

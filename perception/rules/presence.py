@@ -2,7 +2,7 @@
 
 A track counts as in once it has been seen inside for enter_s, and as out once it has not been seen
 inside for leave_s, whether it was seen outside, lost, or is gone from the messages.
-Imports messages and below.
+Imports wire and below.
 """
 
 from dataclasses import dataclass
@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from perception.messages import CONFIRMED, Track, TrackMessage
 from perception.rules import Event, Json, Phase
 from perception.rules.observed import seen, track_at
+from perception.wire import CONFIRMED, Track, TrackMessage
 
 Ended = tuple[int, "Stay", str]
 """Track id, its stay, and why it ended: left, or lost (not seen outside)."""

@@ -1,17 +1,17 @@
 """What rules about a track's stay in a zone have in common: zone, dwell, approach.
 
-Imports messages, kernels and the rest of this room.
+Imports wire, kernels and the rest of this room.
 """
 
 from collections.abc import Mapping
 from typing import Any
 
 from perception.kernels import polygons
-from perception.messages import TrackMessage
 from perception.rules import Event, Json
 from perception.rules.observed import Chooser, Timeline, feet, place
 from perception.rules.presence import Ended, Presence, stay_events
 from perception.rules.zones import Line, Zone
+from perception.wire import TrackMessage
 
 
 class StayRule:

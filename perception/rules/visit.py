@@ -1,6 +1,6 @@
 """Visit: someone is here, from coming to going, whatever the tracker calls them meanwhile.
 
-Imports messages, kernels and the rest of this room.
+Imports wire, kernels and the rest of this room.
 """
 
 from collections.abc import Mapping
@@ -13,7 +13,6 @@ from pydantic import Field
 
 from perception.clock import NS_PER_S
 from perception.kernels import polygons
-from perception.messages import CONFIRMED, Track, TrackMessage
 from perception.rules import Event, Phase
 from perception.rules.observed import (
     Chooser,
@@ -26,6 +25,7 @@ from perception.rules.observed import (
     track_at,
 )
 from perception.rules.zones import Line, Zone
+from perception.wire import CONFIRMED, Track, TrackMessage
 
 Box = tuple[float, float, float, float]
 

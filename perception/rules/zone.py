@@ -1,6 +1,6 @@
 """Zone: a track is inside a zone, from its entering to its leaving.
 
-Imports messages, kernels and the rest of this room.
+Imports wire, kernels and the rest of this room.
 """
 
 from perception.rules.observed import Filter, Seconds

@@ -2,7 +2,7 @@
 
 A sink is a plain object that sends one alert and says so, or raises SinkError; it is called again
 with the same alert until it does, so doing it twice has to be harmless (the alert's key says it is
-the same). To add one: a file with a class that fits Sink, one row in SINKS. Imports messages and
+the same). To add one: a file with a class that fits Sink, one row in SINKS. Imports wire and
 below.
 """
 
@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perception.extensions import load
-from perception.messages import Alert, short_id, text_id
 from perception.sinks.when import When
+from perception.wire import Alert, short_id, text_id
 
 
 class Sink(Protocol):

@@ -1,6 +1,6 @@
 """Alerts as messages to people: e-mail, Telegram, ntfy, ... by one apprise URL.
 
-Needs the `notify` extra. Imports messages and errors.
+Needs the `notify` extra. Imports wire and errors.
 """
 
 import importlib
@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from pydantic import AfterValidator, Field
 
 from perception.errors import SinkError
-from perception.messages import Alert
 from perception.sinks.when import When
+from perception.wire import Alert
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]+")
 FIELDS = ("camera", "rule", "kind", "state", "class_name", "details")

@@ -1,6 +1,6 @@
 """Alerts as lines of JSON in a file, one for each state an alert takes.
 
-Imports messages and errors.
+Imports wire and errors.
 """
 
 import json
@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from pydantic import AfterValidator
 
 from perception.errors import SinkError
-from perception.messages import Alert
 from perception.sinks import document
 from perception.sinks.when import When
+from perception.wire import Alert
 
 _TAIL_BYTES = 1 << 20
 

@@ -7,7 +7,7 @@ Needs the `notify` extra. Topics, under `topic` (perception):
   <camera>/<rule>/alert          the last alert as JSON (retained)
   <camera>/<rule>/snapshot       its picture, JPEG (retained)
 With each connection it says again which rules there are and which are ON: a broker may forget.
-Imports messages and errors.
+Imports wire and errors.
 """
 
 import importlib
@@ -25,9 +25,9 @@ from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from perception.errors import SinkError, SinkRefused
-from perception.messages import Alert
 from perception.sinks import INSTANT, document
 from perception.sinks.when import When
+from perception.wire import Alert
 
 TYPES = {"raised": "new", "updated": "update", "cleared": "end"}
 MAX_PICTURE_BYTES = 2 << 20

@@ -1,4 +1,4 @@
-"""A JPEG of each alert at its raise, its box drawn. Imports messages and errors; OpenCV.
+"""A JPEG of each alert at its raise, its box drawn. Imports wire and errors; OpenCV.
 
 The alert process saves the picture while its frame is still in the ring, before the alert is
 committed, so that the alert bears the file's name wherever it is sent. It goes when the alert does.
@@ -18,8 +18,8 @@ from pydantic import AfterValidator, Field, model_validator
 from perception import draw
 from perception.clock import NS_PER_S
 from perception.errors import SinkError
-from perception.messages import Alert
 from perception.sinks.when import When
+from perception.wire import Alert
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9_-]+")
 

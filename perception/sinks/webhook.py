@@ -1,4 +1,4 @@
-"""Alerts as signed JSON to a URL of the user's own. Imports messages, clock and errors.
+"""Alerts as signed JSON to a URL of the user's own. Imports wire, clock and errors.
 
 The answer is not trusted: no redirect is followed, little of it is read, and one deadline holds for
 the whole exchange, the look-up of the host's name included, however slowly bytes drip.
@@ -23,9 +23,9 @@ from pydantic import AfterValidator, Field
 
 from perception import clock
 from perception.errors import SinkError, SinkRefused
-from perception.messages import Alert
 from perception.sinks import delivery_key, document
 from perception.sinks.when import When
+from perception.wire import Alert
 
 _LATER = (408, 425, 429)
 """Answers of the 4xx kind that ask to be tried again: timeout, too early, too many requests."""

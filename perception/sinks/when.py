@@ -1,11 +1,11 @@
-"""Which alerts a sink hears of; every sink's options begin with these. Imports hours, messages."""
+"""Which alerts a sink hears of; every sink's options begin with these. Imports hours, wire."""
 
 from typing import Annotated
 
 from pydantic import Field
 
-from perception.hours import Hours
-from perception.messages import Alert
+from perception.rules.hours import Hours
+from perception.wire import Alert
 
 Word = str | bool | int | float | None
 Words = Word | tuple[Word, ...]

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from pydantic import BaseModel
 
 from perception.extensions import load
-from perception.messages import Coding
 from perception.pixels import Pixels, shape_of
+from perception.wire import Coding
 
 Image = NDArray[np.uint8]
 Allocate = Callable[[int, int], Image]

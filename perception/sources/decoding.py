@@ -24,9 +24,9 @@ from av.video.reformatter import VideoReformatter
 
 from perception.clock import NS_PER_S
 from perception.errors import SourceError
-from perception.messages import Coding
 from perception.pixels import Pixels, has_planes
 from perception.sources import Allocate, Image, TakesPlanes
+from perception.wire import Coding
 
 MAX_PIXELS = 1 << 26
 """The largest picture a decoder may make (8K is half of it): a lying header asks for 768 MB."""

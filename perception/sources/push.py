@@ -16,10 +16,10 @@ from pydantic import BaseModel, ConfigDict
 
 from perception.clock import NS_PER_MS, NS_PER_S, monotonic_ns, wall_ns
 from perception.errors import RingError, SlotOverwritten, SourceError
-from perception.messages import FrameMessage, Stamp
 from perception.sources import Allocate, Frame, Image
 from perception.transport import bus, ring
 from perception.transport.rundir import ring_base
+from perception.wire import FrameMessage, Stamp
 
 SLOTS = 8
 _READ_NS = NS_PER_S // 2

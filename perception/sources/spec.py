@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from perception.errors import ConfigError
-from perception.extensions import names, unknown
+from perception.errors import ConfigError, unknown
+from perception.extensions import names
 from perception.sources import SOURCES
 from perception.sources.urls import redact, scheme
 

@@ -1,6 +1,6 @@
 """From boxes of single frames to objects over time. A tracker is a plain object, one a camera.
 
-To add one: a file with a class that fits Tracker, one row in TRACKERS. Imports messages and below.
+To add one: a file with a class that fits Tracker, one row in TRACKERS. Imports wire and below.
 """
 
 from typing import Any, Protocol
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel
 
 from perception.extensions import load
-from perception.messages import Detections, Tracks
+from perception.wire import Detections, Tracks
 
 
 class Tracker(Protocol):

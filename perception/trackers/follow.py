@@ -1,13 +1,13 @@
 """One camera's detections -> tracks: camera motion, scene cuts and a tracker, live and in analysis.
 
-Imports messages and below.
+Imports wire and below.
 """
 
 from perception import clock
-from perception.messages import CONFIRMED, DetectionMessage, TrackMessage
 from perception.trackers import Tracker
 from perception.trackers.camera_motion import CameraMotion
 from perception.trackers.scene_cut import SceneCut
+from perception.wire import CONFIRMED, DetectionMessage, TrackMessage
 
 
 class Follower:

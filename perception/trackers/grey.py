@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from perception.messages import GREY_LONG_SIDE
 from perception.pixels import MATRICES, Pixels
+from perception.wire import GREY_LONG_SIDE
 
 _BLACK, _SPAN = 16, 219
 """Of Y in limited range."""

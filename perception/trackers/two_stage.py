@@ -1,7 +1,7 @@
 """The tracker: two score stages, box filters and exact assignment, one compiled step per frame.
 
 Owns the arrays that live from frame to frame and the door in front of the kernels; what happens in
-a step stands in kernels/tracking.py. One object a camera. Imports messages, kernels and below.
+a step stands in kernels/tracking.py. One object a camera. Imports wire, kernels and below.
 """
 
 from typing import Annotated, Any
@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from perception.kernels import track_layout as layout
 from perception.kernels.tracking import report, rooms, step
-from perception.messages import MAX_ROWS, Detections, Tracks
+from perception.wire import MAX_ROWS, Detections, Tracks
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Positive = Annotated[float, Field(gt=0.0, allow_inf_nan=False)]

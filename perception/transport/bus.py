@@ -12,10 +12,8 @@ from typing import Any
 
 import zmq
 
-from perception.codec import decode as decode_message
-from perception.codec import encode as encode_message
 from perception.errors import ConfigError, MessageError
-from perception.messages import (
+from perception.wire import (
     MAX_MESSAGE_BYTES,
     TOPICS,
     AlertMessage,
@@ -24,6 +22,8 @@ from perception.messages import (
     HealthMessage,
     Message,
 )
+from perception.wire.codec import decode as decode_message
+from perception.wire.codec import encode as encode_message
 
 _MAX_ENDPOINT_BYTES = 107
 _RECONNECT_MS = 20

@@ -24,8 +24,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perception.errors import RingError, SlotOverwritten
-from perception.messages import CODINGS, Coding
 from perception.pixels import Pixels, shape_of
+from perception.wire import CODINGS, Coding
 
 SHM_DIR = Path("/dev/shm")
 PREFIX = "perception-"

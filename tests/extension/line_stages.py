@@ -13,8 +13,8 @@ import cv2
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from perception.messages import Detections
 from perception.sources import Frame
+from perception.wire import Detections
 
 COLOURED = 40
 SMALLEST_PX = 5

@@ -15,9 +15,9 @@ import psutil
 import pytest
 import zmq
 
-from perception import codec
-from perception import messages as m
+from perception import wire as m
 from perception.transport.bus import Inbox, endpoint
+from perception.wire import codec
 from tests.line import BACK_S, START_S, RunningLine, running, synthetic, wait_until
 
 LATER = 1 << 62

@@ -16,9 +16,9 @@ import psutil
 import pytest
 
 from perception.client import Run
-from perception.messages import HealthMessage, TrackMessage
 from perception.transport import rundir
 from perception.transport.bus import Inbox
+from perception.wire import HealthMessage, TrackMessage
 from tests.line import BACK_S, SLOW, START_S, RunningLine, running, synthetic, wait_until
 
 FPS = 12

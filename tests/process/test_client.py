@@ -11,9 +11,9 @@ import pytest
 
 import perception
 from perception.errors import ConfigError
-from perception.messages import CONFIRMED
 from perception.recording.video import VideoWriter
 from perception.transport.ring import bytes_needed
+from perception.wire import CONFIRMED
 from tests.line import BACK_S, ROOT, environment, running, synthetic
 
 GREY, RED = 90, (0, 0, 220)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from perception.messages import Alert
+from perception.wire import Alert
 from tests.line import SLOW, START_S, RunningLine, perception_says, running, wait_until
 
 SINGER = "Lin-Manuel O'Test"

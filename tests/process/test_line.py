@@ -10,9 +10,9 @@ from pathlib import Path
 import av
 import pytest
 
-from perception.messages import DetectionMessage
 from perception.transport import rundir
 from perception.transport.bus import Inbox
+from perception.wire import DetectionMessage
 from tests.line import (
     BACK_S,
     SLOW,

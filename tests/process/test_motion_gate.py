@@ -4,7 +4,7 @@ import numpy as np
 
 from benchmarks.lines import make_plan
 from perception.recording.video import VideoWriter
-from perception.supervisor import Supervisor
+from perception.supervision.supervisor import Supervisor
 
 
 def test_a_still_view_is_looked_at_at_the_floor_rate_and_counted(tmp_path):

@@ -10,7 +10,6 @@ from unittest.mock import Mock
 import msgspec
 import pytest
 
-from perception import report
 from perception.alerts.back_off import LONGEST_WAIT_S
 from perception.alerts.book import AlertBook, alert_key
 from perception.alerts.delivery import Courier
@@ -18,14 +17,15 @@ from perception.alerts.store import AlertStore
 from perception.alerts.watch import CameraWatch
 from perception.clock import NS_PER_S
 from perception.errors import SinkError
-from perception.messages import make_id
 from perception.metrics import Metrics
-from perception.plan import StagePlan
 from perception.processes.alert_line import AlertLine
 from perception.processes.watching import Watching
+from perception.recording import report
 from perception.rules import rule_class
 from perception.rules.zones import Line, Zone
 from perception.sinks.when import When
+from perception.wire import make_id
+from perception.wire.plan import StagePlan
 from tests.couriers import Receiver, put, run
 from tests.scenes import WALL_NS, alert, message, play, seen, times
 

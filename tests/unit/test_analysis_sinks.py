@@ -1,7 +1,7 @@
 from pathlib import Path
 
-from perception import config
 from perception.analysis import batch
+from perception.launchfile import config
 
 LAUNCH = """
 cameras:

@@ -4,7 +4,7 @@ import pytest
 from typer.testing import CliRunner
 
 from perception.alerts.store import AlertStore
-from perception.cli import app
+from perception.commands.app import app
 from perception.errors import ConfigError
 from tests.scenes import alert
 

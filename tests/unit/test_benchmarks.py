@@ -9,7 +9,7 @@ import pytest
 from benchmarks import harness
 from benchmarks.harness import Report, Worker, report
 from benchmarks.streams import number_of, numbered
-from perception.messages import Detections
+from perception.wire import Detections
 
 
 def test_less_is_better_and_more_is_better_both_read_as_times_as_good(tmp_path):

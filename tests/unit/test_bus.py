@@ -6,10 +6,10 @@ from contextlib import ExitStack, contextmanager
 import pytest
 import zmq
 
-from perception import codec
-from perception import messages as m
+from perception import wire as m
 from perception.errors import ConfigError
 from perception.transport import bus
+from perception.wire import codec
 
 
 def stamp(n, camera="a"):

@@ -4,8 +4,8 @@ import subprocess
 
 import pytest
 
-from perception.child import Child
-from perception.plan import ProcessPlan
+from perception.supervision.child import Child
+from perception.wire.plan import ProcessPlan
 from tests.line import BACK_S, wait_until
 
 

@@ -2,8 +2,9 @@ import time
 
 import pytest
 
-from perception import config, resolving
 from perception.errors import ConfigError
+from perception.launchfile import config
+from perception.launchfile import resolve as resolving
 from perception.sinks import sink_class
 
 GOOD = """\

@@ -67,7 +67,8 @@ def test_the_other_package_is_named_and_ends_with_2(tmp_path: Path) -> None:
     done = subprocess.run(
         [
             *(sys.executable, "-c"),
-            "import sys; from perception.cli import main; sys.path.append(sys.argv.pop()); main()",
+            "import sys; from perception.commands import app; sys.path.append(sys.argv.pop()); "
+            "app.main()",
             *("--version", str(tmp_path)),
         ],
         cwd=ROOT,

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from perception import draw
-from perception import messages as m
+from perception import wire as m
 
 BOX = (100.0, 80.0, 180.0, 200.0)
 

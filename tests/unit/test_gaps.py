@@ -4,11 +4,11 @@ import itertools
 
 import pytest
 
-from perception import report
-from perception.messages import make_id
 from perception.metrics import Metrics
 from perception.processes.gaps import Gaps
+from perception.recording import report
 from perception.transport import bus
+from perception.wire import make_id
 from tests.scenes import message
 
 BOUND = 1024

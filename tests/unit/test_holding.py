@@ -3,7 +3,7 @@
 import pytest
 
 from perception.errors import ConfigError
-from perception.holding import StoreLock
+from perception.supervision.locks import StoreLock
 
 
 def test_a_store_is_held_by_one_run_under_whatever_name(tmp_path):

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from perception.hours import DAYS, Hours, parse_span
+from perception.rules.hours import DAYS, Hours, parse_span
 
 BERLIN = ZoneInfo("Europe/Berlin")
 

@@ -4,11 +4,11 @@ import msgspec
 import numpy as np
 import pytest
 
-from perception import messages as m
+from perception import wire as m
 from perception.alerts.book import AlertBook
-from perception.plan import StagePlan
+from perception.launchfile.build import make_rule
 from perception.rules.zones import Line, Zone
-from perception.stages import make_rule
+from perception.wire.plan import StagePlan
 
 ZONE = Zone.model_validate([[0, 0], [1, 0], [1, 1], [0, 1]])
 GATE = Line.model_validate({"points": [[0.0, 0.5], [1.0, 0.5]]})

@@ -9,9 +9,9 @@ import msgspec
 import numpy as np
 import pytest
 
-from perception import cli
-from perception import messages as m
+from perception import wire as m
 from perception.alerts.store import AlertStore
+from perception.commands import app as cli
 
 FACES = "images/faces/face_recognition/examples_"
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from perception import messages as m
+from perception import wire as m
 from perception.identity.decide import Thresholds
 from perception.identity.faces import Face
 from perception.identity.gallery import Templates

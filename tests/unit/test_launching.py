@@ -1,7 +1,8 @@
 """What commands share before anything is started."""
 
-from perception import launching, warm
-from perception.launching import load_plan, warm_up
+from perception.commands import start as launching
+from perception.commands.start import load_plan, warm_up
+from perception.launchfile import warm
 
 
 def test_kernels_are_told_of_once_also_where_they_have_to_be_compiled(

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from perception import codec
-from perception import messages as m
+from perception import wire as m
 from perception.errors import MessageError
+from perception.wire import codec
 
 STAMP = m.Stamp(
     camera="front", frame_id=m.make_id(3, 7), t_media_ns=-5, t_arrival_ns=2, t_wall_ns=3

@@ -10,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
-from perception import codec, messages
+from perception import wire as messages
 from perception.errors import ConfigError
 from perception.metrics import BINS, Histogram, Metrics, exposition, serve, split
+from perception.wire import codec
 
 DURATIONS = st.lists(st.integers(10_000, 99_000_000_000), min_size=1, max_size=200)
 

@@ -6,8 +6,8 @@ import sys
 import numpy as np
 import pytest
 
-from perception.messages import CODINGS
 from perception.pixels import MATRICES, Pixels, shape_of
+from perception.wire import CODINGS
 from tests.clips import solid
 
 AT_THE_EDGE = """

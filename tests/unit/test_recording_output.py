@@ -4,7 +4,7 @@ import av
 import numpy as np
 import pytest
 
-from perception import messages as m
+from perception import wire as m
 from perception.errors import SinkError
 from perception.recording.mot import read_mot
 from perception.recording.output import INSTANT_SHOWN_NS, CameraOutput, Shown

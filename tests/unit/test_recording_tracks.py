@@ -6,11 +6,11 @@ import os
 import numpy as np
 import pytest
 
-from perception import codec
-from perception import messages as m
+from perception import wire as m
 from perception.errors import SinkError, SourceError
 from perception.recording.mot import MotWriter, read_mot
 from perception.recording.tracks import TracksWriter, read_tracks
+from perception.wire import codec
 
 
 def message(n=0, rows=4, *, epoch=1, run=7, warp=None, camera="front"):

@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from perception.codec import encode
 from perception.errors import ConfigError
-from perception.messages import LOST, REMOVED, TENTATIVE, make_id
 from perception.rules import RULES, rule_class
 from perception.rules.zones import Line, Zone
+from perception.wire import LOST, REMOVED, TENTATIVE, make_id
+from perception.wire.codec import encode
 from tests.scenes import message, play, seen, times
 
 ZONES = {"path": Zone.model_validate([[0.4, 0.0], [0.6, 0.0], [0.6, 1.0], [0.4, 1.0]])}

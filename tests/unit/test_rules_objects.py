@@ -1,9 +1,10 @@
 import pytest
 
-from perception import config, resolving
 from perception.errors import ConfigError
-from perception.plan import Plan
-from perception.warm import _load_models
+from perception.launchfile import config
+from perception.launchfile import resolve as resolving
+from perception.launchfile.warm import _load_models
+from perception.wire.plan import Plan
 from tests.line import EXTENSION
 
 LAUNCH = """

@@ -6,11 +6,11 @@ import pytest
 import yaml
 
 from perception.alerts.book import AlertBook
-from perception.messages import LOST, Detections, Stamp, TrackMessage, make_id
-from perception.resolving import TRACK_DEFAULTS
+from perception.launchfile.resolve import TRACK_DEFAULTS
 from perception.rules import rule_class
 from perception.rules.zones import Zone
 from perception.trackers import tracker_class
+from perception.wire import LOST, Detections, Stamp, TrackMessage, make_id
 from tests.scenes import message, play, seen, times
 
 GOLDEN = Path(__file__).parent.parent / "golden"

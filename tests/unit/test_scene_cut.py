@@ -4,10 +4,10 @@ import cv2
 import numpy as np
 import pytest
 
-from perception.messages import CONFIRMED, Detections
 from perception.trackers.grey import small_grey
 from perception.trackers.scene_cut import SceneCut
 from perception.trackers.two_stage import TwoStageTracker
+from perception.wire import CONFIRMED, Detections
 
 
 def picture(seed):

@@ -9,8 +9,8 @@ import pytest
 from pydantic import ValidationError
 
 from perception.errors import ConfigError, SinkError
-from perception.messages import make_id
 from perception.sinks import SINKS, sink_class
+from perception.wire import make_id
 from tests.scenes import alert, written
 
 PICTURE = np.full((90, 160, 3), (200, 160, 90), np.uint8)

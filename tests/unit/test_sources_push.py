@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from perception.errors import SourceError
-from perception.messages import FrameMessage, Stamp
 from perception.sources import Frame, allocate_new
 from perception.sources.push import SLOTS, Pusher, PushSource
 from perception.transport import bus, ring
 from perception.transport.rundir import ring_base
+from perception.wire import FrameMessage, Stamp
 
 
 @pytest.fixture

@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 
 from perception.errors import SourceEnded, SourceError
-from perception.messages import Coding
 from perception.sources import AllocatePlanes, Frame
 from perception.sources.video import VideoSource
 from perception.transport.ring import RingReader, RingWriter
+from perception.wire import Coding
 from tests.clips import play, write_clip
 
 BT709, BT601, SMPTE240M, BT2020, LIMITED, FULL = 1, 5, 7, 9, 1, 2

@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 
 from perception.kernels import tracking
 from perception.kernels.tracking import step
-from perception.messages import (
+from perception.trackers import tracker_class
+from perception.trackers.two_stage import MAX_DETECTIONS, TwoStageOptions, TwoStageTracker
+from perception.wire import (
     CONFIRMED,
     LOST,
     REMOVED,
@@ -20,8 +22,6 @@ from perception.messages import (
     Tracks,
     short_id,
 )
-from perception.trackers import tracker_class
-from perception.trackers.two_stage import MAX_DETECTIONS, TwoStageOptions, TwoStageTracker
 
 MS = 1_000_000
 
@@ -462,7 +462,7 @@ def test_every_row_has_its_place():
     """Compiled code checks no bounds: here the same code runs as plain Python, which does."""
     code = """
 import numpy as np
-from perception.messages import Detections
+from perception.wire import Detections
 from perception.trackers.two_stage import TwoStageTracker
 for n in (127, 128, 129, 255, 256, 257, 511, 512, 513):
     tracker = TwoStageTracker()

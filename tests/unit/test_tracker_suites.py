@@ -27,8 +27,8 @@ def suites():
 
 
 def play(sequence):
-    from perception.messages import CONFIRMED, Detections
     from perception.trackers.two_stage import TwoStageTracker
+    from perception.wire import CONFIRMED, Detections
 
     tracker, out = TwoStageTracker(), []
     for rows, warp, t_ns in zip(

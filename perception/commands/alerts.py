@@ -9,9 +9,9 @@ from rich.text import Text
 from perception import clock
 from perception.alerts.rows import Kept
 from perception.alerts.store import AlertStore
-from perception.console import console, sheet
-from perception.messages import short_id
+from perception.commands.console import console, sheet
 from perception.sinks import document
+from perception.wire import short_id
 
 
 def show_newest(store: Path, camera: str | None, limit: int, as_json: bool) -> None:

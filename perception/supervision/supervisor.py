@@ -11,17 +11,18 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from perception import clock, logs, metrics, plan, report
-from perception.child import Child
+from perception import clock, logs, metrics
 from perception.errors import EXIT_DONE, EXIT_SOURCE
-from perception.holding import StoreLock, take_folder
-from perception.messages import Alert
-from perception.plan import Plan
+from perception.recording import report
 from perception.recording.output import clear
 from perception.recording.summary import ProcessSummary, Summary
+from perception.supervision.child import Child
+from perception.supervision.locks import StoreLock, take_folder
 from perception.transport import ring, rundir
 from perception.transport.bus import Inbox
 from perception.transport.rundir import RunDir
+from perception.wire import Alert, plan
+from perception.wire.plan import Plan
 
 TICK_MS = 50
 MAX_KNOWN_ALERTS = 10_000

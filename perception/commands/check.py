@@ -11,15 +11,17 @@ import cv2
 import numpy as np
 from rich.text import Text
 
-from perception import assets, draw, report, stages
-from perception.console import console, sheet
+from perception import assets, draw
+from perception.commands.console import console, sheet
 from perception.errors import EXIT_DONE, EXIT_SOURCE, PerceptionError, RingError, SourceError
-from perception.plan import CameraPlan, Plan
+from perception.launchfile import build as stages
 from perception.processes.camera import may_come_back
+from perception.recording import report
 from perception.rules.zones import Line, Zone
 from perception.sources import Image, allocate_new
 from perception.transport import ring, rundir
 from perception.transport.bus import endpoint
+from perception.wire.plan import CameraPlan, Plan
 
 LOOK_S = 8.0
 _TOPICS = {

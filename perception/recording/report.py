@@ -9,7 +9,6 @@ from typing import Any, Literal
 
 from perception import assets, clock, logs
 from perception.metrics import Histogram, Metrics
-from perception.plan import Plan
 from perception.recording.summary import (
     Ages,
     CameraSummary,
@@ -19,6 +18,7 @@ from perception.recording.summary import (
     Summary,
     versions,
 )
+from perception.wire.plan import Plan
 
 NOT_TAKEN, NOT_TRACKED = "not_taken", "not_tracked"
 """Causes of drops that no process named: detection, or tracking, was starting or restarting."""

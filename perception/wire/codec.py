@@ -1,7 +1,7 @@
-"""Bytes of messages: encoder, decoder and checks, derived from the schema in messages.py.
+"""Bytes of messages: encoder, decoder and checks, derived from the message classes of this room.
 
 One message is one ZeroMQ part: magic, header length, a msgspec header, then NumPy columns. Nothing
-is mirrored by hand. May be imported by transport and above; imports messages and errors.
+is mirrored by hand. May be imported by transport and above; imports wire and errors.
 """
 
 import functools
@@ -15,17 +15,15 @@ import msgspec
 import numpy as np
 
 from perception.errors import MessageError
-from perception.messages import (
+from perception.wire.fields import (
     MAX_HEADER_BYTES,
     MAX_MESSAGE_BYTES,
     MAX_ROWS,
-    TOPICS,
     VERSION,
-    Message,
     Size,
-    Topic,
     table_columns,
 )
+from perception.wire.topics import TOPICS, Message, Topic
 
 _PREFIX = struct.Struct("<4sI")
 _MAGIC = b"prc%d" % VERSION

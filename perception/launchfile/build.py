@@ -9,16 +9,16 @@ from pathlib import Path
 
 import numpy as np
 
-from perception import detectors, extensions, identity, rules, sinks, sources, trackers
-from perception.errors import ConfigError
+from perception import detectors, identity, rules, sinks, sources, trackers
+from perception.errors import ConfigError, unknown
 from perception.identity.decide import Thresholds
 from perception.identity.faces import FaceFinder
 from perception.identity.gallery import Gallery, Templates
 from perception.identity.who import Recogniser
-from perception.messages import Detections
-from perception.plan import CameraPlan, Plan, StagePlan
 from perception.rules.zones import Line, Zone
 from perception.sources.pacing import Paced
+from perception.wire import Detections
+from perception.wire.plan import CameraPlan, Plan, StagePlan
 
 MIN_SLOTS = 4
 DEFAULT_FPS = 30.0
@@ -107,7 +107,7 @@ def class_filter(
     for name in objects:
         if name not in detector.names.values():
             known = detector.names.values()
-            raise ConfigError(extensions.unknown(name, known, "objects this model knows"))
+            raise ConfigError(unknown(name, known, "objects this model knows"))
     ids = [class_id for class_id, name in detector.names.items() if name in objects]
 
     def keep(found: Detections) -> Detections:

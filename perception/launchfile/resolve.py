@@ -9,25 +9,16 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from perception import (
-    assets,
-    config,
-    detectors,
-    extensions,
-    identity,
-    rules,
-    sinks,
-    sources,
-    trackers,
-)
+from perception import assets, detectors, identity, rules, sinks, sources, trackers
 from perception.alerts.watch import WatchOptions
-from perception.config import Document, Launch
-from perception.errors import ConfigError, PerceptionError
+from perception.errors import ConfigError, PerceptionError, unknown
 from perception.identity.gallery import Gallery
-from perception.plan import CameraPlan, IdentityPlan, Plan, ProcessPlan, StagePlan
+from perception.launchfile import config
+from perception.launchfile.build import make_rule
+from perception.launchfile.config import Document, Launch
 from perception.rules.zones import Line, Zone
 from perception.sources.spec import parse as parse_source
-from perception.stages import make_rule
+from perception.wire.plan import CameraPlan, IdentityPlan, Plan, ProcessPlan, StagePlan
 
 ASSET = "asset:"
 TRACK_DEFAULTS = {"high_score": 0.3, "new_score": 0.4, "confirm_s": 0.2}
@@ -124,9 +115,7 @@ def _detector(name: str, options: dict[str, Any], document: Document) -> StagePl
     model = stage.options.get("model")
     if isinstance(model, str) and model not in assets.ASSETS and not Path(model).is_file():
         known = assets.names("weights" if stage.type == "ultralytics" else "model")
-        text = (
-            f"no such file; nor is it a known model: {extensions.unknown(model, known, 'models')}"
-        )
+        text = f"no such file; nor is it a known model: {unknown(model, known, 'models')}"
         raise document.error((*path, "model"), text)
     return stage
 
@@ -140,7 +129,7 @@ def _check_objects(name: str, camera: CameraPlan, stage: StagePlan, document: Do
         for i, wanted in enumerate(camera.objects or []):
             if wanted not in COCO_NAMES:
                 place = ("cameras", name, "objects", i)
-                raise document.error(place, extensions.unknown(wanted, COCO_NAMES, "COCO objects"))
+                raise document.error(place, unknown(wanted, COCO_NAMES, "COCO objects"))
 
 
 def _tracker(launch: Launch, document: Document) -> StagePlan:
@@ -172,7 +161,7 @@ def _identity(asked: config.Identity, document: Document) -> IdentityPlan:
 def _asked(asked: config.Identity, document: Document, names: list[str]) -> list[str]:
     for name in asked.cameras or ():
         if name not in names:
-            text = extensions.unknown(name, names, "cameras")
+            text = unknown(name, names, "cameras")
             raise document.error(("identity", "cameras"), text)
     return names if asked.cameras is None else [name for name in names if name in asked.cameras]
 
@@ -180,7 +169,7 @@ def _asked(asked: config.Identity, document: Document, names: list[str]) -> list
 def _camera(name: str, launch: Launch, document: Document, *, realtime: bool) -> CameraPlan:
     camera, path = launch.cameras[name], ("cameras", name)
     if camera.detect.detector not in launch.detectors:
-        text = extensions.unknown(camera.detect.detector, launch.detectors, "detectors")
+        text = unknown(camera.detect.detector, launch.detectors, "detectors")
         raise document.error((*path, "detect", "detector"), text)
     zones = {
         key: document.validate(Zone, value, (*path, "zones", key))
@@ -198,7 +187,7 @@ def _camera(name: str, launch: Launch, document: Document, *, realtime: bool) ->
         stages[key] = _stage(document, place, options, rules.rule_class, "")
         for wanted in stages[key].options.get("objects", ()):
             if camera.objects is not None and wanted not in camera.objects:
-                text = extensions.unknown(wanted, camera.objects, "objects of this camera")
+                text = unknown(wanted, camera.objects, "objects of this camera")
                 raise document.error((*place, "objects"), text)
         try:
             make_rule(key, stages[key], zones, lines)

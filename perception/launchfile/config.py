@@ -1,7 +1,7 @@
 """A launch file: YAML text -> checked models, every complaint with file, line and key.
 
 Stages own their options (a class's `Options`), so a stage's part of the file is kept here as a
-plain mapping and validated by resolving.py with `Document.validate`. Imports errors, extensions.
+plain mapping and validated by resolve.py with `Document.validate`. Imports errors, extensions.
 """
 
 import os
@@ -13,8 +13,7 @@ from typing import Annotated, Any, TypeVar
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
-from perception.errors import ConfigError
-from perception.extensions import unknown
+from perception.errors import ConfigError, unknown
 
 MAX_FILE_BYTES = 1 << 20
 MAX_DEPTH = 32

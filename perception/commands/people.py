@@ -14,9 +14,10 @@ import cv2
 import numpy as np
 from rich.text import Text
 
-from perception import clock, config, identity
+from perception import clock, identity
 from perception.alerts.store import AlertStore
-from perception.console import console, sheet
+from perception.commands.console import console, sheet
+from perception.commands.start import FACE_FINDER, FACE_MODEL, alert_store, fetch
 from perception.errors import ConfigError
 from perception.identity import Embedder, Image
 from perception.identity.faces import Face, FaceFinder, align
@@ -28,7 +29,7 @@ from perception.identity.gallery import (
     checked_name,
 )
 from perception.identity.quality import ENROLL_EYES_PX, MIN_EYES_PX, judge
-from perception.launching import FACE_FINDER, FACE_MODEL, alert_store, fetch
+from perception.launchfile import config
 from perception.sources.images import decode_image, read_file
 
 MAX_PHOTOS = 50

@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import IO, Literal
 
 from perception import clock
-from perception.codec import decode
 from perception.errors import EXIT_CONFIG, EXIT_DONE, EXIT_MODEL, EXIT_SOURCE, MessageError
-from perception.messages import HealthMessage
 from perception.metrics import Metrics
-from perception.plan import ProcessPlan
 from perception.processes.runtime import thread_environment, wall_epoch
 from perception.transport import rundir
+from perception.wire import HealthMessage
+from perception.wire.codec import decode
+from perception.wire.plan import ProcessPlan
 
 START_S = 180.0
 STALL_S = 2.5

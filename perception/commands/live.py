@@ -13,11 +13,12 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from perception import clock, report
-from perception.child import Child
-from perception.messages import Alert, short_id
+from perception import clock
 from perception.metrics import Histogram, Metrics
-from perception.supervisor import Supervisor
+from perception.recording import report
+from perception.supervision.child import Child
+from perception.supervision.supervisor import Supervisor
+from perception.wire import Alert, short_id
 
 _STYLES = {"ready": "green", "starting": "yellow", "done": "dim", "failed": "bold red"}
 _RATE_S = 4.0

@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from perception import detectors, identity, rules, sinks, sources, trackers
-from perception.config import Launch
+from perception.launchfile.config import Launch
 from perception.rules.zones import Line, Zone
 
 _REF = "#/$defs/{model}"

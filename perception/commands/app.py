@@ -98,7 +98,7 @@ def run(
     ] = None,
 ) -> None:
     """Run a line until its sources end or Ctrl-C; a second Ctrl-C kills at once."""
-    from perception import launching
+    from perception.commands import start as launching
 
     plan = launching.load_plan(launch, name)
     sys.exit(launching.run_live(plan, show=show, without=without or []))
@@ -111,7 +111,7 @@ def demo(
     show: Annotated[bool, typer.Option(help="a window with the newest frames")] = False,
 ) -> None:
     """Fetch the default model and two clips, run launch/demo.yaml on them, show the results."""
-    from perception import launching
+    from perception.commands import start as launching
 
     sys.exit(launching.run_demo(detector, output, show=show))
 
@@ -128,7 +128,8 @@ def check(
 
     A camera that gives no picture now is a warning; a file that cannot be opened is exit code 3.
     """
-    from perception import checking, launching
+    from perception.commands import check as checking
+    from perception.commands import start as launching
 
     plan = launching.load_plan(launch, None)
     launching.warm_up(plan)
@@ -140,7 +141,7 @@ def schema() -> None:
     """Print the JSON Schema of launch files, for editors."""
     import json
 
-    from perception.schema import launch_schema
+    from perception.launchfile.json_schema import launch_schema
 
     print(json.dumps(launch_schema(), indent=2))
 
@@ -148,7 +149,7 @@ def schema() -> None:
 @app.command()
 def warm() -> None:
     """Compile all kernels, once; `run` and `demo` do it by themselves."""
-    from perception import launching
+    from perception.commands import start as launching
 
     launching.warm_up()
 
@@ -159,7 +160,7 @@ def stage(
     run: Annotated[str, typer.Option(help="name of the running line")],
 ) -> None:
     """Run one process by hand against a running line (`run --without PROCESS`)."""
-    from perception.launching import run_stage
+    from perception.commands.start import run_stage
 
     sys.exit(run_stage(process, run))
 
@@ -177,7 +178,7 @@ def analyze(
     video: Annotated[bool, typer.Option(help="write the annotated video")] = True,
 ) -> None:
     """Look at every frame of recordings: the same stages in one process, deterministic."""
-    from perception import launching
+    from perception.commands import start as launching
 
     sys.exit(launching.run_analysis(videos, launch, output, jobs=jobs, video=video))
 
@@ -196,7 +197,7 @@ def enroll(
     store: StoreFile = None,
 ) -> None:
     """Add somebody to the gallery, or more photos of somebody; encrypted, on this host only."""
-    from perception import enrolling
+    from perception.commands import people as enrolling
 
     enrolling.enroll(name, photos or [], alert, launch, store)
 
@@ -204,7 +205,7 @@ def enroll(
 @gallery_app.command("list")
 def gallery_list(launch: GalleryOf = None) -> None:
     """List who is enrolled."""
-    from perception import enrolling
+    from perception.commands import people as enrolling
 
     enrolling.show_all(launch)
 
@@ -218,7 +219,7 @@ def gallery_show(
     launch: GalleryOf = None,
 ) -> None:
     """Show what is kept of somebody."""
-    from perception import enrolling
+    from perception.commands import people as enrolling
 
     enrolling.show(name, launch, picture)
 
@@ -228,7 +229,7 @@ def gallery_erase(
     name: Annotated[str, typer.Argument(help="who")], launch: GalleryOf = None
 ) -> None:
     """Erase pictures and embeddings of somebody, and show that nothing is left."""
-    from perception import enrolling
+    from perception.commands import people as enrolling
 
     enrolling.erase(name, launch)
 
@@ -250,7 +251,8 @@ def alerts_list(
     as_json: AsJson = False,
 ) -> None:
     """List the newest alerts and where they were delivered."""
-    from perception import answering, launching
+    from perception.commands import alerts as answering
+    from perception.commands import start as launching
 
     answering.show_newest(launching.alert_store(launch, store), camera, limit, as_json)
 
@@ -260,7 +262,8 @@ def alerts_show(
     key: AlertKey, launch: AlertsOf = None, store: StoreFile = None, as_json: AsJson = False
 ) -> None:
     """Show all of one alert."""
-    from perception import answering, launching
+    from perception.commands import alerts as answering
+    from perception.commands import start as launching
 
     answering.show(launching.alert_store(launch, store), key, as_json)
 
@@ -268,7 +271,8 @@ def alerts_show(
 @alerts_app.command("ack")
 def alerts_ack(key: AlertKey, launch: AlertsOf = None, store: StoreFile = None) -> None:
     """Note that you have seen an alert."""
-    from perception import answering, launching
+    from perception.commands import alerts as answering
+    from perception.commands import start as launching
 
     answering.acknowledge(launching.alert_store(launch, store), key)
 
@@ -276,7 +280,8 @@ def alerts_ack(key: AlertKey, launch: AlertsOf = None, store: StoreFile = None) 
 @alerts_app.command("resend")
 def alerts_resend(key: AlertKey, launch: AlertsOf = None, store: StoreFile = None) -> None:
     """Send an alert again, also one that was given up."""
-    from perception import answering, launching
+    from perception.commands import alerts as answering
+    from perception.commands import start as launching
 
     answering.resend(launching.alert_store(launch, store), key)
 
@@ -285,7 +290,7 @@ def alerts_resend(key: AlertKey, launch: AlertsOf = None, store: StoreFile = Non
 def models_list() -> None:
     """List models and clips with their licences, and whether they are here."""
     from perception import assets
-    from perception.console import console, sheet
+    from perception.commands.console import console, sheet
 
     table = sheet("name", "kind", "licence", "here", "what it is")
     for asset in assets.ASSETS.values():
@@ -303,7 +308,7 @@ def models_pull(
 ) -> None:
     """Fetch models or clips by name, or take one from a file."""
     from perception import assets
-    from perception.launching import fetch
+    from perception.commands.start import fetch
 
     if source is not None:
         if len(names) != 1:

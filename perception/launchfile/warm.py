@@ -1,8 +1,9 @@
 """What has to be right before a line starts: kernels compiled, models loadable and fitting.
 
-`python -m perception.warm` compiles every kernel once and prints one line `done of all what` a
-step; with `-` it reads a plan from stdin and loads each of its detectors too. Several processes
-that fill Numba's cache at once can crash (numba#10128), so one compiles and the others wait.
+`python -m perception.launchfile.warm` compiles every kernel once and prints one line
+`done of all what` a step; with `-` it reads a plan from stdin and loads each of its detectors too.
+Several processes that fill Numba's cache at once can crash (numba#10128), so one compiles and the
+others wait.
 """
 
 import contextlib
@@ -17,7 +18,7 @@ from pathlib import Path
 
 from platformdirs import user_cache_dir
 
-from perception import kernels, plan, stages
+from perception import kernels
 from perception.errors import (
     EXIT_MODEL,
     EXIT_SOURCE,
@@ -26,7 +27,9 @@ from perception.errors import (
     PerceptionError,
     SourceError,
 )
-from perception.plan import Plan
+from perception.launchfile import build as stages
+from perception.wire import plan
+from perception.wire.plan import Plan
 
 
 def compile_all(progress: Callable[[int, int, str], None]) -> float:
@@ -65,7 +68,7 @@ def prepare(what: Plan | None, progress: Callable[[int, int, str], None]) -> Non
     So this process stays small. Raises what is wrong with a model or its classes as the error that
     the detection process would end with, before anything is started.
     """
-    command = [sys.executable, "-m", "perception.warm", *(["-"] if what else [])]
+    command = [sys.executable, "-m", "perception.launchfile.warm", *(["-"] if what else [])]
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     ) as process:

@@ -12,8 +12,8 @@ from typing import IO
 import msgspec
 
 from perception.errors import ConfigError
-from perception.plan import Plan
 from perception.transport import rundir
+from perception.wire.plan import Plan
 
 LOG = "log.jsonl"
 

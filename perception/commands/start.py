@@ -6,13 +6,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from perception import assets, config, detectors, resolving, warm
-from perception.console import console, downloads, steps
+from perception import assets, detectors
+from perception.commands.console import console, downloads, steps
 from perception.errors import EXIT_DONE, EXIT_SOURCE, ConfigError, SinkError
-from perception.plan import Plan, ProcessPlan
+from perception.launchfile import config, warm
+from perception.launchfile import resolve as resolving
+from perception.launchfile.resolve import ASSET
 from perception.recording import summary as summaries
-from perception.resolving import ASSET
 from perception.transport import rundir
+from perception.wire.plan import Plan, ProcessPlan
 
 DEFAULT_MODEL = "yolo11n"
 FACE_FINDER, FACE_MODEL = "yunet", "sface"
@@ -20,7 +22,7 @@ FACE_FINDER, FACE_MODEL = "yunet", "sface"
 
 def launch_file(name: str) -> Path:
     """Return a launch file that comes with the package."""
-    here = Path(__file__).parent
+    here = Path(__file__).parent.parent
     for folder in (here / "launch_files", here.parent / "launch"):
         if (folder / name).is_file():
             return folder / name
@@ -127,9 +129,9 @@ def run_live(
 
     fresh: what an earlier run left in the output folder is removed first.
     """
-    from perception import checking
-    from perception.live import LiveView
-    from perception.supervisor import Supervisor
+    from perception.commands import check as checking
+    from perception.commands.live import LiveView
+    from perception.supervision.supervisor import Supervisor
 
     screen = console()
     for name in without:

@@ -1,15 +1,14 @@
 """A launch file resolved: which processes run, on which stages with which options.
 
-A plan is data that travels as JSON (0600, in the run's directory) to every process: `resolving`
-makes it, `stages` makes what it names. Imports errors and extensions.
+A plan is data that travels as JSON (0600, in the run's directory) to every process: launchfile's
+resolve.py makes it, build.py makes what it names. Imports errors.
 """
 
 from typing import Any
 
 import msgspec
 
-from perception import extensions
-from perception.errors import ConfigError
+from perception.errors import ConfigError, unknown
 
 
 class StagePlan(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,8 +81,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         for process in self.processes:
             if process.name == name:
                 return process
-        allowed = [process.name for process in self.processes]
-        raise ConfigError(extensions.unknown(name, allowed, "processes of this line"))
+        known = [process.name for process in self.processes]
+        raise ConfigError(unknown(name, known, "processes of this line"))
 
 
 def encode(plan: Plan) -> bytes:

@@ -1,0 +1,1 @@
+"""From a launch file to running stages: YAML, checked models, plan, stages."""

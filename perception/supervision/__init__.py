@@ -1,0 +1,1 @@
+"""Starts the processes of a plan, watches them, starts them again and stops them."""

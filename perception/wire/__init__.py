@@ -1,0 +1,88 @@
+"""What processes say to each other: THE schema, one file a message family, and its table of topics.
+
+May be imported by every room above; imports clock and errors. codec.py derives the bytes, plan.py
+is what the supervisor tells each process.
+"""
+
+from perception.wire.alerts import Alert, AlertMessage, AlertState, IdentityMessage
+from perception.wire.detections import GREY_LONG_SIDE, DetectionMessage, Detections
+from perception.wire.fields import (
+    MAX_HEADER_BYTES,
+    MAX_MESSAGE_BYTES,
+    MAX_ROWS,
+    VERSION,
+    Dotted,
+    Finite,
+    Name,
+    Names,
+    Natural,
+    Side,
+    Size,
+    Small,
+    Stamp,
+    column,
+    make_id,
+    short_id,
+    table_columns,
+    text_id,
+)
+from perception.wire.frames import CODINGS, Coding, FrameMessage
+from perception.wire.health import HealthMessage
+from perception.wire.topics import TOPICS, Message, Topic
+from perception.wire.tracks import (
+    CONFIRMED,
+    LOST,
+    REMOVED,
+    STATE_NAMES,
+    TENTATIVE,
+    CatchUpEnd,
+    CatchUpRequest,
+    Track,
+    TrackMessage,
+    Tracks,
+)
+
+__all__ = [
+    "CODINGS",
+    "CONFIRMED",
+    "GREY_LONG_SIDE",
+    "LOST",
+    "MAX_HEADER_BYTES",
+    "MAX_MESSAGE_BYTES",
+    "MAX_ROWS",
+    "REMOVED",
+    "STATE_NAMES",
+    "TENTATIVE",
+    "TOPICS",
+    "VERSION",
+    "Alert",
+    "AlertMessage",
+    "AlertState",
+    "CatchUpEnd",
+    "CatchUpRequest",
+    "Coding",
+    "DetectionMessage",
+    "Detections",
+    "Dotted",
+    "Finite",
+    "FrameMessage",
+    "HealthMessage",
+    "IdentityMessage",
+    "Message",
+    "Name",
+    "Names",
+    "Natural",
+    "Side",
+    "Size",
+    "Small",
+    "Stamp",
+    "Topic",
+    "Track",
+    "TrackMessage",
+    "Tracks",
+    "column",
+    "make_id",
+    "short_id",
+    "table_columns",
+    "text_id",
+]

@@ -1,0 +1,50 @@
+"""THE table of topics: which message travels how, and whether it is recorded."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from perception.wire.alerts import AlertMessage, IdentityMessage
+from perception.wire.detections import DetectionMessage
+from perception.wire.frames import FrameMessage
+from perception.wire.health import HealthMessage
+from perception.wire.tracks import CatchUpEnd, CatchUpRequest, TrackMessage
+
+Message = (
+    FrameMessage
+    | DetectionMessage
+    | TrackMessage
+    | AlertMessage
+    | IdentityMessage
+    | HealthMessage
+    | CatchUpRequest
+    | CatchUpEnd
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """How one kind of message travels: newest only or a bounded queue; and is it recorded.
+
+    bound: messages that wait at most for a reader, at its end. "newest" keeps one at the sender's.
+    """
+
+    name: str
+    message: type[Any]
+    delivery: Literal["newest", "queue"]
+    bound: int
+    recorded: bool
+
+
+TOPICS = {
+    topic.name: topic
+    for topic in (
+        Topic("frames", FrameMessage, "newest", 1024, False),
+        Topic("detections", DetectionMessage, "queue", 256, True),
+        Topic("tracks", TrackMessage, "queue", 1024, True),
+        Topic("alerts", AlertMessage, "queue", 1024, True),
+        Topic("identities", IdentityMessage, "queue", 1024, True),
+        Topic("health", HealthMessage, "queue", 64, True),
+        Topic("catchup", CatchUpRequest, "queue", 64, False),
+        Topic("caughtup", CatchUpEnd, "queue", 64, False),
+    )
+}

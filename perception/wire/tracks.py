@@ -1,0 +1,131 @@
+"""What a tracker holds after a frame; and asking tracking for what one has missed."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Self
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from perception.wire.fields import Name, Names, Natural, Side, Small, Stamp, column, table_columns
+
+TENTATIVE, CONFIRMED, LOST, REMOVED = 0, 1, 2, 3
+
+STATE_NAMES = ("tentative", "confirmed", "lost", "removed")
+
+
+@dataclass(frozen=True, slots=True)
+class Track:
+    """One object in one frame, as user code and rules see it. Boxes px, velocities px/s."""
+
+    track_id: int
+    box: tuple[float, float, float, float]
+    velocity_px_s: tuple[float, float]
+    growth_px_s: tuple[float, float]
+    class_id: int
+    class_name: str
+    score: float
+    state: str
+    age_s: float
+    unseen_s: float
+
+
+@dataclass(slots=True, eq=False)
+class Tracks:
+    """The objects a tracker holds after one frame, one row a track, by rising track_id.
+
+    rates: centre x, centre y, width, height in px/s. states: TENTATIVE, CONFIRMED, LOST, REMOVED.
+    ages_s: media time since the first detection. unseen_s: media time since the last one.
+    detection_rows: the row of this frame's detections that was matched, or -1.
+    """
+
+    track_ids: NDArray[np.int64] = column("<i8", "M")
+    boxes: NDArray[np.float32] = column("<f4", "M", 4)
+    rates: NDArray[np.float32] = column("<f4", "M", 4)
+    class_ids: NDArray[np.int32] = column("<i4", "M")
+    scores: NDArray[np.float32] = column("<f4", "M")
+    states: NDArray[np.uint8] = column("|u1", "M")
+    ages_s: NDArray[np.float32] = column("<f4", "M")
+    unseen_s: NDArray[np.float32] = column("<f4", "M")
+    detection_rows: NDArray[np.int32] = column("<i4", "M")
+
+    def __len__(self) -> int:
+        return len(self.track_ids)
+
+    @classmethod
+    def none(cls) -> Self:
+        """Return zero tracks."""
+        empty: list[Any] = [
+            np.zeros([0 if isinstance(side, str) else side for side in spec], dtype)
+            for _, dtype, spec in table_columns(cls)
+        ]
+        return cls(*empty)
+
+    def rows(self, names: Mapping[int, str] | None = None) -> Iterator[Track]:
+        """Yield one Track a row; `names` gives class names by class id."""
+        return (self.row(i, names or {}) for i in range(len(self.track_ids)))
+
+    def row(self, i: int, names: Mapping[int, str]) -> Track:
+        """Return row i as a Track; `names` gives class names by class id."""
+        class_id = int(self.class_ids[i])
+        x1, y1, x2, y2 = self.boxes[i].tolist()
+        vx, vy, dw, dh = self.rates[i].tolist()
+        return Track(
+            track_id=int(self.track_ids[i]),
+            box=(x1, y1, x2, y2),
+            velocity_px_s=(vx, vy),
+            growth_px_s=(dw, dh),
+            class_id=class_id,
+            class_name=names.get(class_id, str(class_id)),
+            score=float(self.scores[i]),
+            state=STATE_NAMES[int(self.states[i])],
+            age_s=float(self.ages_s[i]),
+            unseen_s=float(self.unseen_s[i]),
+        )
+
+
+@dataclass(slots=True, eq=False, kw_only=True)
+class TrackMessage:
+    """Tracks after one frame. warp: camera motion since the last one, affine px (identity: still).
+
+    dropped: frames without detections since the last message, by cause. cut: the picture shows
+    another scene than the last; nothing goes on across it. message_id: tracker epoch << 32 | n, n
+    the messages of this camera before it: a gap is a message that you missed.
+    """
+
+    stamp: Stamp
+    width: Side
+    height: Side
+    names: Names
+    dropped: Small
+    t_detected_ns: Natural
+    t_tracked_ns: Natural
+    tracks: Tracks
+    warp: NDArray[np.float32] = column("<f4", 2, 3)
+    cut: bool = False
+    message_id: Natural = 0
+
+    @property
+    def age_ms(self) -> float:
+        """Milliseconds since the frame came out of the decoder."""
+        return self.stamp.age_ms
+
+    def __iter__(self) -> Iterator[Track]:
+        return self.tracks.rows(self.names)
+
+
+@dataclass(slots=True, eq=False, kw_only=True)
+class CatchUpRequest:
+    """Ask tracking for the messages of a camera after a frame, which it keeps for 30 s."""
+
+    camera: Name
+    after_frame_id: Annotated[int, msgspec.Meta(ge=-1, le=(1 << 63) - 1)]
+
+
+@dataclass(slots=True, eq=False, kw_only=True)
+class CatchUpEnd:
+    """Ends the track messages that answer a CatchUpRequest."""
+
+    camera: Name
+    sent: Natural
