@@ -6,7 +6,7 @@ ULTRALYTICS := .venv-ultralytics
 BENCH := .venv-bench
 PIP := -m pip --disable-pip-version-check -q
 
-.PHONY: demo test test-ultralytics lint wheel bench bench-peers soak clean
+.PHONY: demo test test-ultralytics lint house wheel bench bench-peers soak clean
 
 ifeq ($(DETECTOR),ultralytics)
 demo: $(ULTRALYTICS)/installed
@@ -26,6 +26,11 @@ lint: $(VENV)/installed-test
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/pyright
+	$(VENV)/bin/lint-imports
+
+# Floors of imports and lengths of modules, then the import contracts themselves.
+house: $(VENV)/installed-test
+	$(VENV)/bin/python -m tests.house
 	$(VENV)/bin/lint-imports
 
 # A wheel has to work where nothing of this folder is.

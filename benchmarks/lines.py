@@ -24,6 +24,7 @@ from benchmarks import harness
 from perception import assets
 from perception.launchfile import config
 from perception.launchfile import resolve as resolving
+from perception.launchfile.document import parse
 from perception.metrics import Histogram
 from perception.recording.video import VideoWriter
 from perception.wire.plan import Plan
@@ -52,7 +53,7 @@ def clip_720p() -> Path:
 def make_plan(launch: Mapping[str, Any], folder: Path, *, realtime: bool = True) -> Plan:
     """Return the plan of a launch file given as a mapping; what it writes goes to `folder`."""
     given = {"name": "bench", "output": {"folder": str(folder)}, "alerts": {"sinks": {}}, **launch}
-    document = config.parse(yaml.safe_dump(given), "benchmark")
+    document = parse(yaml.safe_dump(given), "benchmark")
     checked = document.validate(config.Launch, document.data)
     return resolving.resolve(checked, document, realtime=realtime)
 

@@ -24,7 +24,7 @@ import yaml
 
 import perception
 from perception.client import Run
-from perception.transport import ring, rundir
+from perception.transport import ring_map, rundir
 from perception.transport.bus import Inbox
 from perception.wire import HealthMessage
 
@@ -238,7 +238,7 @@ class RunningLine:
     def rings(self) -> list[Path]:
         """Return the shared memory of this run."""
         token = rundir.ring_base(self.run_dir, "")
-        return list(ring.SHM_DIR.glob(f"{ring.PREFIX}{token}*"))
+        return list(ring_map.SHM_DIR.glob(f"{ring_map.PREFIX}{token}*"))
 
     def is_gone(self, pid: int) -> bool:
         """Whether a process of this line has ended and was reaped."""

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import house
 from tests.line import ROOT
 
 PACKAGE = ROOT / "perception"
@@ -102,8 +103,23 @@ def test_import_contracts() -> None:
 def test_no_module_is_called_util_and_none_is_too_long() -> None:
     for path in sources():
         assert path.stem not in ("util", "utils", "helpers", "common"), path
-        lines = len(path.read_text().splitlines())
-        assert lines <= 600, f"{path.relative_to(ROOT)} has {lines} lines: split it"
+    for room, modules in house.rooms().items():
+        for name, lines in modules.items():
+            assert lines <= house.MAX_LINES, f"{room}/{name} has {lines} lines: split it"
+
+
+def test_the_root_is_small_and_the_floors_are_few() -> None:
+    assert len(house.rooms()["perception"]) <= house.MAX_ROOT
+    assert len(house.floors()) <= house.MAX_FLOORS
+    named = {name for floor in house.floors() for name in floor}
+    loose = {path.stem for path in PACKAGE.glob("*.py")} - {"__init__", "__main__"}
+    rooms = {path.parent.name for path in PACKAGE.glob("*/__init__.py")}
+    assert loose | rooms == named, "every room and module stands on a floor"
+
+
+def test_the_page_shows_the_floors_as_they_are() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text()
+    assert house.drawing() in page, "python -m tests.house prints it"
 
 
 def test_network_listeners_are_loopback_only() -> None:

@@ -46,7 +46,7 @@ class Courier:
         self._picture = picture
         self._back_offs = {name: BackOff(random.Random(seed)) for name in sinks}
         self._unmarked: list[int] = []
-        self._inherited = store.last_row()
+        self._inherited = store.outbox.last_row()
         self._failed_ns: dict[int, int] = {}
         self._silence = Silence(store)
         self.counters: Counter[str] = Counter()
@@ -67,12 +67,12 @@ class Courier:
         failed: set[str] = set()
         if now_ns < back_off.until_ns:
             # One alert alone may be to blame: what was never tried need not wait for it.
-            if not back_off.one_failed or not self._store.has_untried(name):
+            if not back_off.one_failed or not self._store.outbox.has_untried(name):
                 return 0
             failed |= back_off.failed
         in_vain = handled = 0
         while in_vain < 2 and handled < BATCH:
-            rows = self._store.due(name, BATCH, failed, least_tried=bool(failed))
+            rows = self._store.outbox.due(name, BATCH, failed, least_tried=bool(failed))
             for row in rows:
                 handled += 1
                 if not self._handle(name, sink, row, now_ns):
@@ -114,7 +114,7 @@ class Courier:
     def _give_up(self, name: str, row: Delivery, reason: str) -> None:
         self.counters[f"dead.{name}"] += 1
         self._failed_ns.pop(row.id, None)
-        self._store.failed([row.id], reason, dead=True)
+        self._store.outbox.failed([row.id], reason, dead=True)
 
     def _send(self, name: str, sink: Sink, row: Delivery) -> bool:
         """Try one delivery and note what came of it; False where it is to be tried again."""
@@ -128,7 +128,7 @@ class Courier:
         except SinkError as error:
             self.errors[name] = str(error)
             self.counters[f"failed.{name}"] += 1
-            self._store.failed([row.id], str(error))
+            self._store.outbox.failed([row.id], str(error))
             return False
         self._unmarked.append(row.id)
         self.errors.pop(name, None)
@@ -140,5 +140,5 @@ class Courier:
     def _mark(self) -> None:
         """Note in the store what has arrived."""
         if self._unmarked:
-            self._store.delivered(self._unmarked)
+            self._store.outbox.delivered(self._unmarked)
             self._unmarked.clear()

@@ -20,14 +20,14 @@ class Silence:
         """Return whether the sink does not hear of this delivery; then the store notes why."""
         rest = False
         once, end = sink.when.once, sink.when.hears_the_end(row.alert)
-        told = (once or end) and self._store.has_had(name, row.alert.key)
+        told = (once or end) and self._store.outbox.has_had(name, row.alert.key)
         if told and not once:
             return False
         if sink.when.wants(row.alert) and not told:
             rest = sink.when.cooldown_s > 0.0 and self._in_cooldown(name, sink, row.alert)
             if not rest:
                 return False
-        self._store.left_out([row.id], rest=rest)
+        self._store.outbox.left_out([row.id], rest=rest)
         return True
 
     def delivered(self, name: str, alert: Alert) -> None:
@@ -37,8 +37,8 @@ class Silence:
     def _in_cooldown(self, name: str, sink: Sink, alert: Alert) -> bool:
         place = name, alert.camera, alert.rule
         if place not in self._last:
-            self._last[place] = self._store.last_delivered(*place)
+            self._last[place] = self._store.outbox.last_delivered(*place)
         last = self._last[place]
         if last is None or last.key == alert.key:
             return False
-        return sink.when.rests(alert, last) or self._store.rested(name, alert.key)
+        return sink.when.rests(alert, last) or self._store.outbox.rested(name, alert.key)

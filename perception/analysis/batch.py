@@ -14,6 +14,7 @@ from typing import Any
 from perception.errors import ConfigError, SourceError
 from perception.launchfile import config
 from perception.launchfile import resolve as resolving
+from perception.launchfile.document import Document, parse
 from perception.processes.runtime import thread_environment
 from perception.recording.output import clear
 from perception.recording.summary import Summary
@@ -56,14 +57,14 @@ def recordings(places: Sequence[Path]) -> list[Path]:
 def plans(
     found: Sequence[Path],
     launch: config.Launch | None,
-    document: config.Document | None,
+    document: Document | None,
     output: Path,
     *,
     video: bool,
 ) -> dict[Path, Plan]:
     """Return a plan for each recording: the launch file's one camera with its source replaced."""
     if launch is None or document is None:
-        document = config.parse("cameras: {recording: {source: push}}", "the default")
+        document = parse("cameras: {recording: {source: push}}", "the default")
         launch = document.validate(config.Launch, document.data)
     if len(launch.cameras) != 1:
         names = ", ".join(launch.cameras)
@@ -85,7 +86,7 @@ def plans(
                 "output": config.Output(folder=output / name, video=video, tracks=True),
             }
         )
-        moved = config.Document(document.file, document.data, {})
+        moved = Document(document.file, document.data, {})
         made[path] = resolving.resolve(changed, moved, realtime=False)
     return made
 

@@ -19,8 +19,8 @@ from perception.processes.camera import may_come_back
 from perception.recording import report
 from perception.rules.zones import Line, Zone
 from perception.sources import Image, allocate_new
-from perception.transport import ring, rundir
-from perception.transport.bus import endpoint
+from perception.transport import ring_map, rundir
+from perception.transport.sockets import endpoint
 from perception.wire.plan import CameraPlan, Plan
 
 LOOK_S = 8.0
@@ -170,7 +170,7 @@ def _memory(what: Plan, seen: dict[str, _Seen]) -> str:
     for name, size in needed.items():
         slots = stages.slots_for(what.cameras[name], known[name][2])
         table.add_row(name, str(slots), f"{size / 1e6:.0f}")
-    table.add_row("free", "", f"{ring.free_bytes() / 1e6:.0f}")
+    table.add_row("free", "", f"{ring_map.free_bytes() / 1e6:.0f}")
     console().print(table)
     return problem
 
@@ -196,10 +196,10 @@ def memory_needed(what: Plan, sizes: dict[str, tuple[int, int, float]]) -> dict[
     Raises RingError where /dev/shm has less than their sum.
     """
     needed = {
-        name: ring.bytes_needed(stages.slots_for(what.cameras[name], fps), height, width)
+        name: ring_map.bytes_needed(stages.slots_for(what.cameras[name], fps), height, width)
         for name, (height, width, fps) in sizes.items()
     }
-    total, free = sum(needed.values()), ring.free_bytes()
+    total, free = sum(needed.values()), ring_map.free_bytes()
     if total > free:
         raise RingError(
             f"the cameras need {total / 1e6:.0f} MB of /dev/shm, {free / 1e6:.0f} MB are free: "

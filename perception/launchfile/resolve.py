@@ -15,7 +15,8 @@ from perception.errors import ConfigError, PerceptionError, unknown
 from perception.identity.gallery import Gallery
 from perception.launchfile import config
 from perception.launchfile.build import make_rule
-from perception.launchfile.config import Document, Launch
+from perception.launchfile.config import Launch
+from perception.launchfile.document import Document, Path_
 from perception.rules.zones import Line, Zone
 from perception.sources.spec import parse as parse_source
 from perception.wire.plan import CameraPlan, IdentityPlan, Plan, ProcessPlan, StagePlan
@@ -92,7 +93,7 @@ def _cores() -> int:
 
 def _stage(
     document: Document,
-    path: config.Path_,
+    path: Path_,
     given: dict[str, Any],
     find: Callable[[str], Any],
     default: str,
@@ -210,7 +211,7 @@ def _camera(name: str, launch: Launch, document: Document, *, realtime: bool) ->
     )
 
 
-def _source(given: Any, document: Document, path: config.Path_, *, realtime: bool) -> StagePlan:
+def _source(given: Any, document: Document, path: Path_, *, realtime: bool) -> StagePlan:
     try:
         kind, options = parse_source(_with_asset(given))
         cls = sources.source_class(kind)

@@ -18,7 +18,8 @@ from perception.processes.gaps import Gaps
 from perception.processes.posting import Post
 from perception.processes.runtime import Runtime
 from perception.sinks.snapshot import SnapshotSink
-from perception.transport.bus import Publisher, catch_up
+from perception.transport.bus import Publisher
+from perception.transport.catch_up import catch_up
 from perception.transport.ring import RingReader
 from perception.transport.rundir import ring_base
 from perception.wire import Alert, AlertMessage, IdentityMessage, Stamp, TrackMessage

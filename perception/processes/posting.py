@@ -22,7 +22,7 @@ class Post:
         self._wakes = [threading.Event() for _ in sinks]
         for name, sink in sinks.items():
             if isinstance(sink, Remembers):
-                told = store.told(name)
+                told = store.outbox.told(name)
                 sink.restore([alert for alert in told if alert.camera in runtime.process.cameras])
         self._threads = [
             threading.Thread(

@@ -6,7 +6,8 @@ from perception import clock
 from perception.launchfile.build import make_tracker
 from perception.processes.runtime import IDLE_MS, Runtime, drain
 from perception.trackers.follow import Follower
-from perception.transport.bus import CatchUpServer, Inbox, Publisher
+from perception.transport.bus import Inbox, Publisher
+from perception.transport.catch_up import CatchUpServer
 from perception.wire import CatchUpRequest, DetectionMessage, TrackMessage, make_id
 
 KEEP_NS = 30 * clock.NS_PER_S

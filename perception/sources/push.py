@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict
 from perception.clock import NS_PER_MS, NS_PER_S, monotonic_ns, wall_ns
 from perception.errors import RingError, SlotOverwritten, SourceError
 from perception.sources import Allocate, Frame, Image
-from perception.transport import bus, ring
+from perception.transport import push_queue, ring
 from perception.transport.rundir import ring_base
 from perception.wire import FrameMessage, Stamp
 
@@ -38,7 +38,7 @@ class Pusher:
         ring.sweep()
         name = f"{ring_base(run_dir, camera)}-push-{os.getpid()}-{next(_numbers)}"
         self._ring = ring.RingWriter(name, SLOTS)
-        self._socket = bus.Pusher(run_dir, camera)
+        self._socket = push_queue.Pusher(run_dir, camera)
         self._camera = camera
         self._n = 0
         self._lock = threading.Lock()
@@ -112,7 +112,7 @@ class PushSource:
     def __init__(self, options: Options, *, camera: str, run_dir: Path | None = None) -> None:
         self._run_dir, self._camera = run_dir, camera
         self.counters = {"overwritten": 0, "time_not_rising": 0, "refused": 0}
-        self._puller: bus.Puller | None = None
+        self._puller: push_queue.Puller | None = None
         self._reader = ring.RingReader()
         self._last: tuple[int, int] | None = None
         self._offset_ns = 0
@@ -122,7 +122,7 @@ class PushSource:
         self.close()
         if self._run_dir is None:
             raise SourceError(f"{self._camera}: push works in a run only, not in analysis")
-        self._puller = bus.Puller(self._run_dir, self._camera)
+        self._puller = push_queue.Puller(self._run_dir, self._camera)
 
     def read(self, allocate: Allocate) -> Frame | None:
         """Return the next frame, None where none was pushed within 0.5 s."""

@@ -16,6 +16,7 @@ from perception.errors import EXIT_DONE, EXIT_SOURCE
 from perception.recording import report
 from perception.recording.output import clear
 from perception.recording.summary import ProcessSummary, Summary
+from perception.supervision.alert_count import RaisedAlerts
 from perception.supervision.child import Child
 from perception.supervision.locks import StoreLock, take_folder
 from perception.transport import ring, rundir
@@ -25,7 +26,6 @@ from perception.wire import Alert, plan
 from perception.wire.plan import Plan
 
 TICK_MS = 50
-MAX_KNOWN_ALERTS = 10_000
 WATCH_NS = 500 * clock.NS_PER_MS
 STOP_S = 4.5
 """Within which a stopped line has ended; what has not is killed."""
@@ -79,8 +79,7 @@ class Supervisor:
             self._alerts = Inbox(self.run_dir.path, "alerts", list(what.cameras))
             undo.pop_all()
         self._metrics_server: metrics.MetricsServer | None = None
-        self._raised: dict[str, dict[str, int]] = {name: {} for name in what.cameras}
-        self._known_alerts: dict[str, None] = {}
+        self._raised = RaisedAlerts(what.cameras)
         self._states: dict[str, str] = {}
         self._interrupts = 0
         self._interrupted_ns = 0
@@ -176,17 +175,7 @@ class Supervisor:
                 self._log.flush()
 
     def _take_alert(self, alert: Alert) -> None:
-        """Count an alert once by its key, however often it is done again after a restart."""
-        known = self._known_alerts.pop(alert.key, alert) is None
-        self._known_alerts[alert.key] = None  # the last of them is the newest
-        if len(self._known_alerts) > MAX_KNOWN_ALERTS:
-            del self._known_alerts[next(iter(self._known_alerts))]
-        if known and alert.state == "raised":
-            return
-        if not known:
-            by_rule = self._raised[alert.camera]
-            by_rule[alert.rule] = by_rule.get(alert.rule, 0) + 1
-        if self._on_alert is not None:
+        if self._raised.is_news(alert) and self._on_alert is not None:
             self._on_alert(alert)
 
     def summary(self, exit_code: int) -> Summary:
@@ -205,7 +194,7 @@ class Supervisor:
         return report.summarise(
             self.plan,
             report.merge([child.metrics() for child in self.children]),
-            self._raised,
+            self._raised.counts,
             {
                 child.name: ProcessSummary(
                     pids=child.totals.pids,

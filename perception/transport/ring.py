@@ -11,77 +11,41 @@ Verified for the memory order of x86-64 only. May be imported by stages and proc
 import contextlib
 import fcntl
 import math
-import mmap
 import os
-import re
-import struct
 import time
 from collections import OrderedDict
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from perception.errors import RingError, SlotOverwritten
 from perception.pixels import Pixels, shape_of
+from perception.transport.ring_map import (
+    HEADER,
+    MAGIC,
+    MAX_SIDE,
+    MAX_SLOTS,
+    NAME,
+    PREFIX,
+    SHM_DIR,
+    RingMap,
+    free_bytes,
+    layout,
+    open_map,
+    pages,
+)
 from perception.wire import CODINGS, Coding
 
-SHM_DIR = Path("/dev/shm")
-PREFIX = "perception-"
-MAX_SIDE = 16384
-MAX_SLOTS = 4096
-_NAME = re.compile(r"perception-[A-Za-z0-9_-]{1,150}\.[0-9]{1,15}")
-_HEADER = struct.Struct("<8sIIQ")
-_MAGIC = b"prcring2"
-_LINE = 64
-_PAGE = 4096
 _OPEN_MAPS = 64
 """Rings that a reader keeps mapped: one a camera."""
+
 _UNLOCKED_GRACE_S = 10.0
+
 _MS = 1_000_000
+
 _NUMBER_ZERO = 1_577_836_800_000
 """2020-01-01 UTC in ms: rings are numbered from here, so that no later one has the same name."""
-
-
-def _pages(size: int) -> int:
-    return -(-size // _PAGE) * _PAGE
-
-
-def _layout(slots: int, slot_bytes: int) -> tuple[int, int]:
-    """Return where pixels start and the size of the whole file, bytes."""
-    start = _pages(_LINE * (1 + slots))
-    return start, start + slots * slot_bytes
-
-
-def bytes_needed(slots: int, height: int, width: int) -> int:
-    """Return bytes of shared memory that a ring of `slots` BGR frames takes; planes take half."""
-    return _layout(slots, _pages(height * width * 3))[1]
-
-
-def free_bytes() -> int:
-    """Return bytes of shared memory that are free on this host."""
-    status = os.statvfs(SHM_DIR)
-    return status.f_bavail * status.f_frsize
-
-
-class _Map:
-    """A mapped ring: one generation a slot, and the slots' pixels."""
-
-    def __init__(self, fd: int, slots: int, slot_bytes: int, *, write: bool) -> None:
-        self.slots, self.slot_bytes = slots, slot_bytes
-        self.start, size = _layout(slots, slot_bytes)
-        prot = mmap.PROT_READ | (mmap.PROT_WRITE if write else 0)
-        self.memory = mmap.mmap(fd, size, mmap.MAP_SHARED | mmap.MAP_POPULATE, prot)
-        # One cache line a slot: generation, frame_id, t_media_ns, height, width, coding.
-        self.lines = np.frombuffer(self.memory, np.int64, slots * _LINE // 8, _LINE).reshape(
-            slots, _LINE // 8
-        )
-        self.generations = self.lines[:, 0]
-
-    def data(self, slot: int, shape: tuple[int, ...]) -> NDArray[np.uint8]:
-        at = self.start + slot * self.slot_bytes
-        return np.frombuffer(self.memory, np.uint8, math.prod(shape), at).reshape(shape)
 
 
 class RingWriter:
@@ -98,7 +62,7 @@ class RingWriter:
             raise RingError(f"a ring of {slots} slots: expected 2 to {MAX_SLOTS}")
         self._base, self._slots = f"{PREFIX}{name}", slots
         self._number = time.time_ns() // _MS - _NUMBER_ZERO
-        self._map: _Map | None = None
+        self._map: RingMap | None = None
         self._fd = -1
         self._slot = -1
         self.name = ""
@@ -112,7 +76,7 @@ class RingWriter:
             raise RingError(f"a frame of {width}x{height}: expected sides of 1 to {MAX_SIDE} px")
         shape = shape_of(height, width, coding)
         if self._map is None or math.prod(shape) > self._map.slot_bytes:
-            self._create(_pages(math.prod(shape)))
+            self._create(pages(math.prod(shape)))
         assert self._map is not None
         if self._slot < 0 or not int(self._map.generations[self._slot]) & 1:
             self._slot = (self._slot + 1) % self._slots
@@ -139,7 +103,7 @@ class RingWriter:
         self.close()
         sweep(f"{self._base}.*")
         self._number += 1
-        size = _layout(self._slots, slot_bytes)[1]
+        size = layout(self._slots, slot_bytes)[1]
         name = f"{self._base}.{self._number}"
         path = SHM_DIR / name
         try:
@@ -149,8 +113,8 @@ class RingWriter:
         try:
             fcntl.flock(fd, fcntl.LOCK_EX)  # a sweep may hold it for a moment
             os.posix_fallocate(fd, 0, size)
-            os.pwrite(fd, _HEADER.pack(_MAGIC, self._slots, 0, slot_bytes), 0)
-            self._map = _Map(fd, self._slots, slot_bytes, write=True)
+            os.pwrite(fd, HEADER.pack(MAGIC, self._slots, 0, slot_bytes), 0)
+            self._map = RingMap(fd, self._slots, slot_bytes, write=True)
         except OSError as error:
             free = free_bytes()
             path.unlink()
@@ -175,7 +139,7 @@ class RingReader:
     """Reads frames that descriptors point to; keeps the last few rings mapped."""
 
     def __init__(self) -> None:
-        self._maps: OrderedDict[str, _Map] = OrderedDict()
+        self._maps: OrderedDict[str, RingMap] = OrderedDict()
 
     def pixels(
         self, name: str, slot: int, generation: int, height: int, width: int, coding: Coding
@@ -248,10 +212,10 @@ class RingReader:
                 return Picture(image, found, t_media_ns)
         return None
 
-    def _mapped(self, name: str) -> _Map:
+    def _mapped(self, name: str) -> RingMap:
         ring = self._maps.get(name)
         if ring is None:
-            ring = _open(name)
+            ring = open_map(name)
             base = name.rpartition(".")[0]
             for older in [known for known in self._maps if known.rpartition(".")[0] == base]:
                 del self._maps[older]  # its memory is free once nobody maps it
@@ -265,32 +229,8 @@ class RingReader:
 
 def _newest(base: str) -> str | None:
     """Return the ring with the highest number, of those of a base name that stand now."""
-    found = [path.name for path in SHM_DIR.glob(f"{PREFIX}{base}.*") if _NAME.fullmatch(path.name)]
+    found = [path.name for path in SHM_DIR.glob(f"{PREFIX}{base}.*") if NAME.fullmatch(path.name)]
     return max(found, key=lambda name: int(name.rpartition(".")[2]), default=None)
-
-
-def _open(name: str) -> _Map:
-    if not _NAME.fullmatch(name):
-        raise RingError(f"{name!r} is not the name of a ring")
-    try:
-        fd = os.open(SHM_DIR / name, os.O_RDONLY | os.O_NOFOLLOW)
-    except FileNotFoundError:
-        raise SlotOverwritten(f"ring {name} is gone") from None
-    except OSError as error:
-        raise RingError(f"cannot open ring {name}: {error.strerror}") from None
-    try:
-        head = os.pread(fd, _HEADER.size, 0)
-        size = os.fstat(fd).st_size
-        if not any(head):
-            raise SlotOverwritten(f"ring {name} is being made")
-        if len(head) != _HEADER.size:
-            raise RingError(f"{name} is too short for a ring")
-        magic, slots, _, slot_bytes = _HEADER.unpack(head)
-        if magic != _MAGIC or not 2 <= slots <= MAX_SLOTS or _layout(slots, slot_bytes)[1] != size:
-            raise RingError(f"{name} is not a ring of this version")
-        return _Map(fd, slots, slot_bytes, write=False)
-    finally:
-        os.close(fd)
 
 
 def sweep(pattern: str = f"{PREFIX}*") -> list[str]:

@@ -99,9 +99,9 @@ def write_old_alerts(path: Path) -> set[str]:
         for n in range(OLD):
             change = {"start_t_wall_ns": t_ns + n, "t_wall_ns": t_ns + n}
             store.put(alert(n, "raised" if n == 0 else "cleared", camera="gone", **change))
-        ids = [row.id for row in store.pending("mqtt", OLD)]
-        store.delivered([*ids[:1], *ids[2:]])
-        store.failed(ids[1:2], "never", dead=True)
+        ids = [row.id for row in store.outbox.pending("mqtt", OLD)]
+        store.outbox.delivered([*ids[:1], *ids[2:]])
+        store.outbox.failed(ids[1:2], "never", dead=True)
         store.put(alert(OLD, camera="door"))  # open, and no rule remembers it
     return {alert(0).key, alert(1).key}
 

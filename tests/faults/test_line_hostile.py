@@ -16,7 +16,8 @@ import pytest
 import zmq
 
 from perception import wire as m
-from perception.transport.bus import Inbox, endpoint
+from perception.transport.bus import Inbox
+from perception.transport.sockets import endpoint
 from perception.wire import codec
 from tests.line import BACK_S, START_S, RunningLine, running, synthetic, wait_until
 

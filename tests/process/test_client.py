@@ -12,7 +12,7 @@ import pytest
 import perception
 from perception.errors import ConfigError
 from perception.recording.video import VideoWriter
-from perception.transport.ring import bytes_needed
+from perception.transport.ring_map import bytes_needed
 from perception.wire import CONFIRMED
 from tests.line import BACK_S, ROOT, environment, running, synthetic
 

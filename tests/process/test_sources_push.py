@@ -8,7 +8,7 @@ from pathlib import Path
 
 from perception.sources import Frame, allocate_new
 from perception.sources.push import Pusher, PushSource
-from perception.transport import ring
+from perception.transport import ring_map
 from perception.transport.rundir import ring_base
 
 _PUSHER = """
@@ -37,7 +37,7 @@ def next_frame(source: PushSource) -> Frame:
 
 def rings(run_dir: Path) -> set[str]:
     pattern = f"perception-{ring_base(run_dir, 'front')}-push-*"
-    return {path.name for path in ring.SHM_DIR.glob(pattern)}
+    return {path.name for path in ring_map.SHM_DIR.glob(pattern)}
 
 
 def test_a_killed_pusher_is_followed_by_the_next(tmp_path: Path) -> None:

@@ -178,7 +178,7 @@ class TestCourier:
         assert broker.numbers == list(range(250))
         assert courier.deliver(2 * NS_PER_S) == 0
         assert courier.counters == {"delivered.broker": 250}
-        assert store.counts() == {"broker": {"delivered": 250}}
+        assert store.outbox.counts() == {"broker": {"delivered": 250}}
 
     def test_a_sink_that_is_down_loses_nothing_and_is_not_hammered(self, store):
         broker = Receiver()
@@ -214,7 +214,7 @@ class TestCourier:
         broker = Receiver()
         put(store, alert(1))
         monkeypatch.setattr(
-            store, "delivered", lambda ids: (_ for _ in ()).throw(SinkError("locked"))
+            store.outbox, "delivered", lambda ids: (_ for _ in ()).throw(SinkError("locked"))
         )
         with pytest.raises(SinkError, match="locked"):
             Courier(store, {"broker": broker}).deliver(0)
@@ -245,7 +245,7 @@ class TestCourier:
         put(store, alert(1, details={"zone": "porch"}), alert(2), alert(1, "cleared", frame=5))
         assert courier.deliver(0) == 1
         assert broker.got == [("door", 1, "raised")]
-        assert store.counts() == {"broker": {"delivered": 1, "filtered": 2}}
+        assert store.outbox.counts() == {"broker": {"delivered": 1, "filtered": 2}}
         assert store.resend(alert(2).key) == 1
 
     @pytest.mark.parametrize(
@@ -300,7 +300,7 @@ class TestCourier:
         courier = Courier(store, {"broker": broker}, seed=1)
         put(store, at(1, 0))
         run(courier, 0, 50)
-        assert store.last_delivered("broker", "door", "entered") is None
+        assert store.outbox.last_delivered("broker", "door", "entered") is None
         broker.down = False
         run(courier, 50, 60)
         put(

@@ -62,7 +62,7 @@ def test_show_ack_and_resend(store):
     assert json.loads(run("show", "1abc", "--json", "--store", store))["t_acked_wall_ns"] > 0
     with AlertStore(store) as opened:
         sink = opened.show("1abc").deliveries
-        opened.failed([row.id for row in opened.pending(*sink)], "down", dead=True)
+        opened.outbox.failed([row.id for row in opened.outbox.pending(*sink)], "down", dead=True)
     assert "1 deliveries wait" in run("resend", "1abc", "--store", store)
 
 

@@ -8,7 +8,7 @@ import zmq
 
 from perception import wire as m
 from perception.errors import ConfigError
-from perception.transport import bus
+from perception.transport import bus, catch_up, push_queue, sockets
 from perception.wire import codec
 
 
@@ -106,7 +106,7 @@ def whoever_sends(run_dir, topic):
     context = zmq.Context()
     raw = context.socket(zmq.PUB)
     raw.linger = 0
-    raw.bind(bus.endpoint(run_dir, topic, "a"))
+    raw.bind(sockets.endpoint(run_dir, topic, "a"))
     with ExitStack() as inboxes:
 
         def listen(**options):
@@ -167,7 +167,7 @@ def test_parts_to_who_takes_only_the_newest_end_nothing(tmp_path, topic):
 
 
 def test_catch_up_returns_what_was_kept(tmp_path):
-    server = bus.CatchUpServer(tmp_path)
+    server = catch_up.CatchUpServer(tmp_path)
     kept = [alert_free_tracks(n) for n in range(10)]
     stop = threading.Event()
 
@@ -180,10 +180,10 @@ def test_catch_up_returns_what_was_kept(tmp_path):
     thread = threading.Thread(target=serve)
     thread.start()
     try:
-        got = [t.stamp.frame_id for t in bus.catch_up(tmp_path, "a", 6)]
+        got = [t.stamp.frame_id for t in catch_up.catch_up(tmp_path, "a", 6)]
         assert got == [7, 8, 9]
         slow = []
-        for message in bus.catch_up(tmp_path, "a", -1, timeout_s=0.3):
+        for message in catch_up.catch_up(tmp_path, "a", -1, timeout_s=0.3):
             slow.append(message.stamp.frame_id)
             stop.wait(0.1)  # the work of ten messages takes longer than the timeout
         assert slow == list(range(10))
@@ -194,18 +194,18 @@ def test_catch_up_returns_what_was_kept(tmp_path):
 
 
 def test_catch_up_without_a_tracker_ends_by_itself(tmp_path):
-    assert list(bus.catch_up(tmp_path, "front", 0, timeout_s=0.2)) == []
+    assert list(catch_up.catch_up(tmp_path, "front", 0, timeout_s=0.2)) == []
 
 
 def test_a_path_too_long_for_a_socket_is_refused(tmp_path):
     with pytest.raises(ConfigError, match="107 bytes"):
-        bus.endpoint(tmp_path / ("x" * 120), "tracks", "a")
+        sockets.endpoint(tmp_path / ("x" * 120), "tracks", "a")
 
 
 def test_push_reaches_the_puller_and_says_when_nobody_takes(tmp_path):
-    pusher = bus.Pusher(tmp_path, "a")
+    pusher = push_queue.Pusher(tmp_path, "a")
     assert not pusher.send(frame(1), timeout_s=0.1)
-    puller = bus.Puller(tmp_path, "a")
+    puller = push_queue.Puller(tmp_path, "a")
     assert pusher.send(frame(2), timeout_s=5)
     assert puller.receive(2000).stamp.frame_id == 2
     assert puller.receive(10) is None

@@ -5,6 +5,7 @@ import pytest
 from perception.errors import ConfigError
 from perception.launchfile import config
 from perception.launchfile import resolve as resolving
+from perception.launchfile.document import parse as parse_text
 from perception.sinks import sink_class
 
 GOOD = """\
@@ -18,7 +19,7 @@ cameras:
 
 
 def parse(text):
-    document = config.parse(text, "a.yaml")
+    document = parse_text(text, "a.yaml")
     return document.validate(config.Launch, document.data)
 
 
@@ -87,7 +88,7 @@ def test_nothing_useful_is_refused(text):
 )
 def test_what_is_wrong_with_a_secret_is_told_without_it(monkeypatch, line, shown):
     monkeypatch.setenv("DOOR_TOKEN", "hush12")
-    document = config.parse(f"cameras: {{}}\nsinks:\n  hook: {line}\n", "door.yaml")
+    document = parse_text(f"cameras: {{}}\nsinks:\n  hook: {line}\n", "door.yaml")
     options = {k: v for k, v in document.data["sinks"]["hook"].items() if k != "type"}
     with pytest.raises(ConfigError) as caught:
         document.validate(sink_class("webhook").Options, options, ("sinks", "hook"))

@@ -9,7 +9,7 @@ import pytest
 
 from perception.errors import RingError, SlotOverwritten
 from perception.pixels import Pixels
-from perception.transport import ring
+from perception.transport import ring, ring_map
 
 
 @pytest.fixture
@@ -52,7 +52,7 @@ def test_planes_stand_as_they_are_and_become_bgr_for_who_asks(writer):
         assert not pixels.data.flags.writeable
         assert [int(plane[0, 0]) for plane in pixels.planes()] == [n, 128, 128]
         assert (reader.image(*place) == np.full((4, 6, 3), n)).all()
-        picture = reader.picture(writer._base.removeprefix(ring.PREFIX), n + 1)
+        picture = reader.picture(writer._base.removeprefix(ring_map.PREFIX), n + 1)
         assert picture.frame_id == n + 1
         assert picture.image.shape == (4, 6, 3)
         assert (picture.image == n).all()
@@ -62,13 +62,13 @@ def test_planes_stand_as_they_are_and_become_bgr_for_who_asks(writer):
 
 def test_planes_take_half_of_what_bgr_takes(writer):
     name = write_planes(writer, (1, 2, 3), 480, 640)[0]
-    planes = (ring.SHM_DIR / name).stat().st_size
-    assert planes == pytest.approx(ring.bytes_needed(3, 480, 640) / 2, rel=0.01)
+    planes = (ring_map.SHM_DIR / name).stat().st_size
+    assert planes == pytest.approx(ring_map.bytes_needed(3, 480, 640) / 2, rel=0.01)
 
 
 def test_coding_and_size_may_change_from_frame_to_frame(writer):
     """A smaller frame and planes go where larger ones went; a larger one makes a new ring."""
-    reader, base = ring.RingReader(), writer._base.removeprefix(ring.PREFIX)
+    reader, base = ring.RingReader(), writer._base.removeprefix(ring_map.PREFIX)
     names = set()
     for n, (coding, height, width) in enumerate(
         [("bt709", 40, 60), ("bgr", 40, 60), ("bt601", 40, 60), ("bt601-full", 20, 30),
@@ -87,7 +87,7 @@ def test_coding_and_size_may_change_from_frame_to_frame(writer):
 
 
 def test_lying_codings_are_refused(writer):
-    reader, base = ring.RingReader(), writer._base.removeprefix(ring.PREFIX)
+    reader, base = ring.RingReader(), writer._base.removeprefix(ring_map.PREFIX)
     name, slot, generation = write_planes(writer, (1, 128, 128))
     for height, width in ((5, 6), (4, 7), (6, 6), (4000, 6000), (0, 6)):
         with pytest.raises(RingError):
@@ -134,7 +134,7 @@ def test_larger_frame_makes_a_new_ring_and_old_views_stay(writer):
     assert second[0] != first[0]
     assert (reader.image(*second, 100, 100) == 8).all()
     assert (old == 7).all()
-    assert not (ring.SHM_DIR / first[0]).exists()
+    assert not (ring_map.SHM_DIR / first[0]).exists()
 
 
 @pytest.mark.parametrize(
@@ -155,7 +155,7 @@ def test_lying_descriptors_are_refused(writer):
 
 
 def test_a_file_that_is_no_ring_is_refused():
-    path = ring.SHM_DIR / f"perception-test-{uuid.uuid4().hex[:8]}.1"
+    path = ring_map.SHM_DIR / f"perception-test-{uuid.uuid4().hex[:8]}.1"
     path.write_bytes(os.urandom(9000))
     try:
         with pytest.raises(RingError, match="not a ring"):
@@ -168,7 +168,7 @@ def test_a_ring_that_is_being_made_has_no_picture_yet(writer, monkeypatch):
     """A late reader finds its file by its name before the header stands there."""
     reader, fallocate, found = ring.RingReader(), os.posix_fallocate, []
     write(writer, 1)
-    base = writer.name.removeprefix(ring.PREFIX).rpartition(".")[0]
+    base = writer.name.removeprefix(ring_map.PREFIX).rpartition(".")[0]
     assert reader.picture(base, 0) is not None
 
     def make(fd, offset, size):
@@ -186,7 +186,7 @@ def test_too_little_shared_memory_is_refused_with_the_number():
     many = ring.RingWriter(f"test-{uuid.uuid4().hex[:8]}", 4096)
     with pytest.raises(RingError, match=r"need \d+ MB .* MB are free"):
         many.begin(16384, 16384)
-    assert not list(ring.SHM_DIR.glob(f"{many._base}*"))
+    assert not list(ring_map.SHM_DIR.glob(f"{many._base}*"))
 
 
 def test_a_later_writer_never_takes_the_name_of_an_earlier_one():
@@ -202,9 +202,9 @@ def test_a_later_writer_never_takes_the_name_of_an_earlier_one():
         names.append(done.stdout.strip())
     assert len(set(names)) == 3
     assert names == sorted(names, key=lambda name: int(name.rpartition(".")[2]))
-    left = [path.name for path in ring.SHM_DIR.glob(f"{ring.PREFIX}{base}*")]
+    left = [path.name for path in ring_map.SHM_DIR.glob(f"{ring_map.PREFIX}{base}*")]
     assert left == names[-1:], "what a killed writer left is removed by the next"
-    ring.sweep(f"{ring.PREFIX}{base}.*")
+    ring.sweep(f"{ring_map.PREFIX}{base}.*")
 
 
 def test_sweep_takes_rings_of_the_dead_and_leaves_the_living(writer):
@@ -223,7 +223,7 @@ def test_sweep_takes_rings_of_the_dead_and_leaves_the_living(writer):
         dead.send_signal(signal.SIGKILL)
         dead.wait()
     assert orphan in ring.sweep()
-    assert (ring.SHM_DIR / name).exists()
+    assert (ring_map.SHM_DIR / name).exists()
 
 
 def test_late_readers_find_the_frame_or_the_nearest_later_one():
@@ -249,7 +249,7 @@ def test_late_readers_find_the_frame_or_the_nearest_later_one():
 
 def test_bytes_needed_is_the_size_of_the_file(writer):
     name = write(writer, 1, 480, 640)[0]
-    assert (ring.SHM_DIR / name).stat().st_size == ring.bytes_needed(3, 480, 640)
+    assert (ring_map.SHM_DIR / name).stat().st_size == ring_map.bytes_needed(3, 480, 640)
 
 
 @pytest.mark.parametrize("coding", ["bgr", "bt601-full"])

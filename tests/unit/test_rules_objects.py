@@ -3,6 +3,7 @@ import pytest
 from perception.errors import ConfigError
 from perception.launchfile import config
 from perception.launchfile import resolve as resolving
+from perception.launchfile.document import parse
 from perception.launchfile.warm import _load_models
 from perception.wire.plan import Plan
 from tests.line import EXTENSION
@@ -20,7 +21,7 @@ detectors:
 
 
 def resolve(objects: str, wanted: str) -> Plan:
-    document = config.parse(LAUNCH.format(objects=objects, wanted=wanted), "door.yaml")
+    document = parse(LAUNCH.format(objects=objects, wanted=wanted), "door.yaml")
     return resolving.resolve(document.validate(config.Launch, document.data), document)
 
 

@@ -24,7 +24,7 @@ def test_what_arrived_is_not_sent_again_while_the_store_cannot_note_it(store, mo
     def full(ids):
         raise SinkError("disk full")
 
-    monkeypatch.setattr(store, "delivered", full)
+    monkeypatch.setattr(store.outbox, "delivered", full)
     for n in range(20):
         with pytest.raises(SinkError, match="disk full"):
             courier.deliver(n * NS_PER_S)
@@ -32,7 +32,7 @@ def test_what_arrived_is_not_sent_again_while_the_store_cannot_note_it(store, mo
     monkeypatch.undo()
     courier.deliver(30 * NS_PER_S)
     assert sink.numbers == [1, 2]
-    assert store.counts() == {"sink": {"delivered": 2}}
+    assert store.outbox.counts() == {"sink": {"delivered": 2}}
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -63,10 +63,10 @@ def test_an_outage_gives_nothing_up_however_often_the_sink_comes_back(
     run(courier, 0, 1)
     put(store, *range(before, count))
     flap(courier, sink, times=times, down_s=down_s)
-    assert "dead" not in store.counts()["sink"]
+    assert "dead" not in store.outbox.counts()["sink"]
     end_s = 1 + times * (down_s + 10)
     run(courier, end_s, end_s + 20)
-    assert store.counts() == {"sink": {"delivered": count}}
+    assert store.outbox.counts() == {"sink": {"delivered": count}}
 
 
 @pytest.mark.parametrize("kind", ["poison", "refused"])
@@ -102,7 +102,7 @@ def test_of_149_with_72_that_fail_the_last_good_one_arrives_in_10_s(store, kind,
     run(courier, 300, 310)
     assert sorted(sink.numbers) == sorted(set(range(149)) - bad)
     status = "dead" if kind == "refused" else "pending"
-    assert store.counts() == {"sink": {"delivered": 77, status: 72}}
+    assert store.outbox.counts() == {"sink": {"delivered": 77, status: 72}}
 
 
 def test_what_is_refused_is_given_up_at_once_with_its_reason_and_can_be_sent_again(store):
@@ -112,7 +112,7 @@ def test_what_is_refused_is_given_up_at_once_with_its_reason_and_can_be_sent_aga
     put(store, 1, alert(1, "cleared", frame=9))
     assert run(courier, 0, 0.2) == 0
     assert len(sink.tried) == 2, "each state is tried once"
-    assert store.counts() == {"sink": {"dead": 2}}
+    assert store.outbox.counts() == {"sink": {"dead": 2}}
     assert courier.counters["dead.sink"] == 2
     assert store.show(alert(1).key).reasons == {"sink": "receiver: answered 400"}
     sink.refused = set()
@@ -140,9 +140,9 @@ def test_what_is_too_old_is_given_up_with_that_reason(store):
     courier = Courier(store, {"sink": sink}, seed=1)
     put(store, 1)
     run(courier, 0, 59)
-    assert store.counts() == {"sink": {"pending": 1}}
+    assert store.outbox.counts() == {"sink": {"pending": 1}}
     run(courier, 59, 75)
-    assert store.counts() == {"sink": {"dead": 1}}
+    assert store.outbox.counts() == {"sink": {"dead": 1}}
     assert courier.counters["dead.sink"] == 1
     assert store.show(alert(1).key).reasons == {"sink": "expired: not delivered within 60 s"}
 
@@ -153,7 +153,7 @@ def test_what_waited_before_a_start_has_one_try_however_old(store, up):
     sink.down = not up
     put(store, 1)
     run(Courier(store, {"sink": sink}, seed=1), 0, 20)
-    assert store.counts() == {"sink": {"delivered" if up else "dead": 1}}
+    assert store.outbox.counts() == {"sink": {"delivered" if up else "dead": 1}}
 
 
 def test_a_sink_that_is_down_is_not_hammered(store):
@@ -180,7 +180,7 @@ def test_a_sink_that_refuses_every_end_gets_every_alert_at_once(store, every_s):
             late += [t_s - m * every_s for m in sink.numbers[had:]]
     assert sink.numbers == list(range(160))
     assert max(late) < 0.5
-    assert store.counts()["sink"]["dead"] == 160
+    assert store.outbox.counts()["sink"]["dead"] == 160
 
 
 @pytest.mark.parametrize("restart", [False, True])

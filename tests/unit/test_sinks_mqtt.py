@@ -222,7 +222,7 @@ def test_a_broker_that_goes_and_comes_back_gets_every_alert(broker, listener, tm
         listener.ready.clear()
         assert listener.ready.wait(10)
         deliver(courier, 20)
-        assert store.counts() == {"mqtt": {"delivered": 30}}
+        assert store.outbox.counts() == {"mqtt": {"delivered": 30}}
         until(lambda: {alert(n).key for n in range(30)} <= set(keys(listener)))
         assert [k for i, k in enumerate(keys(listener)) if k not in keys(listener)[:i]] == [
             alert(n).key for n in range(30)

@@ -10,7 +10,7 @@ import pytest
 from perception.errors import SourceError
 from perception.sources import Frame, allocate_new
 from perception.sources.push import SLOTS, Pusher, PushSource
-from perception.transport import bus, ring
+from perception.transport import push_queue, ring_map
 from perception.transport.rundir import ring_base
 from perception.wire import FrameMessage, Stamp
 
@@ -27,7 +27,7 @@ def source(tmp_path: Path) -> Iterator[PushSource]:
 def pusher(tmp_path: Path, source: PushSource) -> Iterator[Pusher]:
     with Pusher(tmp_path, "front") as pusher:
         yield pusher
-    assert not list(ring.SHM_DIR.glob(f"perception-{ring_base(tmp_path, 'front')}-push-*"))
+    assert not list(ring_map.SHM_DIR.glob(f"perception-{ring_base(tmp_path, 'front')}-push-*"))
 
 
 def read(source: PushSource) -> Frame:
@@ -125,7 +125,7 @@ def test_no_frame_is_none(source: PushSource) -> None:
 
 def test_lies_are_counted_and_dropped(source: PushSource, tmp_path: Path) -> None:
     stamp = Stamp(camera="front", frame_id=0, t_media_ns=0, t_arrival_ns=0, t_wall_ns=0)
-    liar = bus.Pusher(tmp_path, "front")
+    liar = push_queue.Pusher(tmp_path, "front")
     for name in ("../../etc/passwd", "perception-none.1", "x"):
         message = FrameMessage(
             stamp=stamp, ring=name, slot=1 << 40, generation=2, width=9, height=9

@@ -35,12 +35,12 @@ def test_what_was_committed_is_there_again(path):
         progress = store.progress("door")
         assert progress is not None
         assert (progress.frame_id, progress.state) == (alert(2).frame_id, {"seen": 1})
-        assert [(d.alert.track_id, d.alert.state) for d in store.pending("jsonl")] == [
+        assert [(d.alert.track_id, d.alert.state) for d in store.outbox.pending("jsonl")] == [
             (1, "raised"),
             (1, "cleared"),
             (2, "raised"),
         ]
-        assert store.pending("jsonl", limit=1)[0].tries == 0
+        assert store.outbox.pending("jsonl", limit=1)[0].tries == 0
         assert store.progress("yard") is None
 
 
@@ -48,11 +48,11 @@ def test_doing_it_again_changes_nothing(path):
     for _ in range(3):
         one(path, alert(1))
     with AlertStore(path, ["jsonl"]) as store:
-        assert len(store.newest()) == len(store.pending("jsonl")) == 1
-        store.delivered([store.pending("jsonl")[0].id])
+        assert len(store.newest()) == len(store.outbox.pending("jsonl")) == 1
+        store.outbox.delivered([store.outbox.pending("jsonl")[0].id])
     one(path, alert(1))
     with AlertStore(path, ["jsonl"]) as store:
-        assert store.pending("jsonl") == []
+        assert store.outbox.pending("jsonl") == []
 
 
 def test_frames_without_alerts_are_written_once_a_second(path, monkeypatch):
@@ -91,14 +91,14 @@ def test_acknowledge_show_and_resend_by_a_short_key(path):
         store.acknowledge("abcd", 77)
         assert store.show("ABCD1").t_acked_wall_ns == 77
         assert store.show("abce").deliveries == {"jsonl": "pending"}
-        ids = [d.id for d in store.pending("jsonl")]
-        store.failed(ids[:1], "no route " * 100, dead=True)
-        store.delivered(ids[1:])
+        ids = [d.id for d in store.outbox.pending("jsonl")]
+        store.outbox.failed(ids[:1], "no route " * 100, dead=True)
+        store.outbox.delivered(ids[1:])
         assert store.show("abcd").deliveries == {"jsonl": "dead"}
-        assert store.counts() == {"jsonl": {"dead": 1, "delivered": 1}}
+        assert store.outbox.counts() == {"jsonl": {"dead": 1, "delivered": 1}}
         assert store.resend("abcd") == store.resend("abce") == 1
         assert store.resend("abce") == 0
-        assert len(store.pending("jsonl")) == 2
+        assert len(store.outbox.pending("jsonl")) == 2
 
 
 @pytest.mark.parametrize("key", ["abc", "", "ab*d", "abcd' OR 1", "zzzz", "abc?"])
@@ -119,7 +119,7 @@ def test_a_later_state_keeps_the_picture(path):
     one(path, raised, alert(1, "updated", frame=5), alert(1, "cleared", frame=9))
     with AlertStore(path, ["jsonl"]) as store:
         assert store.show(raised.key).alert.snapshot == "/a.jpg"
-        assert [d.alert.snapshot for d in store.pending("jsonl")] == ["/a.jpg"] * 3
+        assert [d.alert.snapshot for d in store.outbox.pending("jsonl")] == ["/a.jpg"] * 3
         store.put(alert(1, "updated", frame=10, snapshot="/b.jpg"))
         assert store.show(raised.key).alert.snapshot == "/b.jpg"
 
@@ -130,7 +130,7 @@ def test_open_alerts_of_a_rule(path):
             store.put(a)
         assert store.open_alerts("door", "entered") == [alert(2)]
         assert store.open_alerts("door", "camera") == []
-        assert len(store.pending("jsonl")) == 4
+        assert len(store.outbox.pending("jsonl")) == 4
         assert store.progress("door") is None
 
 
@@ -156,7 +156,7 @@ def test_may_be_used_from_several_threads(path):
             t.start()
         for t in threads:
             t.join()
-        assert len(store.newest(limit=100)) == len(store.pending("jsonl")) == 60
+        assert len(store.newest(limit=100)) == len(store.outbox.pending("jsonl")) == 60
 
 
 def test_a_missing_folder_is_made(tmp_path):
@@ -268,12 +268,12 @@ def test_what_a_sink_has_to_remember(path):
             alert(6, frame=10),
         ):
             store.put(a)
-        ids = [d.id for d in store.pending("mqtt")]
-        store.delivered([i for i in ids if i not in (ids[4], ids[7])])
-        store.failed([ids[7]], "down")
-        told = [(a.track_id, a.state) for a in store.told("mqtt")]
+        ids = [d.id for d in store.outbox.pending("mqtt")]
+        store.outbox.delivered([i for i in ids if i not in (ids[4], ids[7])])
+        store.outbox.failed([ids[7]], "down")
+        told = [(a.track_id, a.state) for a in store.outbox.told("mqtt")]
         assert told == [(2, "raised"), (1, "cleared"), (3, "raised"), (5, "raised")]
-        assert store.told("jsonl") == []
+        assert store.outbox.told("jsonl") == []
 
 
 class TestAFileThatGoesAway:
@@ -284,7 +284,7 @@ class TestAFileThatGoesAway:
     def test_is_written_again_with_all_it_held(self, path, gone):
         with AlertStore(path, ["jsonl"]) as store:
             store.commit("door", 1, [alert(1), alert(2)], lambda: {"seen": 1})
-            store.delivered([store.pending("jsonl")[0].id])
+            store.outbox.delivered([store.outbox.pending("jsonl")[0].id])
             for end in gone:
                 path.with_name(path.name + end).unlink()
             with pytest.raises(SinkError, match="nothing is lost"):
@@ -292,7 +292,7 @@ class TestAFileThatGoesAway:
             store.put(alert(3))
             with AlertStore(path) as other:
                 assert {k.alert.track_id for k in other.newest()} == {1, 2, 3}
-                assert other.counts() == {"jsonl": {"delivered": 1, "pending": 2}}
+                assert other.outbox.counts() == {"jsonl": {"delivered": 1, "pending": 2}}
                 assert other.progress("door").state == {"seen": 1}
         with AlertStore(path) as store:
             assert len(store.newest()) == 3
@@ -369,7 +369,7 @@ def test_a_file_that_turns_out_corrupt_while_in_use_is_set_aside(path):
     with AlertStore(path, ["jsonl"]) as store:
         spoil(path, store)
         with pytest.raises(SinkError, match="corrupt-1, begun anew"):
-            store.counts()
+            store.outbox.counts()
         assert store.set_aside == path.with_name("alerts.sqlite.corrupt-1")
         store.commit("door", 2, [alert(1)], dict)
         assert len(store.newest()) == 1
@@ -404,7 +404,7 @@ def test_a_foreign_file_met_while_running_is_told_and_waited_for(path, newer, mo
         monkeypatch.setattr(database, "_move_aside", move_and_replace)
         for _ in range(3):
             with pytest.raises(SinkError, match="newer perception" if newer else "another"):
-                store.counts()
+                store.outbox.counts()
         path.unlink()
         store.commit("door", 2, [alert(1)], dict)
         assert len(store.newest()) == 1
@@ -413,13 +413,13 @@ def test_a_foreign_file_met_while_running_is_told_and_waited_for(path, newer, mo
 def test_a_store_begun_anew_uses_no_row_number_again(path):
     with AlertStore(path, ["jsonl"]) as store:
         store.put(alert(9))
-        before = store.pending("jsonl")[0].id
+        before = store.outbox.pending("jsonl")[0].id
         spoil(path, store)
         with pytest.raises(SinkError, match="begun anew"):
-            store.counts()
+            store.outbox.counts()
         store.put(alert(1))
-        store.delivered(range(before, before + 3000))
-        assert [row.alert.track_id for row in store.pending("jsonl")] == [1]
+        store.outbox.delivered(range(before, before + 3000))
+        assert [row.alert.track_id for row in store.outbox.pending("jsonl")] == [1]
 
 
 def test_threads_that_meet_a_lock_wait_one_at_a_time(path):
@@ -465,17 +465,20 @@ class TestRetention:
             store.put(alert(7, "cleared"))
             store.put(alert(6, "cleared", frame=20))  # began long ago, over now
             waits, dead = (
-                next(d.id for d in store.pending("mqtt") if d.alert.track_id == n) for n in (4, 5)
+                next(d.id for d in store.outbox.pending("mqtt") if d.alert.track_id == n)
+                for n in (4, 5)
             )
             for sink in store.sinks:
-                store.delivered([d.id for d in store.pending(sink) if d.id not in (waits, dead)])
-            store.failed([dead], "never", dead=True)
+                store.outbox.delivered(
+                    [d.id for d in store.outbox.pending(sink) if d.id not in (waits, dead)]
+                )
+            store.outbox.failed([dead], "never", dead=True)
             assert prune(store.database, WALL_NS - DAY_NS, 100) == 2
             assert self.left(store) == [2, 4, 5, 6, 7]
             assert {k for (k,) in store.database.read("SELECT key FROM outbox")} == {
                 alert(n).key for n in (2, 4, 5, 6, 7)
             }
-            store.delivered([waits])
+            store.outbox.delivered([waits])
             assert prune(store.database, WALL_NS - DAY_NS, 100) == 1
             assert prune(store.database, WALL_NS - DAY_NS, 100) == 0
 

@@ -1,0 +1,147 @@
+"""Sockets with limits, and one bounded receive. Used by the rest of this room only."""
+
+from pathlib import Path
+from typing import Any
+
+import zmq
+
+from perception.errors import ConfigError, MessageError
+from perception.wire import (
+    MAX_MESSAGE_BYTES,
+    TOPICS,
+    AlertMessage,
+    CatchUpEnd,
+    HealthMessage,
+)
+from perception.wire.codec import decode as decode_message
+
+_MAX_ENDPOINT_BYTES = 107
+
+_RECONNECT_MS = 20
+
+_RECONNECT_MAX_MS = 200
+
+_DRAINED_A_TURN = 4_000
+"""Messages a reader of the newest looks at: more than wait at both ends of any topic."""
+
+_SETTLE_MS = 20
+"""Within which what waits at the sender's end follows what was taken at the reader's."""
+
+
+def endpoint(run_dir: Path, topic: str, name: str) -> str:
+    """Return the ipc endpoint of a topic and a camera or process name in a run's directory.
+
+    Raises ConfigError where it is longer than a unix socket's path may be.
+    """
+    path = f"{run_dir}/{topic}.{name}"
+    if len(path.encode()) > _MAX_ENDPOINT_BYTES:
+        raise ConfigError(
+            f"socket path {path!r} has more than {_MAX_ENDPOINT_BYTES} bytes: use a shorter run "
+            "or camera name, or a shorter XDG_RUNTIME_DIR"
+        )
+    return f"ipc://{path}"
+
+
+def new_socket(context: zmq.Context[Any], kind: int) -> zmq.Socket[bytes]:
+    socket = context.socket(kind)
+    socket.linger = 0
+    socket.setsockopt(zmq.MAXMSGSIZE, MAX_MESSAGE_BYTES)
+    socket.setsockopt(zmq.RECONNECT_IVL, _RECONNECT_MS)
+    socket.setsockopt(zmq.RECONNECT_IVL_MAX, _RECONNECT_MAX_MS)
+    return socket
+
+
+class Meeting:
+    """Tells when a socket, about to bind or connect, has met another for the first time.
+
+    A subscription follows at once, but after: a message sent in the same moment may be missed.
+    """
+
+    def __init__(self, socket: zmq.Socket[bytes]) -> None:
+        self._socket: zmq.Socket[bytes] | None = socket
+        self._monitor = socket.get_monitor_socket(zmq.Event.HANDSHAKE_SUCCEEDED)
+
+    def was(self, timeout_s: float = 0.0) -> bool:
+        """Whether it was; waits at most timeout_s for it."""
+        if self._socket is not None and self._monitor.poll(max(0, round(timeout_s * 1000))):
+            self.forget()
+        return self._socket is None
+
+    def forget(self) -> None:
+        """Stop looking; has to be before the socket is closed."""
+        if self._socket is not None:
+            self._socket.disable_monitor()
+            self._monitor.close(linger=0)
+            self._socket = None
+
+
+class Receiver:
+    """Bounded receive and decode on one socket, bad messages counted by reason."""
+
+    def __init__(
+        self, socket: zmq.Socket[bytes], topics: tuple[str, ...], name: str | None = None
+    ) -> None:
+        """name: camera or process whose socket it is; a message that bears another is refused."""
+        self.socket, self.topics, self._name = socket, topics, name
+
+    def receive(self, rejected: dict[str, int]) -> Any | None:
+        """Return one message, or None where the next was refused or none was there."""
+        try:
+            data = self._data(rejected)
+        except zmq.Again:
+            return None
+        return None if data is None else self._decode(data, rejected)
+
+    def receive_newest(self, rejected: dict[str, int]) -> Any | None:
+        """Return the last message that waits, None where it is refused, old or none is there.
+
+        Old: a queue that ran full lost what came after. ZeroMQ's own newest-only (CONFLATE) aborts
+        the process where somebody sends parts.
+        """
+        # ZeroMQ counts what was read in halves of the bound: its queue can be full with one half.
+        full = TOPICS[self.topics[0]].bound // 2
+        newest, taken, is_full = None, 0, False
+        while taken < _DRAINED_A_TURN:
+            try:
+                data = self._data(rejected)
+            except zmq.Again:
+                is_full = taken >= full
+                if not is_full or not self.socket.poll(_SETTLE_MS):
+                    break
+                continue
+            newest = newest if data is None else data
+            taken += 1
+        return None if newest is None or is_full else self._decode(newest, rejected)
+
+    def _data(self, rejected: dict[str, int]) -> bytes | None:
+        """Return what comes next, None for several parts. Raises zmq.Again where nothing waits."""
+        data = self.socket.recv(zmq.NOBLOCK)
+        parts = 1
+        while self.socket.getsockopt(zmq.RCVMORE):
+            self.socket.recv(zmq.NOBLOCK)
+            parts += 1
+        if parts > 1:
+            rejected["parts"] = rejected.get("parts", 0) + 1
+            return None
+        return data
+
+    def _decode(self, data: bytes, rejected: dict[str, int]) -> Any | None:
+        try:
+            message = decode_message(data, self.topics[0] if len(self.topics) == 1 else None)
+            if self._name is not None and set(_senders(message)) != {self._name}:
+                raise MessageError("sender", f"{_senders(message)} on the socket of {self._name}")
+            return message
+        except MessageError as error:
+            rejected[error.reason] = rejected.get(error.reason, 0) + 1
+            return None
+
+
+def _senders(message: Any) -> list[str]:
+    """Return every name in a message that says whose it is."""
+    if isinstance(message, HealthMessage):
+        return [message.process]
+    if isinstance(message, CatchUpEnd):
+        return [message.camera]
+    if isinstance(message, AlertMessage):
+        return [message.stamp.camera, message.alert.camera]
+    return [message.stamp.camera]
