@@ -16,8 +16,13 @@ demo: $(VENV)/installed
 	$(VENV)/bin/perception demo --detector $(DETECTOR)
 endif
 
+# The kernels are compiled once, before the workers start. Many tests wait for processes and
+# sockets: one worker more than there are cores, 8 at most.
+WORKERS ?= $(shell n=$$(nproc); echo $$((n < 7 ? n + 1 : 8)))
+
 test: $(VENV)/installed-test
-	$(VENV)/bin/python -m pytest -m "not ultralytics"
+	$(VENV)/bin/python -m perception.launchfile.warm >/dev/null
+	$(VENV)/bin/python -m pytest -n $(WORKERS) --dist worksteal -m "not ultralytics"
 
 test-ultralytics: $(ULTRALYTICS)/installed
 	$(ULTRALYTICS)/bin/python -m pytest -m ultralytics
