@@ -1,4 +1,4 @@
-"""From events to alerts that are never lost: their life, their store, their delivery.
+"""Alerts: from the events of rules to an alert with a state, its store and its delivery.
 
-Stands above rules and sinks, whose Protocols it uses; imports wire and below besides.
+Imports rules, sinks and below.
 """

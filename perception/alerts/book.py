@@ -1,9 +1,9 @@
-"""The open alerts of one camera: rules find events, the book gives them a life.
+"""The open alerts of one camera.
 
-An event that lasts becomes one alert per rule and track: raised at its begin, updated while it
-lasts, cleared at its end. An instant (a line crossing) is raised; only a name may follow it.
-Who a track is comes later than its alerts and is told in an update of the same alert.
-Wall times come from the message, so a replay gives the same alerts. Imports rules, wire.
+An event with a duration becomes one alert per rule and track: raised at its begin, updated while
+it lasts, cleared at its end. An instant event (a line crossing) is raised only. The identity of a
+track is known later than its alerts: it is sent as an update of the same alert. Wall times come
+from the message, so a replay gives the same alerts. Imports rules and wire.
 """
 
 import hashlib
@@ -16,29 +16,29 @@ from perception.rules import Event, Json, Rule
 from perception.wire import Alert, AlertState, Stamp, TrackMessage
 
 NAME_WAIT_NS = 10_000_000_000
-"""How long after an instant its alert may still be given a name, media time."""
+"""An instant alert can get a name for so long after it was raised, media time."""
 
 
 @runtime_checkable
 class Visits(Protocol):
-    """A rule whose events may be of several tracks together."""
+    """A rule whose events can belong to several tracks together."""
 
     def visit_of(self, track_id: int) -> int:
-        """Return the track_id that its events bear for this track."""
+        """Return the track_id in the events that belong to this track."""
         ...
 
 
 def alert_key(camera: str, rule: str, track_id: int, start_t_media_ns: int) -> str:
-    """Return the key of an alert: 32 hex digits, the same whenever the work is done again."""
+    """Return the key of an alert: 32 hex digits, a hash of the arguments."""
     text = msgspec.json.encode([camera, rule, track_id, start_t_media_ns])
     return hashlib.blake2b(text, digest_size=16).hexdigest()
 
 
 class AlertBook:
-    """Rules of one camera and the alerts they hold open; a plain object, fed frame by frame.
+    """Rules of one camera and their open alerts. `update` takes one frame after the other.
 
-    open: the alerts that are not cleared, by rule and track_id. frame_id: the last frame dealt
-    with, -1 before any. repeated: frames ignored because they, or later ones, were dealt with.
+    open: alerts that are not cleared, by rule and track_id. frame_id: the last frame processed, -1
+    before the first. repeated: frames ignored because their frame_id does not rise.
     """
 
     def __init__(self, camera: str, rules: Sequence[Rule]) -> None:
@@ -53,7 +53,7 @@ class AlertBook:
 
     @property
     def counts(self) -> dict[str, dict[str, int]]:
-        """What rules have counted since the first start, by rule and name (line: direction)."""
+        """Counts of the rules since the first start, by rule and name (line: direction)."""
         return {rule.name: dict(rule.counts) for rule in self.rules if rule.counts}
 
     def update(self, message: TrackMessage) -> list[Alert]:
@@ -79,22 +79,22 @@ class AlertBook:
         return self._with_names(alerts, message)
 
     def name(self, track_id: int, who: Mapping[str, Json]) -> None:
-        """Note who a track is: `who`, `known` (None: undecided), `confidence`.
+        """Set the identity of a track: `who`, `known` (None: undecided), `confidence`.
 
-        Told with the next frame: in what its rules raise or update then, else in an update of its
-        own, of every open alert of the track and every instant of the last 10 s.
+        The next frame sends it: with the alerts that change then, else as an update of every open
+        alert of the track and of its instant alerts of the last 10 s.
         """
         self._names.pop(track_id, None)
         self._names[track_id] = dict(who)
 
     def finish(self, stamp: Stamp) -> list[Alert]:
-        """Clear what is still open, as nothing will follow `stamp` (the end of a recording)."""
+        """Clear every open alert: `stamp` was the last frame. Return the cleared alerts."""
         alerts = [_changed(a, "cleared", stamp, {"reason": "ended"}) for a in self.open.values()]
         self.open.clear()
         return alerts
 
     def state(self) -> dict[str, Any]:
-        """Return all that `restore` needs, JSON values."""
+        """Return the state that `restore` takes, as JSON values."""
         return {
             "frame_id": self.frame_id,
             "open": [msgspec.to_builtins(alert) for alert in (*self.open.values(), *self._gone)],
@@ -104,9 +104,9 @@ class AlertBook:
         }
 
     def restore(self, state: dict[str, Any]) -> list[str]:
-        """Take what `state` gave; return the names of rules that had to start afresh.
+        """Set the state that `state` returned; return the rules that could not read theirs.
 
-        Alerts of a rule that is no longer there are cleared with the next frame.
+        Alerts of a rule that no longer exists are cleared with the next frame.
         """
         self.frame_id = int(state["frame_id"])
         opened = msgspec.convert(state["open"], list[Alert])
@@ -125,7 +125,7 @@ class AlertBook:
         return afresh
 
     def _apply(self, event: Event, stamp: Stamp) -> Alert | None:
-        """Return what an event makes of its alert; None where there is nothing to say."""
+        """Return the alert as the event changes it; None where it changes nothing."""
         place = event.rule, event.track_id
         alert = self.open.get(place)
         if event.phase == "end":
@@ -141,7 +141,7 @@ class AlertBook:
         return raised
 
     def _with_names(self, alerts: list[Alert], message: TrackMessage) -> list[Alert]:
-        """Return the alerts of this frame with names, and updates of those that got one now."""
+        """Return the alerts of this frame with names, and updates of alerts that got a name now."""
         stamp, alive = message.stamp, set(message.tracks.track_ids.tolist())
         self._instants = {
             place: alert
@@ -150,7 +150,7 @@ class AlertBook:
         }
         if not self._names:
             return alerts
-        named = {(rule.name, _speaks_for(rule, i)) for rule in self.rules for i in self._names}
+        named = {(rule.name, _visit_of(rule, i)) for rule in self.rules for i in self._names}
         told: list[Alert] = []
         for alert in alerts:
             who = self._who(alert) if (alert.rule, alert.track_id) in named else None
@@ -168,33 +168,33 @@ class AlertBook:
         self._names = {
             i: who
             for i, who in self._names.items()
-            if i in alive or any((r.name, _speaks_for(r, i)) in places for r in self.rules)
+            if i in alive or any((r.name, _visit_of(r, i)) in places for r in self.rules)
         }
         return told
 
     def _who(self, alert: Alert) -> dict[str, Json] | None:
-        """Return what is known of the tracks of an alert; the last word of those that say most."""
+        """Return the identity of an alert's tracks: the most certain, of these the newest."""
         rule = next((rule for rule in self.rules if rule.name == alert.rule), None)
         if rule is None:
             return None
-        said = [w for i, w in self._names.items() if _speaks_for(rule, i) == alert.track_id]
-        return max(reversed(said), key=_says, default=None)
+        said = [w for i, w in self._names.items() if _visit_of(rule, i) == alert.track_id]
+        return max(reversed(said), key=_certainty, default=None)
 
     def _keep(self, alert: Alert) -> None:
-        """Put an alert in the place of its earlier state, where that is still held."""
+        """Replace the earlier state of an alert where it is still kept."""
         for held in (self.open, self._instants):
             place = alert.rule, alert.track_id
             if place in held and held[place].key == alert.key:
                 held[place] = alert
 
 
-def _says(who: Mapping[str, Json]) -> int:
-    """Rank what is said of a track: a known person above a stranger, that above undecided."""
+def _certainty(who: Mapping[str, Json]) -> int:
+    """Return 2 for a known person, 1 for a stranger, 0 for undecided."""
     known = who["known"]
     return 0 if known is None else 2 if known else 1
 
 
-def _speaks_for(rule: Rule, track_id: int) -> int:
+def _visit_of(rule: Rule, track_id: int) -> int:
     return rule.visit_of(track_id) if isinstance(rule, Visits) else track_id
 
 
@@ -229,7 +229,7 @@ def _changed(
     details: dict[str, Json],
     event: Event | None = None,
 ) -> Alert:
-    """Return the alert in its new state; box, score and class as the event last saw them."""
+    """Return the alert in its new state; box, score and class are those of the event."""
     seen: dict[str, Any] = (
         {"box": event.box, "score": event.score, "class_name": event.class_name} if event else {}
     )

@@ -1,7 +1,7 @@
-"""The SQLite file under the alert store: opened with care, written whole, never deleted.
+"""The SQLite file of the alert store. It is never deleted.
 
-A corrupt file is moved aside; one that is removed or replaced while in use is written again from
-the open connection, and what stood in its place is moved aside too. Imports clock and errors.
+A corrupt file is renamed. A file that is removed or replaced while in use is written again from
+the open connection; the file in its place is renamed. Imports clock and errors.
 """
 
 import contextlib
@@ -55,31 +55,30 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
     ),
     ("CREATE INDEX outbox_by_key ON outbox (key)",),
 )
-"""Step n brings a store of version n to n + 1; a row is added, never changed."""
+"""Step n migrates a store from version n to n + 1. Rows are added here, never changed."""
 
 LOCK_WAIT_S = 0.5
-"""How long a write waits for another program that holds the database; one of all threads then,
-for they wait for each other too."""
+"""How long a write waits for another program that holds the lock. Only one thread waits: the others
+wait for that thread."""
 LOOK_AGAIN_NS = 60 * clock.NS_PER_S
-"""After a file that was replaced was written again its place is left to whoever replaces it once
-more for so long: no fight over it."""
+"""How long a file that was replaced twice is left as it is: two programs must not replace each
+other's file in a loop."""
 _CORRUPT = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 Place = tuple[tuple[int, int] | None, ...]
 
 
 class NewerStoreError(ConfigError):
-    """A store that a newer perception wrote: it is never touched."""
+    """The store was written by a newer version. It is not opened."""
 
 
 class Database:
-    """One open SQLite file; may be used from several threads.
+    """One open SQLite file; may be used from several threads. Missing files are created.
 
-    beside: where the file is of a newer version, begin one beside it, named by the version known
-    here; one that stands there is used without being asked. path: the file in use. set_aside:
-    where a corrupt file was moved last. Opening creates what is missing. Raises NewerStoreError,
-    ConfigError for another program's file, SinkError where it cannot be used; once it was open
-    SinkError alone.
+    beside: where the file is of a newer version, use `<name>.v<version>` beside it. path: the file
+    in use. set_aside: the new name of a corrupt file, None where there was none.
+    Opening raises NewerStoreError, ConfigError (another program's file) or SinkError; every other
+    method raises SinkError only.
     """
 
     def __init__(self, path: Path, *, beside: bool = False) -> None:
@@ -100,7 +99,7 @@ class Database:
 
     @contextlib.contextmanager
     def transaction(self) -> Generator[sqlite3.Connection]:
-        """Give the connection to write with: all that is done or nothing. Raises SinkError."""
+        """Give the connection of one transaction. Raises SinkError; then nothing was written."""
         with self._guarded() as db:
             self._check_place(db)
             self._begin(db)
@@ -114,7 +113,7 @@ class Database:
                 raise
 
     def _begin(self, db: sqlite3.Connection) -> None:
-        """Begin to write; wait for the lock, but not where a thread has just waited in vain."""
+        """Begin a transaction. Wait for the lock, unless another thread has just waited in vain."""
         wait_s = 0.0 if clock.monotonic_ns() < self._held_ns else LOCK_WAIT_S
         db.execute(f"PRAGMA busy_timeout = {round(wait_s * 1000)}")
         try:
@@ -125,7 +124,7 @@ class Database:
             raise
 
     def close(self) -> None:
-        """Close the database; what was committed stays, also where its file is gone now."""
+        """Close the database. A file that is gone is written again first."""
         with self._lock:
             if self._db is not None and self._written:
                 self._look_ns = 0
@@ -241,13 +240,13 @@ def _connect(path: Path) -> sqlite3.Connection:
 
 
 def _migrate(db: sqlite3.Connection) -> None:
-    """Bring the store to the newest version, once, however many programs open it at once."""
+    """Migrate the store to the newest version. Several programs may do this at once."""
     db.execute("BEGIN IMMEDIATE")
     version: int = db.execute("PRAGMA user_version").fetchone()[0]
     for steps in MIGRATIONS[version:]:
         for statement in steps:
             db.execute(statement)
-    if version == 0:  # in a store begun anew no row has an id that one before it had
+    if version == 0:  # ids of a new store must not repeat those of an earlier file
         db.execute("INSERT INTO sqlite_sequence VALUES ('outbox', ?)", (clock.wall_ns() // 1000,))
     db.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
     db.execute("COMMIT")
@@ -258,7 +257,7 @@ def _is_corrupt(error: sqlite3.Error) -> bool:
 
 
 def _place(path: Path) -> Place:
-    """Return which files stand under the names of a database and its journal."""
+    """Return device and inode of a database and its journal, None where there is no file."""
     found: list[tuple[int, int] | None] = []
     for name in (path, f"{path}-wal"):
         try:
@@ -270,7 +269,7 @@ def _place(path: Path) -> Place:
 
 
 def _move_aside(path: Path, why: str) -> Path:
-    """Rename a database and its journal, so that a person can still look at it."""
+    """Rename a database and its journal; return the new name."""
     number = 1
     while (aside := path.with_name(f"{path.name}.{why}-{number}")).exists():
         number += 1

@@ -1,7 +1,7 @@
-"""Alerts that are over, delivered and old leave the store, a few at a time.
+"""Deletes old alerts from the store, in small batches.
 
-A plain object that the alert process calls in each turn. What a sink has not had, or was given up
-for it, stays; so does what is open. The pictures that they name go with them, no other file does.
+An alert is deleted when it is cleared, older than the limit, and no delivery of it is pending or
+given up. Its snapshot is deleted with it; no other file is.
 Imports the rest of this room, sinks, clock and errors.
 """
 
@@ -16,11 +16,11 @@ DAY_NS = 86_400 * clock.NS_PER_S
 FIRST_NS = 30 * clock.NS_PER_S
 EVERY_NS = 3600 * clock.NS_PER_S
 BATCH = 100
-"""Alerts a turn: a few ms in the store."""
+"""Alerts per call: a few ms in the store."""
 PAUSE_NS = clock.NS_PER_S
-"""Between two batches where there is more to delete."""
+"""Time between two batches while there is more to delete."""
 RETRY_NS = 10 * clock.NS_PER_S
-"""After the store could not be written."""
+"""Time until the next call after the store could not be written."""
 
 _OLD = f"""
     SELECT key, body FROM alerts
@@ -33,16 +33,16 @@ _OLD = f"""
 
 
 class Retention:
-    """Keeps alerts for `days` after their last state; 0: for ever. Times are given, ns."""
+    """Keeps alerts for `days` after their last state; 0: for ever."""
 
     def __init__(self, database: Database, days: float, now_ns: int) -> None:
         self._database, self._days = database, days
         self._due_ns = now_ns + FIRST_NS
 
     def turn(self, now_ns: int, t_wall_ns: int) -> int:
-        """Delete some of what is too old, where it is time; return how many alerts that were.
+        """Delete one batch where it is due; return how many alerts were deleted.
 
-        now_ns: monotonic. Raises SinkError; it is tried again RETRY_NS later.
+        now_ns: monotonic. Raises SinkError; the next call after RETRY_NS tries again.
         """
         if not self._days or now_ns < self._due_ns:
             return 0
@@ -55,8 +55,8 @@ class Retention:
 def prune(database: Database, before_wall_ns: int, limit: int) -> int:
     """Delete at most `limit` alerts whose last state is older, with outbox rows and picture.
 
-    Pictures first: none is left behind by a kill. What cannot be removed is still named: its alert
-    stays, the others go, and then SinkError is raised.
+    Pictures are deleted before their rows, so that a kill leaves no picture without an alert. Where
+    a picture cannot be deleted its alert stays; the others go; then SinkError is raised.
     """
     keys, stuck = list[tuple[str]](), list[SinkError]()
     with database.transaction() as db:

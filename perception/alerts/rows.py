@@ -1,4 +1,4 @@
-"""What comes out of the alert store. Imports wire."""
+"""Rows of the alert store as values. Imports wire."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -21,7 +21,7 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a camera has got, and what its book remembered then."""
+    """The last committed frame of a camera, and the state of its rules."""
 
     frame_id: int
     state: dict[str, Any]

@@ -1,8 +1,8 @@
-"""Alerts on disk: SQLite first, delivery later, so that nothing is lost when anything is killed.
+"""Alerts on disk. An alert is committed before it is delivered, so that no kill loses it.
 
-One transaction holds what one frame did: alerts, a row for each sink that has to hear of them, and
-how far the camera has got with what its rules remember. Nothing here ever deletes an alert;
-retention.py does. Imports the rest of this room, sinks, wire, clock and errors.
+One transaction holds the result of one frame: its alerts, an outbox row per sink, the frame_id and
+the state of the rules. Only retention.py deletes alerts. Imports the rest of this room, sinks,
+wire, clock and errors.
 """
 
 import contextlib
@@ -22,19 +22,19 @@ from perception.errors import ConfigError
 from perception.wire import Alert
 
 LAST_NS = clock.NS_PER_S
-"""How long what could not be written is tried again when a run stops, which has 5 s for it all."""
+"""At the stop of a run, failed writes are retried for so long. The whole stop has 5 s."""
 LAST_RETRY_NS = 50 * clock.NS_PER_MS
-"""Between two of these tries."""
+"""Time between two of these retries."""
 PROGRESS_NS = clock.NS_PER_S
-"""Frames without alerts are written down this often: a commit costs 1 ms, redoing nothing."""
+"""Interval of commits for frames without alerts: a commit costs 1 ms."""
 
 
 class AlertStore:
     """The alert database of a run; may be used from several threads.
 
-    sinks: names of the sinks that hear of every alert. database: the file, for `beside` see there;
-    its errors, ConfigError at opening and SinkError whenever it cannot be used, come through every
-    method.
+    sinks: names of the sinks; each alert gets an outbox row per sink. database: the file; see there
+    for `beside`. Opening raises ConfigError or SinkError; every method raises SinkError where the
+    database cannot be used.
     """
 
     def __init__(self, path: Path, sinks: Sequence[str] = (), *, beside: bool = False) -> None:
@@ -51,7 +51,7 @@ class AlertStore:
 
     @property
     def set_aside(self) -> Path | None:
-        """Where a corrupt file was moved."""
+        """The new name of a corrupt file, None where there was none."""
         return self.database.set_aside
 
     def commit(
@@ -63,10 +63,10 @@ class AlertStore:
         *,
         now: bool = False,
     ) -> bool:
-        """Write down what a frame did, all of it or nothing; return whether it was written.
+        """Commit the result of a frame in one transaction; return whether it was written.
 
-        Without alerts this is written at most every PROGRESS_NS, unless `now`. state: called only
-        where it is needed (AlertBook.state). Raises SinkError: locked, disk full, unreadable.
+        Without alerts it is written every PROGRESS_NS at most, unless `now`. state: returns the
+        state of the rules (AlertBook.state). Raises SinkError: locked, disk full, unreadable.
         """
         t_ns = clock.monotonic_ns()
         last = self._progress_ns.get(camera)
@@ -85,8 +85,8 @@ class AlertStore:
         return True
 
     def wait_to_retry(self) -> bool:
-        """Wait a little where a write that failed at the stop has time for one more try, else say
-        no; all who write share LAST_NS, from the first time that one asks."""
+        """Wait LAST_RETRY_NS and return True; return False once LAST_NS have passed since the first
+        call. For writes that fail at the stop."""
         now_ns = clock.monotonic_ns()
         self._end_ns = self._end_ns or now_ns + LAST_NS
         if now_ns >= self._end_ns:
@@ -95,7 +95,7 @@ class AlertStore:
         return True
 
     def progress(self, camera: str) -> Progress | None:
-        """Return the last frame this camera has dealt with, or None; None too where unreadable."""
+        """Return the last frame that was committed for a camera; None where there is none."""
         rows = self.database.read("SELECT frame_id, state FROM progress WHERE camera = ?", camera)
         for frame_id, state in rows:
             with contextlib.suppress(ValueError):
@@ -132,7 +132,7 @@ class AlertStore:
         return [self._kept(*row) for row in rows]
 
     def open_alerts(self, camera: str, rule: str | None = None) -> list[Alert]:
-        """Return the alerts of a rule (None: of all) that last still, oldest first."""
+        """Return the open alerts of a rule (None: of all rules), oldest first."""
         rows = self.database.read(
             "SELECT body FROM alerts WHERE camera = ? AND rule = ifnull(?, rule) "
             f"AND state != 'cleared' AND {LASTS} ORDER BY start_t_wall_ns",
@@ -142,7 +142,7 @@ class AlertStore:
         return [alert_of(row[0]) for row in rows]
 
     def put(self, alert: Alert) -> None:
-        """Write down an alert that no frame is to blame for, with its outbox rows."""
+        """Commit an alert that belongs to no frame (camera health), with its outbox rows."""
         with self.database.transaction() as db:
             self._put(db, alert)
 
@@ -181,7 +181,7 @@ class AlertStore:
         )
 
     def _with_picture(self, db: sqlite3.Connection, alert: Alert) -> Alert:
-        """Return a later state of an alert with the picture that an earlier one had."""
+        """Return an alert with the picture of its earlier state where it has none itself."""
         if alert.snapshot is not None or alert.state == "raised":
             return alert
         row = db.execute("SELECT body FROM alerts WHERE key = ?", (alert.key,)).fetchone()

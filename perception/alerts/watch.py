@@ -1,8 +1,8 @@
-"""The camera itself as a cause for alerts: offline, frozen, dark or covered.
+"""Alerts about the camera itself: offline, frozen, dark or covered.
 
-Burglars cut the camera first, and a stream may go on with one old picture and fresh times. A plain
-object, told about once a second what the newest frame is; it thinks in monotonic time, as there is
-no media time without frames. Imports the rest of this room, wire and clock.
+A stream can go on with one old picture and new time stamps. `look` is called about once a second
+with the newest frame. Times are monotonic: there is no media time without frames. Imports the rest
+of this room, wire and clock.
 """
 
 import zlib
@@ -22,17 +22,17 @@ from perception.wire import Alert, AlertState
 RULE = "camera"
 KINDS = ("offline", "frozen", "dark")
 DARK_MEAN = 16.0
-"""A picture with a mean below this (of 255) shows nothing; black video is 0 to 16."""
+"""A picture is dark where its mean is below this (of 255). Black video is 0 to 16."""
 FLAT_SPREAD = 4.0
-"""A picture whose spread is below this shows one colour: a hand, a bag, paint."""
+"""A picture is covered where its standard deviation is below this."""
 MARGIN = 1.5
-"""A dark picture has to be so many times above the limits to be good again."""
+"""Hysteresis: a dark picture is good again above MARGIN times the limits."""
 
 Wait = Annotated[float, Field(ge=1.0, le=86_400.0, allow_inf_nan=False)]
 
 
 class WatchOptions(BaseModel):
-    """Seconds until each is raised, and seconds that all has to be well until it is cleared."""
+    """Seconds until each kind is raised, and seconds without it until it is cleared."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -44,7 +44,7 @@ class WatchOptions(BaseModel):
 
 @dataclass(slots=True)
 class _Trouble:
-    """One kind of trouble: how long it takes to believe it, and its open alert."""
+    """One kind of fault: how long it must last, and its open alert."""
 
     kind: str
     raise_ns: int
@@ -54,7 +54,7 @@ class _Trouble:
     alert: Alert | None = None
 
     def feed(self, bad: bool, t_ns: int) -> bool | None:
-        """Return True where it is to be raised now, False where cleared, None for no change."""
+        """Return True to raise the alert now, False to clear it, None for no change."""
         if bad:
             self.well_ns = None
             self.since_ns = t_ns if self.since_ns is None else self.since_ns
@@ -65,7 +65,7 @@ class _Trouble:
 
 
 class CameraWatch:
-    """Watches one camera. opened: its alerts that the store holds open, from before a restart."""
+    """Watches one camera. opened: its open alerts in the store, from before a restart."""
 
     def __init__(self, camera: str, options: WatchOptions, opened: Sequence[Alert] = ()) -> None:
         self.camera = camera
@@ -85,10 +85,10 @@ class CameraWatch:
     def look(
         self, frame_id: int | None, image: NDArray[np.uint8] | None, t_ns: int, t_wall_ns: int
     ) -> list[Alert]:
-        """Return the alerts that a look at the newest frame changes.
+        """Return the alerts that change with the newest frame.
 
-        frame_id, image: uint8 (H, W, 3) BGR; None where there is no new frame since the last look.
-        t_ns: monotonic. A camera from which nothing comes is neither frozen nor dark.
+        frame_id, image: uint8 (H, W, 3) BGR; None where there is no new frame since the last call.
+        t_ns: monotonic. A camera without frames is offline, neither frozen nor dark.
         """
         fresh = frame_id is not None and image is not None and frame_id != self._frame_id
         changed = [("offline", self._troubles["offline"].feed(not fresh, t_ns))]
@@ -99,7 +99,7 @@ class CameraWatch:
         return [self._alert(kind, up, t_wall_ns) for kind, up in changed if up is not None]
 
     def _same(self, image: NDArray[np.uint8]) -> bool:
-        """Say whether the picture is the last one to the bit; a real sensor's never is for long."""
+        """Return whether the picture equals the last one bit by bit. Sensor noise prevents that."""
         last, self._mark = self._mark, zlib.crc32(np.ascontiguousarray(image).data)
         return last == self._mark
 

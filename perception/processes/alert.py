@@ -15,7 +15,7 @@ from perception.launchfile.build import make_sinks
 from perception.processes.alert_line import RETRY_S, AlertLine
 from perception.processes.posting import Post
 from perception.processes.runtime import IDLE_MS, Runtime, drain
-from perception.processes.watching import Watching
+from perception.processes.watching import CameraWatches
 from perception.sinks.snapshot import SnapshotSink
 from perception.transport.bus import Inbox
 
@@ -46,7 +46,7 @@ def run(runtime: Runtime) -> None:
     lines = {
         name: AlertLine(runtime, name, store, snapshots, post) for name in runtime.process.cameras
     }
-    watching = Watching(runtime, store, {name: line.tell for name, line in lines.items()})
+    watching = CameraWatches(runtime, store, {name: line.tell for name, line in lines.items()})
     retention = Retention(store.database, runtime.plan.retain_days, clock.monotonic_ns())
     runtime.ready(inbox)
     try:
@@ -55,7 +55,7 @@ def run(runtime: Runtime) -> None:
             if watching.turn():
                 post.wake()
             for line in lines.values():
-                line.tend()
+                line.step()
             _prune(runtime, retention)
             for said in names.poll(0):
                 lines[said.stamp.camera].name(said)

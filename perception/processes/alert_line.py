@@ -1,4 +1,4 @@
-"""One camera in the alert process: its rules, its open alerts, how far it has got in the store."""
+"""One camera in the alert process: its rules, its open alerts, its progress in the store."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -26,7 +26,7 @@ from perception.wire import Alert, AlertMessage, IdentityMessage, Stamp, TrackMe
 
 MAX_UNSAVED = 10_000
 RETRY_S = 0.5
-"""How long a store that failed is left alone: a locked one takes its time to say so."""
+"""Time between two writes to a store that fails: a locked one blocks each of them."""
 
 
 class AlertLine:
@@ -55,23 +55,23 @@ class AlertLine:
             self._catch_up(self._before.frame_id if self._before is not None else -1)
 
     def take(self, message: TrackMessage) -> None:
-        """Deal with one frame; what is missing before it is asked for and dealt with first.
+        """Process one frame. Missing frames before it are requested from tracking first.
 
-        Not at the stop: tracking has ended by then, and to wait for it takes the time to finish.
+        Not at the stop: tracking has ended by then.
         """
         missing = self._gaps.before(message.message_id)
         if self._last is not None and missing and not self._runtime.stopping:
             self._catch_up(self._last.stamp.frame_id)
-        self._deal_with(message)
+        self._process(message)
 
     def _catch_up(self, after_frame_id: int) -> None:
         for message in catch_up(self._runtime.run_dir, self._name, after_frame_id):
             self._runtime.metrics.count(f"caught_up.{self._name}")
             self._runtime.turn()
-            self._deal_with(message)
+            self._process(message)
 
-    def _deal_with(self, message: TrackMessage) -> None:
-        """Deal with one frame; one dealt with before is ignored."""
+    def _process(self, message: TrackMessage) -> None:
+        """Process one frame; a frame that was processed before is ignored."""
         metrics, stamp = self._runtime.metrics, message.stamp
         if missed := self._gaps.missed(message.message_id):
             cause = "alert_away" if self._last is None else "alert_lost"
@@ -79,7 +79,9 @@ class AlertLine:
         if self._last is None:
             self._begin(stamp)
         alerts = [self._with_picture(alert) for alert in self._book.update(message)]
-        if self._last is None or self._book.frame_id == stamp.frame_id:  # else one before the last
+        if (
+            self._last is None or self._book.frame_id == stamp.frame_id
+        ):  # a repeated frame changes nothing
             self._last = message
         self._save(self._last.stamp.frame_id, alerts)
         now_ns = clock.monotonic_ns()
@@ -97,25 +99,25 @@ class AlertLine:
         metrics.counters[f"repeated.{self._name}"] = self._book.repeated
 
     def tell(self, stamp: Stamp, alert: Alert) -> None:
-        """Publish an alert to whoever listens."""
+        """Publish an alert."""
         message = AlertMessage(stamp=stamp, t_alerted_ns=clock.monotonic_ns(), alert=alert)
         self._publisher.send(message)
 
     def name(self, said: IdentityMessage) -> None:
-        """Note who a track is; its alerts say so with the next frame."""
+        """Set the identity of a track; its alerts carry it with the next frame."""
         self._book.name(said.track_id, details(said.state, said.who, said.confidence))
 
-    def tend(self) -> None:
-        """Try again to write what the store did not take, also where no more frames come."""
+    def step(self) -> None:
+        """Retry a write that failed, also while no frames come."""
         if self._failing and self._last is not None:
             self._save(self._last.stamp.frame_id, [])
             if not self._failing:
                 self._post.wake()
 
     def close(self) -> None:
-        """Write down how far it got; try again for a while where that would lose alerts.
+        """Commit the progress; retry for LAST_NS where alerts would be lost.
 
-        Where the run is over its open alerts are too: who comes back then is a new visit.
+        Where the whole run ends, open alerts are cleared.
         """
         if self._last is not None:
             stamp = self._last.stamp
@@ -136,8 +138,8 @@ class AlertLine:
         return AlertBook(self._name, make_rules(self._runtime.plan.cameras[self._name]))
 
     def _begin(self, stamp: Stamp) -> None:
-        """Go on where the last alert process stopped; clear its alerts where that was a run ago,
-        and whatever else the store holds open that nobody remembers."""
+        """Restore the state of the last alert process. Clear its alerts where they are of an earlier
+        run, and open alerts of the store that no rule knows."""
         before, over = self._before, list[Alert]()
         if (
             before is not None
@@ -155,7 +157,7 @@ class AlertLine:
             self._save(before.frame_id if before is not None else -1, over)
 
     def _restore(self, before: Progress) -> bool:
-        """Take what the rules remembered; return whether it was understood."""
+        """Restore the state of the rules; return whether it could be read."""
         try:
             afresh = self._book.restore(before.state)
         except (ValueError, TypeError, KeyError, AttributeError, msgspec.MsgspecError) as error:
@@ -167,7 +169,7 @@ class AlertLine:
         return True
 
     def _save(self, frame_id: int, alerts: list[Alert], *, now: bool = False) -> None:
-        """Commit; where the store cannot be written, keep the alerts for the next frame."""
+        """Commit. Where the store cannot be written the alerts are kept for the next frame."""
         self._unsaved += alerts
         if self._failing and not now and clock.monotonic_ns() < self._retry_ns:
             return
@@ -189,7 +191,7 @@ class AlertLine:
             del self._unsaved[:-MAX_UNSAVED]
 
     def _with_picture(self, alert: Alert) -> Alert:
-        """Return the alert with its snapshot taken, where it is time and the frame lives."""
+        """Return the alert with its snapshot, where a sink wants one and the frame is in the ring."""
         wanting = [sink for sink in self._snapshots if sink.wants(alert)]
         if not wanting:
             return alert
@@ -213,6 +215,6 @@ class AlertLine:
 
 
 def _last_message(before: Progress | None) -> int:
-    """Return the id of the last message that was dealt with, -1 where nobody knows it."""
+    """Return the message_id of the last processed message, -1 where it is unknown."""
     known = before.state.get("message_id") if before is not None else None
     return known if isinstance(known, int) else -1

@@ -1,4 +1,4 @@
-"""Delivery for the alert process: a thread for each sink, so that a slow one delays nothing."""
+"""Delivery in the alert process: one thread per sink, so that no sink waits for another."""
 
 import threading
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ CLOSE_S = 2.0
 
 
 class Post:
-    """Delivers what the store's outbox holds: a thread for each sink, so none waits for another."""
+    """Delivers the outbox of the store, one thread per sink."""
 
     def __init__(self, runtime: Runtime, store: AlertStore, sinks: Mapping[str, Sink]) -> None:
         self._runtime, self._end = runtime, threading.Event()
@@ -37,12 +37,12 @@ class Post:
             thread.start()
 
     def wake(self) -> None:
-        """Say that there is something to deliver."""
+        """Start a delivery now instead of at the next interval."""
         for wake in self._wakes:
             wake.set()
 
     def close(self) -> None:
-        """Deliver what is due now, then end; who hangs is left behind after CLOSE_S."""
+        """Deliver what is due, then end. A thread that hangs is abandoned after CLOSE_S."""
         self._end.set()
         self.wake()
         deadline = clock.monotonic_ns() + clock.to_ns(CLOSE_S)

@@ -1,7 +1,7 @@
-"""What every process of a line has: its plan, metrics, log, the wish to stop, and a beat.
+"""What every process of a line has: plan, metrics, log, stop flag and health messages.
 
-A side thread sends a HealthMessage twice a second; `turns` in it counts turns of the work loop, so
-a hang shows although the thread goes on. Imported by the processes only.
+A side thread sends a HealthMessage every 0.25 s. `turns` in it counts turns of the work loop: it
+stands still when the loop hangs, although the thread goes on. Imported by the processes only.
 """
 
 import contextlib
@@ -27,10 +27,10 @@ from perception.wire.codec import encode
 
 HEALTH_S = 0.25
 IDLE_MS = 100
-"""How long a work loop waits for input before it turns again."""
+"""How long a work loop waits for input in one turn."""
 CONNECT_S = 3.0
 FINISH_S = 3.5
-"""How long one process may go on after Ctrl-C, so that the whole line ends within 5 s."""
+"""How long one process may go on after Ctrl-C: the whole line ends within 5 s."""
 _PR_SET_PDEATHSIG = 1
 _EPOCH_ZERO_S = 1_577_836_800
 _THREAD_LIBRARIES = ("OMP", "OPENBLAS", "MKL", "NUMEXPR", "NUMBA")
@@ -39,10 +39,10 @@ _THREAD_LIBRARIES = ("OMP", "OPENBLAS", "MKL", "NUMEXPR", "NUMBA")
 class Runtime:
     """A process of a running line.
 
-    run_dir: directory of the run; its plan is read from it. process: name in the plan. epoch: high
-    half of the ids this process gives. parent: pid of the supervisor that must outlive us, or 0
-    where it was started by hand: then it ends when the run does. restarted: whether the process
-    has run before in this run.
+    run_dir: directory of the run, with its plan. process: name in the plan. epoch: high half of the
+    ids this process gives. parent: pid of the supervisor; this process is killed when that ends. 0:
+    started by hand; it stops when the run ends. restarted: whether the process ran before in this
+    run.
     """
 
     def __init__(self, run_dir: Path, process: str, epoch: int, parent: int = 0) -> None:
@@ -72,24 +72,24 @@ class Runtime:
 
     @property
     def stopping(self) -> bool:
-        """Whether the process shall finish what is in flight and end."""
+        """Whether the process has to finish what is in flight and end."""
         return self._stop.is_set()
 
     @property
     def is_over(self) -> bool:
-        """Whether the whole run stops, not this process alone: it will not be started again."""
+        """Whether the whole run stops; then this process is not started again."""
         return (self.run_dir / rundir.STOPPING).exists() or not rundir.is_live(self.run_dir)
 
     def has_time_for(self, seconds: float) -> bool:
-        """Whether work of that length still fits before a stop that somebody waits for."""
+        """Whether work of that length still fits before the end of a stop by Ctrl-C."""
         if self._hurry_ns is None:
             return True
         return clock.seconds(clock.monotonic_ns() - self._hurry_ns) + seconds < FINISH_S
 
     def turn(self) -> None:
-        """Count one turn of the work loop: call it at least every second or so.
+        """Count one turn of the work loop. Call it at least once a second.
 
-        Raises what a thread of this process died of: a process works whole or not at all.
+        Raises the exception that ended a thread of this process.
         """
         if self._died is not None:
             raise self._died
@@ -102,9 +102,9 @@ class Runtime:
         self._rejected.append(rejected)
 
     def ready(self, *ends: Inbox | Publisher) -> None:
-        """Say that models are loaded and kernels compiled, as soon as the ends are connected.
+        """Report the state `ready` once the sockets are connected, after CONNECT_S at most.
 
-        That takes at most CONNECT_S: who is at the other end may have failed.
+        Call it when models are loaded and kernels compiled.
         """
         self._connect_until_ns = clock.monotonic_ns() + clock.to_ns(CONNECT_S)
         self._connecting = list(ends)
@@ -117,23 +117,24 @@ class Runtime:
             self._connecting, self._state = [], "ready"
 
     def note(self, text: str) -> None:
-        """Say in one sentence how it is, e.g. why a camera is offline; empty for well."""
+        """Set the note of the health message, e.g. why a camera is offline; empty: no fault."""
         self._note = logs.mask(text)[:500]
 
     def wait(self, seconds: float) -> None:
-        """Sleep, but no longer than until the wish to stop."""
+        """Sleep; return early when the process has to stop."""
         self._stop.wait(seconds)
 
     def close(self) -> None:
         """Send the last health message and end the side thread.
 
-        It is left in a file too: a process that ends at once ends before it is listened to.
+        The message is written into a file too: a short-lived process ends before the supervisor
+        is connected.
         """
         self._state = "stopping"
         self._end.set()
         self._thread.join(timeout=2)
         with contextlib.suppress(OSError):
-            rundir.last_words(self.run_dir, self.process.name).write_bytes(encode(self._health()))
+            rundir.final_health(self.run_dir, self.process.name).write_bytes(encode(self._health()))
         os.close(self._place)
 
     def _note_death(self, died: threading.ExceptHookArgs) -> None:
@@ -179,12 +180,12 @@ class Runtime:
 
 
 def wall_epoch() -> int:
-    """Return seconds since 2020 UTC: epochs count from there, so that ids of a later run rise."""
+    """Return seconds since 2020 UTC: the first epoch of a process, so that ids of runs rise."""
     return int(clock.wall_ns() // clock.NS_PER_S) - _EPOCH_ZERO_S
 
 
 def peak_bytes() -> int:
-    """Return the largest resident set of this process. getrusage counts what its parent had too."""
+    """Return the peak resident set of this process. getrusage would count its parent's too."""
     for line in Path("/proc/self/status").read_text().splitlines():
         if line.startswith("VmHWM:"):
             return int(line.split()[1]) * 1024
@@ -192,14 +193,14 @@ def peak_bytes() -> int:
 
 
 def thread_environment(threads: int) -> dict[str, str]:
-    """Return the environment variables that pin every library's threads: the one place for it."""
+    """Return the environment variables that set the number of threads of every library."""
     count = str(threads)
     pinned = {f"{library}_NUM_THREADS": count for library in _THREAD_LIBRARIES}
     return {**pinned, "OPENCV_FOR_THREADS_NUM": count, "OMP_WAIT_POLICY": "PASSIVE"}
 
 
 def drain(inbox: Any, quiet_ms: int = 100) -> Iterator[Any]:
-    """Yield what was in flight: until nothing came for quiet_ms, or only frames taken since."""
+    """Yield messages in flight until none came for quiet_ms, or only frames newer than the call."""
     since_ns = clock.monotonic_ns()
     while messages := list(inbox.poll(quiet_ms)):
         before = [message for message in messages if message.stamp.t_arrival_ns <= since_ns]
@@ -209,7 +210,7 @@ def drain(inbox: Any, quiet_ms: int = 100) -> Iterator[Any]:
 
 
 def _die_with(parent: int) -> None:
-    """Have the kernel kill this process when its parent ends, also when that is killed."""
+    """Let the kernel kill this process when its parent ends, also by SIGKILL (PDEATHSIG)."""
     libc = ctypes.CDLL(None, use_errno=True)
     libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:

@@ -1,6 +1,6 @@
-"""Looks at the newest frame of each watched camera once a second, for the alert process.
+"""Checks the newest frame of each watched camera once a second, for the alert process.
 
-The ring says whether a camera delivers even where detection or tracking stands still.
+It reads the ring, so it does not depend on detection or tracking.
 """
 
 from collections.abc import Callable, Mapping
@@ -19,8 +19,8 @@ LOOK_NS = clock.NS_PER_S
 Tell = Callable[[Stamp, Alert], None]
 
 
-class Watching:
-    """The watches of the alert process's cameras. tell: what publishes an alert, by camera."""
+class CameraWatches:
+    """The watches of the alert process's cameras. tell: publishes an alert, by camera."""
 
     def __init__(self, runtime: Runtime, store: AlertStore, tell: Mapping[str, Tell]) -> None:
         self._runtime, self._store, self._tell = runtime, store, tell
@@ -37,7 +37,7 @@ class Watching:
         self._due_ns = clock.monotonic_ns()
 
     def turn(self) -> bool:
-        """Look, where it is time; return whether there is something to deliver."""
+        """Check all cameras where it is due; return whether there is an alert to deliver."""
         now_ns = clock.monotonic_ns()
         if not self._watches or now_ns < self._due_ns:
             return False
@@ -51,7 +51,7 @@ class Watching:
         return self._save(now_ns)
 
     def close(self) -> None:
-        """Write down what the store did not take; try again for a while."""
+        """Commit the alerts that are left; retry for LAST_NS."""
         self._save(clock.monotonic_ns())
         while self._unsaved and self._store.wait_to_retry():
             self._save(clock.monotonic_ns())
@@ -59,12 +59,12 @@ class Watching:
             self._runtime.log.error("alerts lost", count=len(self._unsaved))
 
     def _newest(self, name: str) -> Picture | None:
-        """Return the newest frame, or None where that has been looked at already."""
+        """Return the newest frame, None where it was checked before."""
         try:
             base = ring_base(self._runtime.run_dir, name)
             picture = self._readers[name].picture(base, self._last[name] + 1, newest=True)
         except RingError:
-            return None  # being made or taken down
+            return None  # the ring is being made or removed
         if picture is not None:
             self._last[name] = picture.frame_id
         return picture

@@ -45,7 +45,9 @@ class ApproachRule(StayRule):
         reach_s = polygons.reach(feet(message), speeds, polygon)
         fast = np.hypot(speeds[:, 0], speeds[:, 1]) >= self._options.min_speed * heights
         near = fast & (reach_s > 0.0) & (reach_s <= self._options.within_s)
-        begun, ended = self._presence.update(message, t_ns, near, self._chooser.rows(message, t_ns))
+        begun, ended = self._presence.update(
+            message, t_ns, near, self._selector.rows(message, t_ns)
+        )
         arrived = set(tracks.track_ids[reach_s == 0.0].tolist())
         ended = [(i, s, "arrived" if i in arrived else why) for i, s, why in ended]
         events = self._events(message, begun, ended)

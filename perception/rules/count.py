@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 
 from perception.kernels import polygons
 from perception.rules import Event, Phase
-from perception.rules.observed import Chooser, Filter, Seconds, Timeline, feet, place
+from perception.rules.observed import Filter, Seconds, Timeline, TrackSelector, feet, place
 from perception.rules.presence import Presence
 from perception.rules.zones import Line, Zone
 from perception.wire import TrackMessage
@@ -52,7 +52,7 @@ class CountRule:
         self._options: CountRule.Options = options
         self._zone = place(options.zone, zones, "zone")
         self._presence = Presence(options.enter_s, options.leave_s)
-        self._chooser = Chooser(options, zones)
+        self._selector = TrackSelector(options, zones)
         self._time = Timeline()
         self._open: int | None = None
         self._told = 0
@@ -62,9 +62,9 @@ class CountRule:
         t_ns = self._time.advance(message)
         polygon = self._zone.pixels(message.width, message.height)
         inside = polygons.inside(feet(message), polygon)
-        self._presence.update(message, t_ns, inside, self._chooser.rows(message, t_ns))
+        self._presence.update(message, t_ns, inside, self._selector.rows(message, t_ns))
         count = sum(stay.begun for stay in self._presence.stays.values())
-        wanted = self._beyond(count) and (self._open is not None or self._chooser.active(message))
+        wanted = self._beyond(count) and (self._open is not None or self._selector.active(message))
         if wanted == (self._open is not None):
             self._changed_ns = None
             if self._open is not None and count != self._told:
@@ -107,7 +107,7 @@ class CountRule:
     def state(self) -> dict[str, Any]:
         return {
             "time": self._time.state(),
-            "chooser": self._chooser.state(),
+            "chooser": self._selector.state(),
             "stays": self._presence.state(),
             "open": [self._open, self._told, self._changed_ns],
         }
@@ -115,6 +115,6 @@ class CountRule:
     def restore(self, state: dict[str, Any]) -> None:
         opened, told, changed_ns = state["open"]
         self._presence.restore(state["stays"])
-        self._chooser.restore(state["chooser"])
+        self._selector.restore(state["chooser"])
         self._time.restore(state["time"])
         self._open, self._told, self._changed_ns = opened, int(told), changed_ns

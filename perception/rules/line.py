@@ -15,9 +15,9 @@ from perception.kernels import polygons
 from perception.rules import Event
 from perception.rules.observed import (
     FORGET_NS,
-    Chooser,
     Filter,
     Timeline,
+    TrackSelector,
     feet,
     place,
     seen,
@@ -65,7 +65,7 @@ class LineRule:
         self._line = place(options.line, lines, "line")
         self.counts = dict.fromkeys(self._line.names, 0)
         self._paths: dict[int, _Path] = {}
-        self._chooser = Chooser(options, zones)
+        self._selector = TrackSelector(options, zones)
         self._time = Timeline()
 
     def update(self, message: TrackMessage) -> list[Event]:
@@ -77,13 +77,13 @@ class LineRule:
         rows = np.flatnonzero(seen(message) & np.isfinite(points).all(axis=1))
         if len(rows):
             line = self._line.pixels(message.width, message.height)
-            chosen = self._chooser.rows(message, t_ns)
+            chosen = self._selector.rows(message, t_ns)
             moved, away = self._moves(message, rows, points, line, t_ns)
             for row, net, distance in zip(rows.tolist(), moved, away, strict=True):
                 path = self._paths[int(message.tracks.track_ids[row])]
                 path.chosen |= bool(chosen[row])
                 crossed = self._step(message, path, row, net, distance)
-                if crossed and path.chosen and self._chooser.active(message):
+                if crossed and path.chosen and self._selector.active(message):
                     events.append(self._event(message, row, crossed))
         self._forget(message, t_ns)
         return events
@@ -157,7 +157,7 @@ class LineRule:
     def state(self) -> dict[str, Any]:
         return {
             "time": self._time.state(),
-            "chooser": self._chooser.state(),
+            "chooser": self._selector.state(),
             "counts": dict(self.counts),
             "paths": {
                 str(i): [p.x, p.y, p.side, p.net, p.last_ns, p.chosen]
@@ -173,5 +173,5 @@ class LineRule:
             )
         self._paths = paths
         self.counts = {n: int(state["counts"].get(n, 0)) for n in self._line.names}
-        self._chooser.restore(state["chooser"])
+        self._selector.restore(state["chooser"])
         self._time.restore(state["time"])

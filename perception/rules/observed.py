@@ -1,4 +1,4 @@
-"""What rules share in reading a message: which tracks to look at, where they stand, and the time.
+"""What rules share: which tracks of a message count, their position, and the time.
 
 Imports wire, kernels, errors.
 """
@@ -22,16 +22,16 @@ Fraction = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)]
 Seconds = Annotated[float, Field(ge=0.0, le=86_400.0, allow_inf_nan=False)]
 
 FORGET_NS = 30 * clock.NS_PER_S
-"""How long a track that is in no message is remembered."""
+"""How long a track that is no longer in the messages is remembered."""
 
 
 class Filter(Hours):
-    """Which tracks a rule looks at, and when; every rule's options begin with these.
+    """Options of every rule: which tracks count, and when.
 
-    objects: class names, none given: all. min_score: detection score. min_height, max_height: box
-    height as a fraction of the picture's. required_zones: a track has to have been in each of them
-    before. A track that has passed once is followed whatever it scores later; outside the hours
-    nothing new begins.
+    objects: class names; none given: all. min_score: detection score. min_height, max_height: box
+    height as a fraction of the picture's. required_zones: the track was in each of them before. A
+    track that has passed once keeps counting, whatever its later scores. Outside the hours no event
+    begins.
     """
 
     objects: tuple[str, ...] = ()
@@ -41,8 +41,8 @@ class Filter(Hours):
     required_zones: tuple[str, ...] = ()
 
 
-class Chooser:
-    """Applies a Filter; remembers which tracks have been in the required zones."""
+class TrackSelector:
+    """Applies a Filter; remembers which tracks were in the required zones."""
 
     def __init__(self, options: Filter, zones: Mapping[str, Zone]) -> None:
         self._options = options
@@ -50,7 +50,7 @@ class Chooser:
         self._visited: dict[int, tuple[int, int]] = {}
 
     def rows(self, message: TrackMessage, t_ns: int) -> NDArray[np.bool_]:
-        """Return which tracks were seen in this very frame and pass: bool (M,)."""
+        """Return which tracks were detected in this frame and pass the filter: bool (M,)."""
         tracks, options = message.tracks, self._options
         chosen = seen(message)
         heights = (tracks.boxes[:, 3] - tracks.boxes[:, 1]) / message.height
@@ -61,15 +61,15 @@ class Chooser:
             names = {i for i, name in message.names.items() if name in options.objects}
             chosen &= np.isin(tracks.class_ids, sorted(names))
         if self._required:
-            chosen &= self._been_there(message, t_ns)
+            chosen &= self._has_visited(message, t_ns)
         return chosen if self.active(message) else np.zeros_like(chosen)
 
     def active(self, message: TrackMessage) -> bool:
-        """Say whether the rule is on at the wall time of this frame."""
+        """Return whether the rule is active at the wall time of this frame."""
         return self._options.active(message.stamp.t_wall_ns)
 
-    def _been_there(self, message: TrackMessage, t_ns: int) -> NDArray[np.bool_]:
-        """Note who is in which required zone; return who has been in all: bool (M,)."""
+    def _has_visited(self, message: TrackMessage, t_ns: int) -> NDArray[np.bool_]:
+        """Note which tracks are in which required zone; return which were in all: bool (M,)."""
         points, visible = feet(message), seen(message)
         done = np.zeros(len(points), np.bool_)
         size = message.width, message.height
@@ -85,16 +85,16 @@ class Chooser:
         return done
 
     def state(self) -> dict[str, list[int]]:
-        """Return what `restore` needs, JSON values."""
+        """Return the state that `restore` takes, as JSON values."""
         return {str(i): list(v) for i, v in self._visited.items()}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Take what `state` gave; ValueError where it is no such thing."""
+        """Set the state that `state` returned. Raises ValueError where it is not such a state."""
         self._visited = {int(i): (int(bits), int(t)) for i, (bits, t) in state.items()}
 
 
 def seen(message: TrackMessage) -> NDArray[np.bool_]:
-    """Return which tracks were detected in this very frame: bool (M,)."""
+    """Return which tracks were detected in this frame: bool (M,)."""
     return (message.tracks.states <= CONFIRMED) & (message.tracks.unseen_s <= 0.0)
 
 
@@ -117,10 +117,10 @@ def place(name: str, places: Mapping[str, Place], what: str) -> Place:
 
 
 class Timeline:
-    """A media time that never runs backwards, whatever a restarted camera says.
+    """A media time that never falls, also across restarts of the camera.
 
-    A new camera epoch (high half of frame_id) may start its media time anywhere: no time passes
-    between its first frame and the last frame before it.
+    A new camera epoch (high half of frame_id) can begin at any media time. Its first frame gets the
+    time of the last frame before it.
     """
 
     def __init__(self) -> None:
@@ -142,7 +142,7 @@ class Timeline:
         return [self._offset_ns, *self._last] if self._last is not None else []
 
     def restore(self, state: Any) -> None:
-        """Take what `state` gave; ValueError where it is no such thing."""
+        """Set the state that `state` returned. Raises ValueError where it is not such a state."""
         if not state:
             self._offset_ns, self._last = 0, None
             return

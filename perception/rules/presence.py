@@ -1,7 +1,7 @@
-"""Who is in a place, with hysteresis: the one memory behind zone, dwell and their like.
+"""Which tracks are in a place, with hysteresis. Used by zone, dwell, approach and count.
 
-A track counts as in once it has been seen inside for enter_s, and as out once it has not been seen
-inside for leave_s, whether it was seen outside, lost, or is gone from the messages.
+A track is in once it was seen inside for enter_s. It is out once it was not seen inside for
+leave_s: it was seen outside, is lost, or is no longer in the messages.
 Imports wire and below.
 """
 
@@ -21,7 +21,7 @@ Ended = tuple[int, "Stay", str]
 
 @dataclass(slots=True)
 class Stay:
-    """One track's stay: since when and when last seen inside (ns), and how it looked then."""
+    """One track's stay: first and last time inside (ns); class, score and box at the last."""
 
     since_ns: int
     last_ns: int
@@ -31,7 +31,7 @@ class Stay:
     box: tuple[float, float, float, float]
 
     def look(self, track: Track, t_ns: int) -> None:
-        """Take how the track looks now."""
+        """Set time, class, score and box of the last sight."""
         self.last_ns = t_ns
         self.class_name, self.score, self.box = track.class_name, track.score, track.box
 
@@ -42,9 +42,9 @@ class Stay:
 
 
 class Presence:
-    """Stays in one place. grace_ns: how long a track may be outside before its wait starts again.
+    """Stays in one place. grace_s: how long a track that waits may be outside before it starts again.
 
-    stays: track_id -> Stay, those that have begun and those that wait.
+    stays: track_id -> Stay, of tracks that are in and of tracks that wait for enter_s.
     """
 
     def __init__(self, enter_s: float, leave_s: float, grace_s: float = 0.0) -> None:
@@ -60,9 +60,9 @@ class Presence:
         inside: NDArray[np.bool_],
         chosen: NDArray[np.bool_],
     ) -> tuple[list[int], list[Ended]]:
-        """Return who begins (track ids) and who ends.
+        """Return the track ids whose stay begins, and the stays that end.
 
-        inside: bool (M,), whose feet are in the place. chosen: bool (M,), who may begin.
+        inside: bool (M,), bottom centre in the place. chosen: bool (M,), tracks that may begin.
         """
         visible = seen(message)
         begun: list[int] = []
@@ -108,7 +108,7 @@ class Presence:
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Take what `state` gave; ValueError where it is no such thing."""
+        """Set the state that `state` returned. Raises ValueError where it is not such a state."""
         stays: dict[int, Stay] = {}
         for track_id, (since, last, begun, name, score, (x1, y1, x2, y2)) in state.items():
             box = float(x1), float(y1), float(x2), float(y2)

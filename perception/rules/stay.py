@@ -8,7 +8,7 @@ from typing import Any
 
 from perception.kernels import polygons
 from perception.rules import Event, Json
-from perception.rules.observed import Chooser, Timeline, feet, place
+from perception.rules.observed import Timeline, TrackSelector, feet, place
 from perception.rules.presence import Ended, Presence, stay_events
 from perception.rules.zones import Line, Zone
 from perception.wire import TrackMessage
@@ -27,7 +27,7 @@ class StayRule:
         self._options = options
         self._zone = place(options.zone, zones, "zone")
         self._presence = self._make_presence()
-        self._chooser = Chooser(options, zones)
+        self._selector = TrackSelector(options, zones)
         self._time = Timeline()
 
     def _make_presence(self) -> Presence:
@@ -38,7 +38,7 @@ class StayRule:
         t_ns = self._time.advance(message)
         polygon = self._zone.pixels(message.width, message.height)
         inside = polygons.inside(feet(message), polygon)
-        chosen = self._chooser.rows(message, t_ns)
+        chosen = self._selector.rows(message, t_ns)
         return self._events(message, *self._presence.update(message, t_ns, inside, chosen))
 
     def _events(self, message: TrackMessage, begun: list[int], ended: list[Ended]) -> list[Event]:
@@ -48,11 +48,11 @@ class StayRule:
     def state(self) -> dict[str, Any]:
         return {
             "time": self._time.state(),
-            "chooser": self._chooser.state(),
+            "chooser": self._selector.state(),
             "stays": self._presence.state(),
         }
 
     def restore(self, state: dict[str, Any]) -> None:
         self._presence.restore(state["stays"])
-        self._chooser.restore(state["chooser"])
+        self._selector.restore(state["chooser"])
         self._time.restore(state["time"])

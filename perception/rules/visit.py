@@ -15,10 +15,10 @@ from perception.clock import NS_PER_S
 from perception.kernels import polygons
 from perception.rules import Event, Phase
 from perception.rules.observed import (
-    Chooser,
     Filter,
     Seconds,
     Timeline,
+    TrackSelector,
     feet,
     place,
     seen,
@@ -85,7 +85,7 @@ class VisitRule:
         self.counts: dict[str, int] = {}
         self._options: VisitRule.Options = options
         self._zone = place(options.zone, zones, "zone") if options.zone else None
-        self._chooser = Chooser(options, zones)
+        self._selector = TrackSelector(options, zones)
         self._time = Timeline()
         self._visits: dict[int, Visit] = {}
 
@@ -94,7 +94,7 @@ class VisitRule:
         if message.cut:
             return self._end_all(message)
         inside = self._inside(message)
-        chosen = self._chooser.rows(message, t_ns)
+        chosen = self._selector.rows(message, t_ns)
         of_track = {track: visit for visit in self._visits.values() for track in visit.tracks}
         events: list[Event] = []
         strangers: list[int] = []
@@ -223,7 +223,7 @@ class VisitRule:
     def state(self) -> dict[str, Any]:
         return {
             "time": self._time.state(),
-            "chooser": self._chooser.state(),
+            "chooser": self._selector.state(),
             "visits": {str(key): list(astuple(v)) for key, v in self._visits.items()},
         }
 
@@ -242,7 +242,7 @@ class VisitRule:
                 float(quality),
                 int(best_ns),
             )
-        self._chooser.restore(state["chooser"])
+        self._selector.restore(state["chooser"])
         self._time.restore(state["time"])
         self._visits = visits
 

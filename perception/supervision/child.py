@@ -1,4 +1,4 @@
-"""One process of a line as the supervisor sees it: start, health, stall, restart, its totals.
+"""One process of a line for the supervisor: start, health, stall, restart, totals.
 
 Imported by the supervisor only.
 """
@@ -27,19 +27,19 @@ STALL_S = 2.5
 BACKOFF_S = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
 BUDGET, BUDGET_S = 5, 60.0
 _FINAL = (EXIT_CONFIG, EXIT_SOURCE, EXIT_MODEL)
-"""Exit codes after which another try would end the same way."""
+"""Exit codes after which a restart would fail again: no restart."""
 _MAY_END = ("camera", "show")
-"""Kinds that end by themselves: the source has no more frames, the window was closed."""
+"""Kinds that may end: the source has no more frames, the window was closed."""
 
 _TOLD_TO = (EXIT_DONE, -signal.SIGINT, -signal.SIGTERM)
-"""How one ends that was told to; by the signal itself where it had only just begun."""
+"""Exit codes of a process that was told to stop. The signal itself: it had just started."""
 
 State = Literal["waiting", "starting", "ready", "stalled", "stopping", "done", "failed"]
 
 
 @dataclass
 class Totals:
-    """What all starts of a process counted and used together."""
+    """Counters and resources of all starts of a process together."""
 
     metrics: Metrics = field(default_factory=Metrics)
     cpu_s: float = 0.0
@@ -49,9 +49,11 @@ class Totals:
 
 
 class Child:
-    """A process that shall run. state: as in DESIGN, and waiting (for back-off), done, failed.
+    """A process and its state: waiting (for its back-off), starting, ready, stalled, stopping, done or
+    failed.
 
-    by_hand: somebody else starts it (`perception stage`); it is heard, never started or killed.
+    by_hand: a person starts it (`perception stage`). Its health is taken; it is not started, killed
+    or restarted here.
     """
 
     def __init__(
@@ -91,11 +93,11 @@ class Child:
 
     @property
     def is_finished(self) -> bool:
-        """Whether it ended by itself, as it should: a source has no more frames."""
+        """Whether it ended without being told to: its source has no more frames."""
         return self.state == "done" and not self._asked_to_stop
 
     def start(self) -> None:
-        """Start the process. Call from the main thread: the kernel ties its life to the thread."""
+        """Start the process. Call from the main thread: PDEATHSIG follows the starting thread."""
         self.epoch = max(self.epoch + 1, wall_epoch())
         command = [
             sys.executable, "-m", "perception.processes",
@@ -113,10 +115,10 @@ class Child:
         self.health, self.state = None, "starting"
         self._started_ns = self._turned_ns = clock.monotonic_ns()
 
-    def hear(self, message: HealthMessage) -> None:
+    def take_health(self, message: HealthMessage) -> None:
         """Take a health message of this process; one of an earlier start is ignored."""
         if self.by_hand:
-            return self._hear_stranger(message)
+            return self._take_health_by_hand(message)
         if message.epoch != self.epoch or message.pid != self.pid:
             return None
         if self.health is None or message.turns != self.health.turns:
@@ -128,7 +130,7 @@ class Child:
             self.state = message.state
         return None
 
-    def _hear_stranger(self, message: HealthMessage) -> None:
+    def _take_health_by_hand(self, message: HealthMessage) -> None:
         """Take a health message of a process that was started by hand."""
         if message.epoch < self.epoch:
             return
@@ -138,12 +140,12 @@ class Child:
         self.epoch, self.health = message.epoch, message
         self.state = "done" if message.state == "stopping" else message.state
 
-    def forgive(self) -> None:
-        """Start the stall clock anew: this host was suspended, not the process."""
+    def reset_stall_clock(self) -> None:
+        """Reset the stall clock, after the host was suspended."""
         self._turned_ns = clock.monotonic_ns()
 
-    def tend(self) -> None:
-        """Reap it where it ended, kill it where it hangs, start it where its wait is over."""
+    def step(self) -> None:
+        """Reap the process where it ended, kill it where it hangs, start it after its back-off."""
         if self.by_hand:
             return
         now = clock.monotonic_ns()
@@ -161,7 +163,7 @@ class Child:
             self.kill()
 
     def ask_to_stop(self, *, hurry: bool = False) -> None:
-        """Send SIGTERM: finish what is in flight, then end. SIGINT where somebody waits for it."""
+        """Send SIGTERM (finish what is in flight, then end), with `hurry` SIGINT (within 3.5 s)."""
         self._asked_to_stop = True
         if self._popen is None:
             if not self.is_over:
@@ -176,7 +178,7 @@ class Child:
         self._signal(signal.SIGKILL)
 
     def _signal(self, number: int) -> None:
-        """Send a signal; Popen would look first whether it has ended and take its exit code."""
+        """Send a signal. Popen.send_signal would reap the process and lose its resource usage."""
         if self._popen is not None:
             os.kill(self._popen.pid, number)
 
@@ -184,7 +186,7 @@ class Child:
         return max(STALL_S, self.health.gauges.get("stall_after_s", 0.0) if self.health else 0.0)
 
     def _reap(self) -> bool:
-        """Take the exit code and what it used, where it has ended; decide what follows."""
+        """Take exit code and resource usage where it has ended; set the next state."""
         assert self._popen is not None
         pid, status, usage = os.wait4(self._popen.pid, os.WNOHANG)
         if pid == 0:
@@ -196,7 +198,7 @@ class Child:
         self.totals.cpu_s += usage.ru_utime + usage.ru_stime
         peak = self.health.rss_bytes if self.health else 0
         self.totals.peak_bytes = max(self.totals.peak_bytes, peak)
-        self._read_last_words(pid)
+        self._read_final_health(pid)
         note = self.health.note if self.health else ""
         self._settle()
         told = self._asked_to_stop and code in _TOLD_TO
@@ -210,9 +212,9 @@ class Child:
             self._plan_restart(f"ended with {code}" + (f": {note}" if code > 0 and note else ""))
         return True
 
-    def _read_last_words(self, pid: int) -> None:
+    def _read_final_health(self, pid: int) -> None:
         try:
-            data = rundir.last_words(self._run_dir, self.name).read_bytes()
+            data = rundir.final_health(self._run_dir, self.name).read_bytes()
             message = decode(data, "health")
         except (OSError, MessageError):
             return
@@ -233,14 +235,14 @@ class Child:
         self.state = "waiting"
 
     def _settle(self) -> None:
-        """Add what this start counted, as of its last health message, to the totals."""
+        """Add the counters of this start, from its last health message, to the totals."""
         if self.health is None:
             return
         self.totals.metrics.add(self.health)
         self.health = None
 
     def metrics(self) -> Metrics:
-        """Return what all starts counted so far, the running one included."""
+        """Return the counters of all starts, the running one included."""
         merged = Metrics()
         merged.add(self.totals.metrics)
         if self.health is not None:

@@ -1,7 +1,7 @@
-"""Starts the processes of a plan, keeps them alive, stops them in order; nothing outlives it.
+"""Starts the processes of a plan, restarts them, stops them in order.
 
-Children die with this process (PDEATHSIG), so they are started from the main thread only. Stands
-beside analysis, below the command line.
+Child processes are killed when this process ends (PDEATHSIG follows the thread that starts them, so
+that is the main thread). Used by the command line.
 """
 
 import contextlib
@@ -28,14 +28,14 @@ from perception.wire.plan import Plan
 TICK_MS = 50
 WATCH_NS = 500 * clock.NS_PER_MS
 STOP_S = 4.5
-"""Within which a stopped line has ended; what has not is killed."""
+"""A line that is told to stop ends within this time; then its processes are killed."""
 DRAIN_S = 60.0
-"""Within which each stage finishes what is in flight once all sources have ended."""
+"""Once all sources have ended, each stage has so long to finish what is in flight."""
 _SUSPENDED_NS = clock.NS_PER_S
 _SAME_SIGNAL_NS = clock.NS_PER_S
 """Signals within this time of the first one count as that one: `timeout` sends two at once."""
 _NEEDED = ("detection", "tracking", "alert")
-"""Kinds without which frames of a camera come to nothing: given up, the camera counts as over."""
+"""A camera counts as over where its process of one of these kinds has failed."""
 _ORDER = ("show", "camera", "detection", "tracking", "identity", "alert", "output")
 """Stop order; processes start in the reverse of it."""
 
@@ -43,9 +43,9 @@ _ORDER = ("show", "camera", "detection", "tracking", "identity", "alert", "outpu
 class Supervisor:
     """A running line.
 
-    children: its processes. on_alert: called with every alert as it comes. watch: called twice a
-    second, for displays. without: names of processes that somebody starts by hand. fresh: remove
-    what an earlier run left in the output folder, once it is ours.
+    children: its processes. on_alert: called with every new state of an alert. watch: called twice
+    a second, for displays. without: names of processes that a person starts by hand. fresh: delete
+    the results of an earlier run from the output folder.
     """
 
     def __init__(
@@ -86,7 +86,7 @@ class Supervisor:
         self._last_watch_ns = self._last_tick_ns = 0
 
     def run(self) -> int:
-        """Run until every source has ended or somebody stops it; return the exit code.
+        """Run until every source has ended or a signal comes; return the exit code.
 
         SIGINT and SIGTERM stop it in order; one that comes more than 1 s later kills at once.
         """
@@ -100,7 +100,7 @@ class Supervisor:
             self._stop(STOP_S if self._interrupts else DRAIN_S)
             return self._exit_code()
         finally:
-            # Handlers stand until all is tidy: a late second Ctrl-C must not leave it half done.
+            # The handlers stay until all is removed: a late Ctrl-C must not interrupt that.
             self._kill_all()
             if self._metrics_server is not None:
                 self._metrics_server.close()
@@ -115,7 +115,7 @@ class Supervisor:
 
     @property
     def is_stopping(self) -> bool:
-        """Whether somebody has asked it to stop."""
+        """Whether a signal has asked it to stop."""
         return self._interrupts > 0
 
     def _write_plan(self) -> None:
@@ -126,7 +126,7 @@ class Supervisor:
         part.replace(path)
 
     def _start(self) -> None:
-        """Start the stages, and the sources once every stage is ready for what they send."""
+        """Start the stages; start the sources once every stage is ready."""
         own = [child for child in self.children if not child.by_hand]
         stages = [child for child in own if child.process.kind != "camera"]
         for child in reversed(stages):
@@ -141,27 +141,27 @@ class Supervisor:
                     child.start()
 
     def _tick(self) -> None:
-        """Hear, tend and show once."""
+        """Take health and alerts, step every process, update the display."""
         for message in self._health.poll(TICK_MS):
             for child in self.children:
                 if child.name == message.process:
-                    child.hear(message)
+                    child.take_health(message)
         for message in self._alerts.poll(0):
             self._take_alert(message.alert)
         now = clock.monotonic_ns()
         if self._last_tick_ns and now - self._last_tick_ns > _SUSPENDED_NS:
             for child in self.children:
-                child.forgive()
+                child.reset_stall_clock()
         self._last_tick_ns = now
         for child in self.children:
-            child.tend()
+            child.step()
         self._log_changes()
         if self._watch is not None and now - self._last_watch_ns > WATCH_NS:
             self._last_watch_ns = now
             self._watch(self)
 
     def _log_changes(self) -> None:
-        """Write down every change of a process's state; a disk that is full loses the line."""
+        """Log every change of a process's state. With a full disk the line is lost."""
         for child in self.children:
             if self._states.get(child.name) == child.state:
                 continue
@@ -179,7 +179,7 @@ class Supervisor:
             self._on_alert(alert)
 
     def summary(self, exit_code: int) -> Summary:
-        """Return what the run did so far."""
+        """Return the summary of the run so far."""
         problems: dict[str, list[str]] = {}
         restarted = {
             camera
@@ -214,7 +214,7 @@ class Supervisor:
         )
 
     def _is_over(self) -> bool:
-        """Whether no camera is left that gives frames and whose frames are dealt with."""
+        """Whether every camera is over: its source ended, or a process it needs has failed."""
         failed = [child for child in self.children if child.state == "failed"]
         lost = {
             camera
@@ -230,7 +230,7 @@ class Supervisor:
         return set(self.plan.cameras) == over | lost
 
     def _stop(self, limit_s: float) -> None:
-        """Stop sources first, then each stage when those before it have ended."""
+        """Stop the sources, then each stage once the one before it has ended."""
         with contextlib.suppress(OSError):
             (self.run_dir.path / rundir.STOPPING).touch()
         deadline = clock.monotonic_ns() + clock.to_ns(limit_s)
@@ -262,7 +262,7 @@ class Supervisor:
                 if child.pid:
                     child.ask_to_stop()
                     child.kill()
-                    child.tend()
+                    child.step()
 
     def _interrupt(self, number: int, frame: FrameType | None) -> None:
         del number, frame

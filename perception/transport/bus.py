@@ -1,8 +1,7 @@
 """Sockets between processes: one endpoint per topic and camera, the publisher binds.
 
-How a topic travels (newest only, or a bounded queue) stands in messages.TOPICS. What arrives is
-bounded in size and parts, decoded and checked; what is no valid message is dropped and counted by
-reason. May be imported by stages and processes.
+wire.TOPICS says how a topic travels: newest only, or a bounded queue. Received data is bounded in
+size and parts, decoded and checked. An invalid message is dropped and counted by reason.
 """
 
 import time
@@ -12,7 +11,7 @@ from typing import Any
 
 import zmq
 
-from perception.transport.sockets import Meeting, Receiver, endpoint, new_socket
+from perception.transport.sockets import ConnectionMonitor, Receiver, endpoint, new_socket
 from perception.wire import (
     TOPICS,
     Message,
@@ -21,27 +20,27 @@ from perception.wire.codec import encode as encode_message
 
 
 class Publisher:
-    """Sends one topic of one camera (or process) to whoever listens; never blocks."""
+    """Sends one topic of one camera or process. It never blocks."""
 
     def __init__(self, run_dir: Path, topic: str, name: str) -> None:
         self._context = zmq.Context[Any]()
         self._socket = new_socket(self._context, zmq.PUB)
         if TOPICS[topic].delivery == "newest":
             self._socket.setsockopt(zmq.CONFLATE, 1)
-        self._meeting = Meeting(self._socket)
+        self._monitor = ConnectionMonitor(self._socket)
         self._socket.bind(endpoint(run_dir, topic, name))
 
     def is_connected(self) -> bool:
-        """Whether somebody has begun to listen."""
-        return self._meeting.was()
+        """Whether a subscriber was connected once."""
+        return self._monitor.is_connected()
 
     def send(self, message: Message) -> None:
         """Send a message of this publisher's topic."""
         self._socket.send(encode_message(message))
 
     def close(self, linger_ms: int = 200) -> None:
-        """Give messages on their way at most `linger_ms`, then remove the socket."""
-        self._meeting.forget()
+        """Close the socket; messages in flight have at most `linger_ms`."""
+        self._monitor.forget()
         self._socket.close(linger=linger_ms)
         self._context.term()
 
@@ -71,7 +70,7 @@ class Inbox:
         self._next = 0
         self._topic, self._run_dir = topic, run_dir
         self.rejected: dict[str, int] = {}
-        self._meetings: list[Meeting] = []
+        self._monitors: list[ConnectionMonitor] = []
         for name in names:
             self.add(name)
 
@@ -80,22 +79,22 @@ class Inbox:
         socket = new_socket(self._context, zmq.SUB)
         socket.setsockopt(zmq.RCVHWM, TOPICS[self._topic].bound)
         socket.setsockopt(zmq.SUBSCRIBE, b"")
-        self._meetings.append(Meeting(socket))
+        self._monitors.append(ConnectionMonitor(socket))
         socket.connect(endpoint(self._run_dir, self._topic, name))
         self._poller.register(socket, zmq.POLLIN)
         self._receivers.append(Receiver(socket, (self._topic,), name))
 
     def is_connected(self, timeout_s: float = 0.0) -> bool:
-        """Whether each was connected once; waits at most timeout_s for it."""
+        """Whether every publisher was connected once; waits at most timeout_s for it."""
         deadline = time.monotonic() + timeout_s
-        while self._meetings and self._meetings[0].was(deadline - time.monotonic()):
-            del self._meetings[0]
-        return not self._meetings
+        while self._monitors and self._monitors[0].is_connected(deadline - time.monotonic()):
+            del self._monitors[0]
+        return not self._monitors
 
     def poll(self, timeout_ms: int) -> Iterator[Any]:
         """Wait at most timeout_ms, then yield at most one message of each camera that has one."""
         ready = dict(self._poller.poll(timeout_ms))
-        if self._meetings:
+        if self._monitors:
             self.is_connected()
         count = len(self._receivers)
         self._next = (self._next + 1) % max(count, 1)
@@ -109,8 +108,8 @@ class Inbox:
 
     def close(self) -> None:
         """Stop listening."""
-        for meeting in self._meetings:
-            meeting.forget()
+        for monitor in self._monitors:
+            monitor.forget()
         for receiver in self._receivers:
             receiver.socket.close(linger=0)
         self._context.term()

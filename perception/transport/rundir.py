@@ -103,7 +103,7 @@ def hold(run_dir: Path, process: str, epoch: int) -> tuple[int, int, bool]:
     return fd, epoch, bool(before)
 
 
-def last_words(run_dir: Path, process: str) -> Path:
+def final_health(run_dir: Path, process: str) -> Path:
     """Return the file where a process that ends leaves its last health message."""
     return run_dir / f"{process}.last"
 

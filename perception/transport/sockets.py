@@ -22,10 +22,10 @@ _RECONNECT_MS = 20
 _RECONNECT_MAX_MS = 200
 
 _DRAINED_A_TURN = 4_000
-"""Messages a reader of the newest looks at: more than wait at both ends of any topic."""
+"""Messages that receive_newest takes at most: more than the queues of both ends hold."""
 
 _SETTLE_MS = 20
-"""Within which what waits at the sender's end follows what was taken at the reader's."""
+"""After the reader's queue was emptied, the sender's messages arrive within this time."""
 
 
 def endpoint(run_dir: Path, topic: str, name: str) -> str:
@@ -51,24 +51,24 @@ def new_socket(context: zmq.Context[Any], kind: int) -> zmq.Socket[bytes]:
     return socket
 
 
-class Meeting:
-    """Tells when a socket, about to bind or connect, has met another for the first time.
+class ConnectionMonitor:
+    """Reports whether a socket has had its first connection. Create it before bind or connect.
 
-    A subscription follows at once, but after: a message sent in the same moment may be missed.
+    The subscription is sent after the handshake: a message that is sent in between is lost.
     """
 
     def __init__(self, socket: zmq.Socket[bytes]) -> None:
         self._socket: zmq.Socket[bytes] | None = socket
         self._monitor = socket.get_monitor_socket(zmq.Event.HANDSHAKE_SUCCEEDED)
 
-    def was(self, timeout_s: float = 0.0) -> bool:
-        """Whether it was; waits at most timeout_s for it."""
+    def is_connected(self, timeout_s: float = 0.0) -> bool:
+        """Whether there was a connection; waits for it at most timeout_s."""
         if self._socket is not None and self._monitor.poll(max(0, round(timeout_s * 1000))):
             self.forget()
         return self._socket is None
 
     def forget(self) -> None:
-        """Stop looking; has to be before the socket is closed."""
+        """Stop monitoring. Call it before the socket is closed."""
         if self._socket is not None:
             self._socket.disable_monitor()
             self._monitor.close(linger=0)
@@ -76,16 +76,16 @@ class Meeting:
 
 
 class Receiver:
-    """Bounded receive and decode on one socket, bad messages counted by reason."""
+    """Bounded receive and decode on one socket. Invalid messages are dropped and counted by reason."""
 
     def __init__(
         self, socket: zmq.Socket[bytes], topics: tuple[str, ...], name: str | None = None
     ) -> None:
-        """name: camera or process whose socket it is; a message that bears another is refused."""
+        """name: camera or process of the socket; a message with another name is dropped."""
         self.socket, self.topics, self._name = socket, topics, name
 
     def receive(self, rejected: dict[str, int]) -> Any | None:
-        """Return one message, or None where the next was refused or none was there."""
+        """Return one message; None where there was none or it was invalid."""
         try:
             data = self._data(rejected)
         except zmq.Again:
@@ -93,12 +93,12 @@ class Receiver:
         return None if data is None else self._decode(data, rejected)
 
     def receive_newest(self, rejected: dict[str, int]) -> Any | None:
-        """Return the last message that waits, None where it is refused, old or none is there.
+        """Return the last message of the queue; None where it is invalid, old, or there is none.
 
-        Old: a queue that ran full lost what came after. ZeroMQ's own newest-only (CONFLATE) aborts
-        the process where somebody sends parts.
+        Old: the queue was full, so newer messages were lost. ZeroMQ's CONFLATE is not used here: it
+        aborts the process when a message in several parts comes.
         """
-        # ZeroMQ counts what was read in halves of the bound: its queue can be full with one half.
+        # ZeroMQ reports reads to the sender in steps of half the bound: half can mean full.
         full = TOPICS[self.topics[0]].bound // 2
         newest, taken, is_full = None, 0, False
         while taken < _DRAINED_A_TURN:
@@ -114,7 +114,7 @@ class Receiver:
         return None if newest is None or is_full else self._decode(newest, rejected)
 
     def _data(self, rejected: dict[str, int]) -> bytes | None:
-        """Return what comes next, None for several parts. Raises zmq.Again where nothing waits."""
+        """Return the next message, None for one in several parts. Raises zmq.Again: none there."""
         data = self.socket.recv(zmq.NOBLOCK)
         parts = 1
         while self.socket.getsockopt(zmq.RCVMORE):
@@ -137,7 +137,7 @@ class Receiver:
 
 
 def _senders(message: Any) -> list[str]:
-    """Return every name in a message that says whose it is."""
+    """Return every camera or process name in a message."""
     if isinstance(message, HealthMessage):
         return [message.process]
     if isinstance(message, CatchUpEnd):

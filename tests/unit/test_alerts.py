@@ -19,7 +19,7 @@ from perception.clock import NS_PER_S
 from perception.errors import SinkError
 from perception.metrics import Metrics
 from perception.processes.alert_line import AlertLine
-from perception.processes.watching import Watching
+from perception.processes.watching import CameraWatches
 from perception.recording import report
 from perception.rules import rule_class
 from perception.rules.zones import Line, Zone
@@ -475,7 +475,7 @@ class TestTheStop:
     def test_an_alert_of_a_camera_is_written_too(self, runtime, store, monkeypatch):
         monkeypatch.setattr(CameraWatch, "look", lambda *_: [alert(1, rule="camera")])
         tell = Mock()
-        watching = Watching(runtime, store, {"door": tell})
+        watching = CameraWatches(runtime, store, {"door": tell})
         with held_by_another(store, 0.8) as go:
             assert not watching.turn()
             go()

@@ -19,7 +19,7 @@ def test_one_that_had_only_just_begun_may_end_by_the_signal(tmp_path, hurry, mon
         child.ask_to_stop(hurry=hurry)
 
         def is_over():
-            child.tend()
+            child.step()
             return child.is_over
 
         wait_until(is_over, BACK_S, "it has ended")
