@@ -79,9 +79,7 @@ class AlertLine:
         if self._last is None:
             self._begin(stamp)
         alerts = [self._with_picture(alert) for alert in self._book.update(message)]
-        if (
-            self._last is None or self._book.frame_id == stamp.frame_id
-        ):  # a repeated frame changes nothing
+        if self._last is None or self._book.frame_id == stamp.frame_id:
             self._last = message
         self._save(self._last.stamp.frame_id, alerts)
         now_ns = clock.monotonic_ns()
@@ -138,8 +136,8 @@ class AlertLine:
         return AlertBook(self._name, make_rules(self._runtime.plan.cameras[self._name]))
 
     def _begin(self, stamp: Stamp) -> None:
-        """Restore the state of the last alert process. Clear its alerts where they are of an earlier
-        run, and open alerts of the store that no rule knows."""
+        """Restore the state of the last alert process. Clear its alerts where they are of an
+        earlier run, and open alerts of the store that no rule knows."""
         before, over = self._before, list[Alert]()
         if (
             before is not None
@@ -191,7 +189,7 @@ class AlertLine:
             del self._unsaved[:-MAX_UNSAVED]
 
     def _with_picture(self, alert: Alert) -> Alert:
-        """Return the alert with its snapshot, where a sink wants one and the frame is in the ring."""
+        """Return the alert with its snapshot where a sink wants one and the ring has the frame."""
         wanting = [sink for sink in self._snapshots if sink.wants(alert)]
         if not wanting:
             return alert

@@ -42,7 +42,7 @@ class Stay:
 
 
 class Presence:
-    """Stays in one place. grace_s: how long a track that waits may be outside before it starts again.
+    """Stays in one place. grace_s: how long a waiting track may be outside without starting again.
 
     stays: track_id -> Stay, of tracks that are in and of tracks that wait for enter_s.
     """

@@ -49,8 +49,7 @@ class Totals:
 
 
 class Child:
-    """A process and its state: waiting (for its back-off), starting, ready, stalled, stopping, done or
-    failed.
+    """A process. state: waiting (for its back-off), starting, ready, stalled, stopping, done, failed.
 
     by_hand: a person starts it (`perception stage`). Its health is taken; it is not started, killed
     or restarted here.

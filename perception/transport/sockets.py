@@ -76,7 +76,7 @@ class ConnectionMonitor:
 
 
 class Receiver:
-    """Bounded receive and decode on one socket. Invalid messages are dropped and counted by reason."""
+    """Bounded receive and decode on one socket. Invalid messages are dropped and counted."""
 
     def __init__(
         self, socket: zmq.Socket[bytes], topics: tuple[str, ...], name: str | None = None
