@@ -49,7 +49,7 @@ class Totals:
 
 
 class Child:
-    """A process. state: waiting (for its back-off), starting, ready, stalled, stopping, done, failed.
+    """A process. state: waiting (for back-off), starting, ready, stalled, stopping, done, failed.
 
     by_hand: a person starts it (`perception stage`). Its health is taken; it is not started, killed
     or restarted here.
