@@ -2,6 +2,7 @@
 
     python benchmarks/tracking.py --data DIR --suite mot17val [--gmc] [--drop 0.2 --seed 0]
                                   [--peers ultralytics-botsort,sort] [--json FILE]
+                                  [--as-shipped]
 
 DIR holds suites of the form that benchmarks/suites.py describes. Peers that are not installed are
 named and left out; "NAME:default" runs a peer as it ships. All trackers of a run see the same
@@ -15,6 +16,7 @@ import argparse
 import json
 import os
 import sys
+import tempfile
 import time
 import warnings
 from pathlib import Path
@@ -29,10 +31,16 @@ from numpy.typing import NDArray
 from suites import Judge, Sequence, load, sequence_names
 from tracking_peers import PEERS, make, missing
 
-from perception.trackers.two_stage import TwoStageOptions, TwoStageTracker
-from perception.wire import CONFIRMED, Detections, short_id
+from perception.launchfile.build import make_tracker
+from perception.launchfile.config import Launch
+from perception.launchfile.document import parse
+from perception.launchfile.resolve import resolve
+from perception.recording.mot import MotWriter, read_mot
+from perception.trackers.options import TwoStageOptions
+from perception.trackers.two_stage import TwoStageTracker
+from perception.wire import CONFIRMED, Detections, Stamp, TrackMessage, Tracks, short_id
 
-OURS = "perception"
+OURS, SHIPPED = "perception", "perception as shipped"
 SCORES = ("HOTA", "IDF1", "MOTA", "IDSW")
 OBJECTS = (10, 50, 100, 300, 1000)
 TURN, TURN_BOXES = 30, 3000
@@ -41,6 +49,49 @@ or the caches of whoever was before would be all that is measured."""
 OTHER_WORK_S = 1 / 30
 OTHER_WORK_BYTES = 64 << 20
 """Rewritten between two frames: twice the last cache of the largest machine measured on."""
+
+
+LAUNCH = """
+cameras: {suite: {source: push}}
+detectors: {default: {levels: {high: 0.6, new: 0.7}}}   # the suites' detections score like YOLOX
+"""
+
+
+class Shipped:
+    """The tracker and the rows of a run: made by the plan of a launch file, read from its MOT file.
+
+    Nothing of the launch file is set but the score levels of the detector.
+    """
+
+    def __init__(self) -> None:
+        document = parse(LAUNCH)
+        plan = resolve(document.validate(Launch, document.data), document)
+        self._tracker = make_tracker(plan, "suite", 0)
+        self._file = tempfile.TemporaryDirectory()
+        self._path = Path(self._file.name) / "mot.txt"
+        self._writer = MotWriter(self._path)
+
+    def rows(self, sequence: Sequence) -> list[NDArray[np.float64]]:
+        """Return ids and boxes (k, 5) for each kept frame of a sequence."""
+        frames = zip(sequence.detections, sequence.warps, sequence.times_ns, strict=True)
+        for n, (rows, warp, t_ns) in enumerate(frames):
+            seen = Detections(rows[:, :4], rows[:, 4], np.zeros(len(rows), np.int32))
+            tracks = self._tracker.update(seen, t_ns, warp)
+            self._writer.add(_message(sequence, n, t_ns, tracks))
+        self._writer.close()
+        written = read_mot(self._path) if self._path.exists() else np.zeros((0, 7))
+        boxes = np.column_stack((written[:, 1:4], written[:, 2:4] + written[:, 4:6]))
+        return [boxes[written[:, 0] == n + 1] for n in range(len(sequence.frames))]
+
+
+def _message(sequence: Sequence, n: int, t_ns: int, tracks: Tracks) -> TrackMessage:
+    stamp = Stamp(camera="suite", frame_id=n, t_media_ns=t_ns, t_arrival_ns=0, t_wall_ns=0)
+    size = {"width": sequence.width, "height": sequence.height}
+    times = {"t_detected_ns": 0, "t_tracked_ns": 0}
+    warp = np.eye(2, 3, dtype=np.float32)
+    return TrackMessage(
+        stamp=stamp, **size, **times, names={0: "object"}, dropped={}, tracks=tracks, warp=warp
+    )
 
 
 class Ours:
@@ -63,11 +114,15 @@ def build(name: str, sequence: Sequence) -> Any:
     """Return a fresh tracker for a sequence."""
     if name == OURS:
         return Ours()
+    if name == SHIPPED:
+        return Shipped()
     return make(name, sequence.rate_hz, any(w is not None for w in sequence.warps))
 
 
 def follow(tracker: Any, sequence: Sequence) -> list[NDArray[np.float64]]:
     """Return ids and boxes (k, 5) for each kept frame of a sequence."""
+    if isinstance(tracker, Shipped):
+        return tracker.rows(sequence)
     frames = zip(sequence.detections, sequence.warps, sequence.times_ns, strict=True)
     return [tracker.update(rows, warp, t_ns * 1e-9) for rows, warp, t_ns in frames]
 
@@ -230,6 +285,7 @@ def main() -> None:
     parser.add_argument("--gmc", action="store_true", help="give the stored camera affines")
     parser.add_argument("--drop", type=float, default=0.0, help="share of frames lost at random")
     parser.add_argument("--seed", type=int, default=0, help="of the lost frames")
+    parser.add_argument("--as-shipped", action="store_true", help="the rows that `run` writes too")
     parser.add_argument("--peers", default=",".join(PEERS), help='names, comma separated; "" none')
     parser.add_argument("--json", type=Path, help="write the results here")
     parser.add_argument("--objects", default=",".join(map(str, OBJECTS)), help='"": no times')
@@ -239,13 +295,16 @@ def main() -> None:
     warnings.filterwarnings("ignore")
 
     names = present(options.peers)
+    if options.as_shipped:
+        names.insert(1, SHIPPED)
     results: dict[str, dict[str, Any]] = {name: {} for name in names}
     kept = {"gmc": options.gmc, "drop": options.drop, "seed": options.seed}
     if options.suite != "-":
         for name, scores in accuracy(options.data / options.suite, names, **kept).items():
             results[name].update(scores)
     for count in map(int, filter(None, options.objects.split(","))):
-        for name, took in speed(names, count, options.seconds, options.cold).items():
+        timed = [name for name in names if name != SHIPPED]
+        for name, took in speed(timed, count, options.seconds, options.cold).items():
             results[name].setdefault("microseconds", {})[str(count)] = took
     if options.json:
         head = {"suite": options.suite, **kept, "trackers": results}

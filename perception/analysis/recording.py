@@ -131,7 +131,7 @@ class _Work:
         self._camera = camera
         self._detector = stages.make_detector(what, camera.detector, threads)
         self._keep = stages.class_filter(self._detector, camera.objects)
-        self._follower = Follower(stages.make_tracker(what, 0))
+        self._follower = Follower(stages.make_tracker(what, camera.name, 0))
         self._who = stages.make_recognisers(what, [camera.name]).get(camera.name)
         self._book = AlertBook(camera.name, stages.make_rules(camera))
         self._sinks = stages.make_sinks(what)

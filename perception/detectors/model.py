@@ -31,6 +31,7 @@ from perception.detectors.letterbox import (
     picture_size,
     rectangle,
 )
+from perception.detectors.levels import ScoreLevels
 from perception.detectors.sessions import Device, Precision, Run, open_network
 from perception.errors import ConfigError, ModelError, unknown
 from perception.kernels.boxes import to_image
@@ -54,6 +55,9 @@ class DetectorOptions(BaseModel):
 
     device: Device = "cpu"
     score: float = Field(0.1, ge=0.01, lt=1, description="lowest score; trackers use low ones too")
+    levels: ScoreLevels | None = Field(
+        None, description="what its scores mean to the tracker; known for the models by name"
+    )
     iou: float = Field(0.7, gt=0, le=1, description="overlap above it is the same object")
     agnostic_nms: bool = Field(False, description="suppress across classes")
     max_detections: int = Field(300, ge=1, le=10_000)

@@ -30,11 +30,17 @@ from perception.kernels.track_layout import (
     SURE,
     TENTATIVE,
     TRACKS_FULL,
+    TRIAL,
+    TRIALS_FAILED,
+    TRIALS_KEPT,
 )
 from perception.kernels.track_update import _see
 
 TWIN_IOU = 0.55
 """Overlap above which a box is another one's double (benchmarks/README, each idea alone)."""
+FREE_FAILURES = 1
+"""So many clear boxes with a high score may vanish more than were seen again; then the next one
+has to be seen twice like any other box."""
 CLEAR_IOU = 0.3
 """Overlap with a track in sight above which a new box may be that one's, seen in two parts."""
 
@@ -84,13 +90,12 @@ def _is_clear(states, marks, m, boxes, j, oldest):
 def _give_birth(states, marks, book, boxes, source, track_of, settings):
     """Start tracks at boxes that belong to none; in the very first frame they are confirmed.
 
-    Later a clear box with a high score is: at 10 Hz a second look at it costs a tenth of a second.
+    Later a clear box with a high score is confirmed at once, as long as such boxes of this camera
+    mostly were seen again: at 10 Hz a second look costs a tenth of a second.
     """
     m, now, is_first = book[COUNT], book[NOW], book[FRAMES] == 0
-    if settings[CONFIRM_NS] > 0.0 or (not is_first and settings[SURE] >= 1.0):
-        sure = np.inf
-    else:
-        sure = -1.0 if is_first else settings[SURE]
+    is_trusted = book[TRIALS_FAILED] <= book[TRIALS_KEPT] + FREE_FAILURES
+    sure = np.inf if settings[CONFIRM_NS] > 0.0 or settings[SURE] >= 1.0 else settings[SURE]
     oldest = now - np.int64(settings[LOST_NS])
     for j in range(track_of.shape[0]):
         if track_of[j] >= 0 or boxes[j, BOX_SCORE] < settings[NEW]:
@@ -107,10 +112,13 @@ def _give_birth(states, marks, book, boxes, source, track_of, settings):
         _begin(states[m], cx, cy, x2 - x1, y2 - y1, 2 * settings[NOISE], settings[SPEED])
         marks[m, NUMBER] = book[NEXT]
         marks[m, STATE] = TENTATIVE
-        if boxes[j, BOX_SCORE] > sure and (
-            is_first or _is_clear(states, marks, m, boxes, j, oldest)
-        ):
-            marks[m, STATE] = CONFIRMED
+        if is_first:
+            if settings[CONFIRM_NS] <= 0.0:
+                marks[m, STATE] = CONFIRMED
+        elif boxes[j, BOX_SCORE] > sure and _is_clear(states, marks, m, boxes, j, oldest):
+            marks[m, TRIAL] = 1
+            if is_trusted:
+                marks[m, STATE] = CONFIRMED
         marks[m, BORN] = now
         marks[m, GROUP] = np.int64(boxes[j, BOX_GROUP])
         _see(states, marks, m, boxes, j, source[j], now)

@@ -24,7 +24,7 @@ LEAST_PX = 1e-3
 
 @inner
 def _sift(seen, scores, class_ids, groups, raw, rows, book):
-    """Write the usable detections to raw, clipped to FAR_PX; rows: where each came from."""
+    """Write the usable detections to raw, clipped to FAR_PX, scores to 0..1; rows: their rows."""
     n = 0
     for i in range(scores.shape[0]):
         total = np.float64(scores[i])
@@ -42,6 +42,9 @@ def _sift(seen, scores, class_ids, groups, raw, rows, book):
             book[DEGENERATE] += 1
             continue
         raw[n, BOX_SCORE], raw[n, BOX_CLASS] = scores[i], class_ids[i]
+        if raw[n, BOX_SCORE] > 1.0 or raw[n, BOX_SCORE] < 0.0:
+            raw[n, BOX_SCORE] = min(max(raw[n, BOX_SCORE], 0.0), 1.0)
+            book[CLIPPED] += 1
         raw[n, BOX_GROUP] = groups[i]
         rows[n] = i
         n += 1

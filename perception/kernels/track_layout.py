@@ -21,9 +21,11 @@ SLOTS = 4
 SCORE, VOTES, LAST, SURPRISE = 20, 21, 25, 29
 
 # Marks; times are ns of the tracker's own clock. ROW: of this frame's detections, -1: not seen.
-# VOTED: the classes that VOTES counts.
+# VOTED: the classes that VOTES counts. TRIAL: 1 for a track that began with a sure score and was
+# not seen again yet.
 NUMBER, STATE, BORN, SEEN, ROW, CLASS, GROUP, VOTED = range(33, 41)
-WIDTH = VOTED + SLOTS
+TRIAL = VOTED + SLOTS
+WIDTH = TRIAL + 1
 
 # Head, float64 (`settings`): the options, this frame's dt and warp, and the noise that adapts: how
 # much successive surprises agree, the weight behind that, and the factor on NOISE it has led to.
@@ -72,3 +74,6 @@ COUNTERS_END = 41
 # Head, float64 again: the pace, px/s in x and y, at which all tracks last moved together beyond
 # the warp and their own speeds.
 PAN = 41
+
+# Head, int64 again: how many trials were seen again, and how many were not.
+TRIALS_KEPT, TRIALS_FAILED = 43, 44

@@ -43,6 +43,9 @@ MOST_PAIRS = 64
 """Pairs a track or box may have on average; beyond that they are counted and left out."""
 CROWD_IOU = 0.05
 """Overlap from which a track counts among those that crowd a box."""
+OTHER_CLASS_IOU = 0.7
+"""Overlap from which a box of another class continues a track that nothing else continues: a
+detector that wavers between car and truck sees one object."""
 TRUST = 4.0
 """How much more the claim of a track of TRUST_NS counts than that of one just born."""
 
@@ -72,9 +75,14 @@ def _gain(marks, boxes, i, j, settings, now, stage):
     """Return the score that counts for a pair in a stage, or -1 where it may not match.
 
     0: high scores, confirmed and lost tracks. 1: low scores, the same tracks. 2: high scores,
-    where those were last seen. 3: high scores, tentative tracks.
+    where those were last seen. 3: high scores, tentative tracks. 4: high scores of another class,
+    all tracks.
     """
     score = boxes[j, BOX_SCORE]
+    if stage == 4:
+        is_other = marks[i, GROUP] != boxes[j, BOX_GROUP]
+        is_near = now - marks[i, SEEN] <= settings[LOST_NS]
+        return score if is_other and is_near and score >= settings[HIGH] else -1.0
     if (score >= settings[HIGH]) == (stage == 1) or score < settings[LOW]:
         return -1.0
     if (marks[i, STATE] == TENTATIVE) != (stage == 3) or marks[i, GROUP] != boxes[j, BOX_GROUP]:
@@ -127,7 +135,9 @@ def _stage(marks, boxes, pairs, settings, now, stage, matching, room):
     starts, rivals, ints = ints[: m + 1], ints[m + 1 : m + 1 + n], ints[m + 1 + n :]
     starts[:] = 0
     rivals[:] = 0
-    gate = settings[GATE + stage] * (NEAR_S / max(settings[DT], NEAR_S))
+    gate = OTHER_CLASS_IOU
+    if stage < 4:
+        gate = settings[GATE + stage] * (NEAR_S / max(settings[DT], NEAR_S))
     left = 0
     for e in range(pairs.shape[0]):
         i, j = np.int64(pairs[e, PAIR_A]), np.int64(pairs[e, PAIR_B])
@@ -138,7 +148,7 @@ def _stage(marks, boxes, pairs, settings, now, stage, matching, room):
         if score < 0.0:
             continue
         overlap = pairs[e, PAIR_IOU]
-        if stage != 1:
+        if stage != 1 and stage != 4:
             overlap = overlap * pairs[e, PAIR_HEIGHT] * score
         least = gate
         if marks[i, ROW] < 0 and boxes[j, BOX_CROWD] > 1.0:
@@ -201,7 +211,7 @@ def _return(states, marks, work, boxes, settings, book, box_of, track_of, room):
 
 @inner
 def _match(states, marks, head, boxes, work, box_of, track_of, room):
-    """Give boxes to predicted tracks in four stages. box_of (M), track_of (N): -1 where none."""
+    """Give boxes to predicted tracks in five stages. box_of (M), track_of (N): -1 where none."""
     settings, book = head
     m, n, now = box_of.shape[0], track_of.shape[0], book[NOW]
     box_of[:] = -1
@@ -227,7 +237,7 @@ def _match(states, marks, head, boxes, work, box_of, track_of, room):
         is_shaken = True
         box_of[:] = -1
         track_of[:] = -1
-    for stage in range(1, 4):
+    for stage in range(1, 5):
         if stage == 2:
             rest = work[found:]
             _return(states, marks, rest, boxes, settings, book, box_of, track_of, room)

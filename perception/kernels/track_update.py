@@ -22,6 +22,7 @@ from perception.kernels.track_layout import (
     LOST,
     LOST_NS,
     NOISE,
+    NOW,
     REMOVED,
     ROW,
     SCORE,
@@ -30,6 +31,9 @@ from perception.kernels.track_layout import (
     STATE,
     SURPRISE,
     TENTATIVE,
+    TRIAL,
+    TRIALS_FAILED,
+    TRIALS_KEPT,
     VOTED,
     VOTES,
     WEIGHT,
@@ -111,9 +115,10 @@ def _is_hidden(row, boxes, track_of):
 
 
 @inner
-def _update(states, marks, m, boxes, source, matching, settings, now):
+def _update(states, marks, m, boxes, source, matching, settings, book):
     """Take matched boxes in and move all tracks through their states."""
     box_of, track_of = matching
+    now = book[NOW]
     noise = settings[NOISE] * settings[FACTOR]
     for i in range(m):
         j = box_of[i]
@@ -124,6 +129,8 @@ def _update(states, marks, m, boxes, source, matching, settings, now):
             _surprise(states[i], cx, cy, w, h, noise, marks[i, ROW] < 0, settings)
             _correct(states[i], cx, cy, w, h, noise)
             _see(states, marks, i, boxes, j, source[j], now)
+            book[TRIALS_KEPT] += marks[i, TRIAL]
+            marks[i, TRIAL] = 0
             if marks[i, STATE] != TENTATIVE or now - marks[i, BORN] >= settings[CONFIRM_NS]:
                 marks[i, STATE] = CONFIRMED
             continue
@@ -131,6 +138,8 @@ def _update(states, marks, m, boxes, source, matching, settings, now):
         is_glimpse = marks[i, SEEN] == marks[i, BORN] and unseen > GLIMPSE_NS
         if marks[i, STATE] == TENTATIVE or is_glimpse or unseen > settings[LOST_NS]:
             marks[i, STATE] = REMOVED
+            book[TRIALS_FAILED] += marks[i, TRIAL]
+            marks[i, TRIAL] = 0
         elif unseen > settings[COAST_NS] and not (
             marks[i, STATE] == CONFIRMED
             and unseen <= settings[HIDDEN_NS]

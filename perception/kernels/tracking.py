@@ -46,7 +46,7 @@ from perception.kernels.track_layout import (
 from perception.kernels.track_matching import MOST_PAIRS, _match
 from perception.kernels.track_update import _update
 
-BUILT_FROM = "e2a559a11102"
+BUILT_FROM = "88e1da6e7272"
 """Digest of the files that `step` is compiled from beside this one. Numba's cache looks at the text
 of this file alone: after a change there, write what the test of the tracker says here."""
 MEMORY_S = 2.0
@@ -111,12 +111,12 @@ def step(table, work, room, seen, scores, class_ids, groups, gone_ns):
     ints = table.view(np.int64)
     settings, book, states, marks = table[0], ints[0], table[HEAD:], ints[HEAD:]
     n, m = scores.shape[0], book[COUNT]
+    if seen.shape != (n, 4) or class_ids.shape[0] != n or groups.shape[0] != n:
+        raise ValueError("boxes (N, 4), scores (N) and class ids (N) do not agree")
     book[NOW] += gone_ns
     settings[DT] = gone_ns * 1e-9
     is_warped = settings[WARPED] > 0.0
     settings[WARPED] = 0.0
-    if seen.shape != (n, 4) or class_ids.shape[0] != n or groups.shape[0] != n:
-        raise ValueError("boxes (N, 4), scores (N) and class ids (N) do not agree")
     half = room.shape[0] // 2
     floats, room = room.view(np.float64)[half:], room[:half]
     source, box_of, room = room[:n], room[n : n + m], room[n + m :]
@@ -124,7 +124,7 @@ def step(table, work, room, seen, scores, class_ids, groups, gone_ns):
     boxes, work, track_of, room = work[:n], work[n:], room[:n], room[n:]
     _advance(states, marks, m, settings, is_warped)
     _match(states, marks, (settings, book), boxes, work, box_of, track_of, (room, floats))
-    _update(states, marks, m, boxes, source, (box_of, track_of), settings, book[NOW])
+    _update(states, marks, m, boxes, source, (box_of, track_of), settings, book)
     _adapt(settings)
     _give_birth(states, marks, book, boxes, source, track_of, settings)
     book[FRAMES] += 1

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from perception import detectors, identity, rules, sinks, sources, trackers
+from perception.detectors.levels import ScoreLevels, tracker_options
 from perception.errors import ConfigError, unknown
 from perception.identity.decide import Thresholds
 from perception.identity.faces import FaceFinder
@@ -47,10 +48,19 @@ def make_detector(plan: Plan, name: str, threads: int) -> detectors.Detector:
     return cls(cls.Options.model_validate(stage.options), threads=threads)
 
 
-def make_tracker(plan: Plan, epoch: int) -> trackers.Tracker:
-    """Return a new tracker; one a camera."""
+def make_tracker(plan: Plan, camera: str, epoch: int) -> trackers.Tracker:
+    """Return a new tracker for a camera, its score thresholds those of the camera's detector.
+
+    Options of the plan override these. Raises pydantic's ValidationError where they contradict.
+    """
     cls = trackers.tracker_class(plan.tracker.type)
-    return cls(cls.Options.model_validate(plan.tracker.options), epoch=epoch)
+    options = plan.tracker.options
+    if plan.tracker.type == "two_stage":
+        stage = plan.detectors[plan.cameras[camera].detector]
+        given = stage.options.get("levels")
+        levels = None if given is None else ScoreLevels.model_validate(given)
+        options = {**tracker_options(str(stage.options.get("model", "")), levels), **options}
+    return cls(cls.Options.model_validate(options), epoch=epoch)
 
 
 def make_rules(camera: CameraPlan) -> list[rules.Rule]:

@@ -9,12 +9,14 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from perception import assets, detectors, identity, rules, sinks, sources, trackers
 from perception.alerts.watch import WatchOptions
 from perception.errors import ConfigError, PerceptionError, unknown
 from perception.identity.gallery import Gallery
 from perception.launchfile import config
-from perception.launchfile.build import make_rule
+from perception.launchfile.build import make_rule, make_tracker
 from perception.launchfile.config import Launch
 from perception.launchfile.document import Document, Path_
 from perception.rules.zones import Line, Zone
@@ -22,9 +24,6 @@ from perception.sources.spec import parse as parse_source
 from perception.wire.plan import CameraPlan, IdentityPlan, Plan, ProcessPlan, StagePlan
 
 ASSET = "asset:"
-TRACK_DEFAULTS = {"high_score": 0.3, "new_score": 0.4, "confirm_s": 0.2}
-"""The tracker's thresholds for detectors with scores like YOLO's on COCO. Its own defaults suit
-detectors trained for one scene: yolo11n on PETS09-S2L1 has HOTA 50.3 with them, 53.9 with these."""
 
 
 def resolve(launch: Launch, document: Document, *, realtime: bool = True) -> Plan:
@@ -42,7 +41,7 @@ def resolve(launch: Launch, document: Document, *, realtime: bool = True) -> Pla
     }
     for name, camera in cameras.items():
         _check_objects(name, camera, found[camera.detector], document)
-    return Plan(
+    plan = Plan(
         name=launch.name,
         file=document.file,
         cameras=cameras,
@@ -61,6 +60,8 @@ def resolve(launch: Launch, document: Document, *, realtime: bool = True) -> Pla
         identity=_identity(launch.identity, document) if launch.identity else None,
         retain_days=launch.alerts.retain_days,
     )
+    _check_tracker(plan, document)
+    return plan
 
 
 def _processes(
@@ -134,10 +135,17 @@ def _check_objects(name: str, camera: CameraPlan, stage: StagePlan, document: Do
 
 
 def _tracker(launch: Launch, document: Document) -> StagePlan:
-    given = dict(launch.track)
-    if given.get("type", "two_stage") == "two_stage":
-        given = {**TRACK_DEFAULTS, **given}
-    return _stage(document, ("track",), given, trackers.tracker_class, "two_stage")
+    return _stage(document, ("track",), dict(launch.track), trackers.tracker_class, "two_stage")
+
+
+def _check_tracker(plan: Plan, document: Document) -> None:
+    """Refuse options of the tracker that contradict the score levels of a camera's detector."""
+    for camera in plan.cameras.values():
+        try:
+            make_tracker(plan, camera.name, 0)
+        except ValidationError as error:
+            text = error.errors(include_url=False)[0]["msg"].removeprefix("Value error, ")
+            raise document.error(("track",), f"{text} (camera {camera.name})") from None
 
 
 def _identity(asked: config.Identity, document: Document) -> IdentityPlan:

@@ -46,7 +46,7 @@ class _Line:
 
     def __init__(self, runtime: Runtime, name: str) -> None:
         self._runtime, self._name = runtime, name
-        self._follower = Follower(make_tracker(runtime.plan, runtime.epoch))
+        self._follower = Follower(make_tracker(runtime.plan, name, runtime.epoch))
         self._history: deque[TrackMessage] = deque(maxlen=MAX_KEPT)
         self._last_id = -1
         self._sent = 0

@@ -16,8 +16,9 @@ from perception.wire import CONFIRMED, TrackMessage, short_id
 class MotWriter:
     """Writes MOTChallenge text: `frame,id,x,y,w,h,score,-1,-1,-1`, px from the upper left.
 
-    frame: the source's frame number + 1. Only confirmed tracks that were seen in the frame. Where
-    the camera or the tracker was started again, its numbers go on above the last ones.
+    frame: the source's frame number + 1. Only confirmed tracks; the tracker keeps one confirmed
+    for a moment (coast_s, hidden_s) while it is not detected. Where the camera or the tracker was
+    started again, its numbers go on above the last ones.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -30,7 +31,7 @@ class MotWriter:
         """Write the rows of one frame. Raises SinkError where the file cannot be written."""
         rows = message.tracks
         frame = self._frames.number(message.stamp.frame_id) + 1
-        seen = (rows.states == CONFIRMED) & (rows.detection_rows >= 0)
+        seen = rows.states == CONFIRMED
         boxes = rows.boxes[seen].astype(np.float64)
         boxes[:, 2:] -= boxes[:, :2]
         lines = [

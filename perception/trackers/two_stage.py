@@ -4,20 +4,17 @@ Owns the arrays that live from frame to frame and the door in front of the kerne
 a step stands in kernels/tracking.py. One object a camera. Imports wire, kernels and below.
 """
 
-from typing import Annotated, Any
+import math
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel
 
 from perception.kernels import track_layout as layout
 from perception.kernels.tracking import report, rooms, step
+from perception.trackers.options import TwoStageOptions
 from perception.wire import MAX_ROWS, Detections, Tracks
-
-Share = Annotated[float, Field(ge=0.0, le=1.0)]
-Positive = Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
-Seconds = Annotated[float, Field(ge=0.0, le=3600.0, allow_inf_nan=False)]
-NotNegative = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
 
 MAX_DETECTIONS = 5_000
 _MAX_TRACKS = MAX_ROWS
@@ -27,67 +24,11 @@ _empty = np.empty
 _CLOCK_COUNTERS = ("over_limit", "time_still", "time_back", "time_gap", "bad_warp")
 
 
-class TwoStageOptions(BaseModel):
-    """What a user may set. Defaults were chosen leave-one-suite-out (benchmarks/README.md).
-
-    Times in seconds of media time; noise in sides of the box, per second where it accumulates.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    high_score: Share = Field(default=0.6, description="detections scored so may match any track")
-    low_score: Share = Field(
-        default=0.1, description="below high_score, down to here, tracks are kept up"
-    )
-    new_score: Share = Field(default=0.7, description="least score that starts a track")
-    sure_score: Share = Field(
-        default=0.9,
-        description="with confirm_s 0: score above which a new box is confirmed at once, where no "
-        "track is missing and none in sight overlaps it by .3; 1: never",
-    )
-    gate: Share = Field(
-        default=0.15, description="IoU x height IoU x score above which boxes may match"
-    )
-    gate_low: Share = Field(default=0.55, description="IoU above which low scores may match")
-    gate_return: Share = Field(
-        default=0.2, description="as gate, with the box where a track was last seen"
-    )
-    gate_new: Share = Field(default=0.2, description="as gate, for the second sighting of a track")
-    gate_rise: NotNegative = Field(
-        default=0.5,
-        description="share by which gates rise for each second out of sight, at most 1 s, on boxes "
-        "that other tracks overlap too",
-    )
-    trust_s: Positive = Field(
-        default=2.0, description="age of a track whose claim to a box counts in full, newer: less"
-    )
-    confirm_s: Seconds = Field(
-        default=0.0, description="least age at a sighting that confirms a track"
-    )
-    coast_s: Seconds = Field(
-        default=0.075, description="unseen so long, a track is still confirmed"
-    )
-    hidden_s: Seconds = Field(
-        default=0.2, description="as coast_s, while another track's box covers it"
-    )
-    lost_s: Seconds = Field(default=2.0, description="unseen longer, a track is removed")
-    mix_classes: bool | list[list[int]] = Field(
-        default=False,
-        description="class ids of one list may be one object (car and truck); true: all",
-    )
-    noise: Positive = Field(
-        default=0.05, description="deviation of a box; adapts to the camera from here"
-    )
-    walk: Positive = Field(default=0.274, description="random walk of the position, sides/sqrt(s)")
-    acceleration: Positive = Field(default=0.35, description="white acceleration, sides/s^1.5")
-    speed: Positive = Field(default=2.0, description="deviation of the first velocity, sides/s")
-
-
 class TwoStageTracker:
     """Tracks boxes over media time without looking at pixels.
 
     counters: detections rejected or clipped and oddities of time, by name, rising only.
-    Same input, same output, byte for byte. Never raises for what a detector may say.
+    Same input, same output, byte for byte. Detections of any values raise nothing.
     """
 
     Options: type[BaseModel] = TwoStageOptions
@@ -124,20 +65,22 @@ class TwoStageTracker:
         to this one; None: still. dropped: frames not detected since the last update; media time
         already says how long they took. Removed tracks are in the result once. Time that stands
         still or goes back moves nothing; a gap longer than lost_s ends every track.
+        Raises ValueError for a t_ns that is no number, a warp that is not (2, 3) and shapes that
+        disagree; then nothing has changed.
         """
+        t_ns = int(t_ns)  # NaN and infinity raise here, before anything has changed
+        part = None if warp is None else _affine(warp)
         boxes, scores, classes = detections.boxes, detections.scores, detections.class_ids
         if len(scores) > MAX_DETECTIONS:
             boxes, scores, classes = self._best(boxes, scores, classes)
         if self._is_odd:
             boxes, scores, classes = _plain(boxes, scores, classes)
-        last = self._t_ns
+        last, is_over = self._t_ns, self._is_over
         if last is None or self._is_over or not last < t_ns <= last + self._lost_ns:
             gone = self._odd_gone(t_ns)
         else:
             gone = t_ns - last
-        self._t_ns = t_ns
-        if warp is not None:
-            self._take_warp(warp)
+        self._take_warp(part)
         # Of the last frame's tracks some are gone by now: an upper bound.
         needed = self._count + len(scores)
         if needed > self._rows:
@@ -149,6 +92,10 @@ class TwoStageTracker:
             # Other types, strides or read-only: from now on they are made plain first.
             self._is_odd = True
             m = self._step_plain(boxes, scores, classes, gone)
+        except ValueError:
+            self._is_over = is_over
+            raise
+        self._t_ns = t_ns
         self._count = m
         # The columns of Tracks in their order; no call or look-up more than needed (benchmarks).
         side = (m, 4)
@@ -202,12 +149,12 @@ class TwoStageTracker:
             self._is_over, gone = False, self._lost_ns + 1
         return gone
 
-    def _take_warp(self, warp: NDArray[np.float32]) -> None:
-        """Write an affine that can be a camera's where the next step finds it."""
-        part = np.asarray(warp, np.float64).reshape(6)
-        a, b, _, c, d, _ = part.tolist()
-        scale = a * d - b * c
-        is_sane = np.isfinite(part).all() and 0.25 < scale < 4.0 and np.abs(part).max() < 1e5
+    def _take_warp(self, part: NDArray[np.float64] | None) -> None:
+        """Write the affine of a camera's motion where the next step reads it; None: still."""
+        if part is None:
+            self._table[0, layout.WARPED] = 0.0
+            return
+        is_sane = _is_motion(part)
         self._table[0, layout.WARPED] = is_sane
         if is_sane:
             self._table[0, layout.WARP : layout.WARP + 6] = part
@@ -233,6 +180,28 @@ class TwoStageTracker:
         self._counted = counted
         counts = self._table.view(np.int64)[0, layout.NOT_FINITE : layout.COUNTERS_END]
         self.counters.update(zip(layout.COUNTERS, counts.tolist(), strict=True))
+
+
+def _affine(warp: Any) -> NDArray[np.float64]:
+    """Return the six numbers of an affine. Raises ValueError where it is not of shape (2, 3)."""
+    part = np.asarray(warp, np.float64)
+    if part.shape != (2, 3):
+        raise ValueError(f"warp of shape {part.shape}, expected an affine of shape (2, 3)")
+    return part.reshape(6)
+
+
+def _is_motion(part: NDArray[np.float64]) -> bool:
+    """Whether an affine can be a camera's motion between two frames.
+
+    It may stretch no direction to more than twice or less than half its length, so neither
+    shear much nor mirror.
+    """
+    if not np.isfinite(part).all() or np.abs(part).max() >= 1e5:
+        return False
+    a, b, _, c, d, _ = part.tolist()
+    det, squares = a * d - b * c, a * a + b * b + c * c + d * d
+    largest = math.sqrt((squares + math.sqrt(max(squares * squares - 4.0 * det * det, 0.0))) / 2.0)
+    return det > 0.0 and largest < 2.0 and det / largest > 0.5
 
 
 def _plain(boxes: Any, scores: Any, classes: Any) -> tuple[Any, Any, Any]:

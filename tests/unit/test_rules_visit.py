@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from perception.alerts.book import AlertBook
-from perception.launchfile.resolve import TRACK_DEFAULTS
+from perception.detectors.levels import ScoreLevels, tracker_options
 from perception.rules import rule_class
 from perception.rules.zones import Zone
 from perception.trackers import tracker_class
@@ -153,9 +153,9 @@ def tracked(clip, **options):
         )
 
 
-# A door as its launch file has it: the tracker's options with the plan's defaults, and the rule's.
+# A door as its launch file has it: the detector's score levels, and the rule's options.
 LAUNCH = yaml.safe_load((Path(__file__).parents[2] / "launch" / "doorway.yaml").read_text())
-DOOR = {**TRACK_DEFAULTS, **LAUNCH["track"]}
+DOOR = tracker_options("yolo11n", ScoreLevels(**LAUNCH["detectors"]["default"]["levels"]))
 RULE = {
     key: value
     for key, value in LAUNCH["cameras"]["door"]["rules"]["visitor"].items()
@@ -191,9 +191,9 @@ def test_each_person_is_one_alert_within_half_a_second(clip):
         assert round((n - visit["shown"]) * frame_s, 3) <= 0.4, "a line takes up to 0.1 s more"
 
 
-def test_the_plans_own_bar_serves_who_is_near():
+def test_the_levels_of_yolo11n_serve_who_is_near():
     clip = "doorway/intel_one_by_one_person.mp4"
-    raised, cleared, _ = raises(clip, **TRACK_DEFAULTS)
+    raised, cleared, _ = raises(clip, **tracker_options("yolo11n", None))
     visits = LABELS[clip]["visits"]
     assert len(raised) == len(cleared) == 6
     assert all(v["first"] <= n <= v["last"] for (n, _), v in zip(raised, visits, strict=True))

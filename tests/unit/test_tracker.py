@@ -270,12 +270,13 @@ def test_who_is_covered_is_believed_longer():
 def test_classes_do_not_mix_unless_asked():
     for mix, ids in ((False, 2), (True, 1), ([[2, 5, 7]], 1), ([[2, 5], [7]], 2)):
         tracker = TwoStageTracker(TwoStageOptions(mix_classes=mix))
+        # An overlap of .5: with .7 it would be one object whose class the detector changed.
         walk(tracker, [seen((10, 10, 110, 80, 0.9, 2))] * 10)
-        tracks = walk(tracker, [seen((10, 10, 110, 80, 0.9, 7))] * 3, start=330)[-1]
+        tracks = walk(tracker, [seen((43, 10, 143, 80, 0.9, 7))] * 3, start=330)[-1]
         assert len(tracks) == ids
         if ids == 1:
             assert tracks.class_ids.tolist() == [2]
-            tracks = walk(tracker, [seen((10, 10, 110, 80, 0.9, 7))] * 20, start=430)[-1]
+            tracks = walk(tracker, [seen((43, 10, 143, 80, 0.9, 7))] * 20, start=430)[-1]
             assert tracks.class_ids.tolist() == [7]
 
 
@@ -480,3 +481,98 @@ for n in (127, 128, 129, 255, 256, 257, 511, 512, 513):
         check=True,
         timeout=100,
     )
+
+
+def test_a_sure_box_that_vanishes_again_and_again_is_no_longer_sure():
+    """Of 21 false boxes with a score of .95, each in one frame, a few are confirmed, then none."""
+    tracker, confirmed = TwoStageTracker(), 0
+    still = (100, 100, 160, 280)
+    walk(tracker, [seen(still)] * 5)
+    for n in range(21):
+        x = 300 + 100 * (n % 5)
+        tracks = tracker.update(seen(still, (x, 300, x + 60, 480, 0.95)), (5 + 3 * n) * 33 * MS)
+        confirmed += int((tracks.states[1:] == CONFIRMED).sum())
+        for k in (1, 2):
+            tracker.update(seen(still), (5 + 3 * n + k) * 33 * MS)
+    assert confirmed <= 4, "failures count once their tracks are removed, after .2 s"
+
+
+def test_sure_boxes_that_come_again_stay_sure():
+    tracker, confirmed = TwoStageTracker(), 0
+    still = (100, 100, 160, 280)
+    walk(tracker, [seen(still)] * 5)
+    for n in range(21):
+        box = (300 + 100 * (n % 5), 300, 360 + 100 * (n % 5), 480, 0.95)
+        start = 5 + 70 * n
+        tracks = tracker.update(seen(still, box), start * 33 * MS)
+        confirmed += int(tracks.states[-1] == CONFIRMED)
+        for k in range(1, 70):
+            tracker.update(seen(still, box) if k < 3 else seen(still), (start + k) * 33 * MS)
+    assert confirmed == 21
+
+
+def test_scores_above_one_are_one_and_counted():
+    """A score of 1e9 takes no box of another track at a slight overlap."""
+    a, b = (100, 100, 160, 280), (156, 100, 216, 280)
+    honest, boasting = TwoStageTracker(), TwoStageTracker()
+    for n in range(10):
+        honest.update(seen((*a, 0.9), (*b, 1.0)), n * 33 * MS)
+        boasting.update(seen((*a, 0.9), (*b, 1e9)), n * 33 * MS)
+    last = [t.update(seen((*b, s)), 10 * 33 * MS) for t, s in ((honest, 1.0), (boasting, 1e9))]
+    assert last[0].states.tolist() == last[1].states.tolist()
+    assert last[0].detection_rows.tolist() == last[1].detection_rows.tolist() == [-1, 0]
+    assert boasting.counters["clipped"] == 11
+    assert last[1].scores.max() <= 1.0
+
+
+@pytest.mark.parametrize("wrong", ["time", "warp", "shape"])
+def test_a_call_that_raises_changes_nothing(wrong):
+    box = (100, 100, 160, 280)
+    one, other = TwoStageTracker(), TwoStageTracker()
+    for tracker in (one, other):
+        walk(tracker, [seen(box)] * 5)
+    found = seen(box)
+    t_ns = float("nan") if wrong == "time" else 5 * 33 * MS
+    warp = np.eye(3, dtype=np.float32) if wrong == "warp" else None
+    if wrong == "shape":
+        found = Detections(found.boxes, found.scores[:0], found.class_ids)
+    with pytest.raises(ValueError, match="NaN" if wrong == "time" else "shape|agree"):
+        one.update(found, t_ns, warp)
+    for n in (5, 6):
+        moved = seen((100 + n, 100, 160 + n, 280))
+        a, b = (t.update(moved, n * 33 * MS) for t in (one, other))
+        assert a.boxes.tobytes() == b.boxes.tobytes()
+        assert a.ages_s.tobytes() == b.ages_s.tobytes()
+
+
+@pytest.mark.parametrize(
+    ("warp", "is_motion"),
+    [
+        ([[1, 0, 5], [0, 1, 0]], True),
+        ([[0.9, 0.3, 5], [-0.3, 0.9, 0]], True),
+        ([[1, 5, 0], [0, 1, 0]], False),
+        ([[3, 0, 0], [0, 0.4, 0]], False),
+        ([[-1, 0, 0], [0, 1, 0]], False),
+        ([[1, 0, 1e6], [0, 1, 0]], False),
+        ([[np.nan, 0, 0], [0, 1, 0]], False),
+    ],
+)
+def test_a_warp_that_no_camera_makes_is_refused_and_counted(warp, is_motion):
+    tracker = TwoStageTracker()
+    walk(tracker, [seen((100, 100, 160, 280))] * 3)
+    tracker.update(seen((100, 100, 160, 280)), 99 * MS, np.array(warp, np.float32))
+    assert tracker.counters["bad_warp"] == (not is_motion)
+
+
+def test_a_low_score_above_the_high_one_is_refused():
+    with pytest.raises(ValueError, match=r"low_score 0\.7 is above high_score 0\.6"):
+        TwoStageOptions(low_score=0.7)
+
+
+def test_a_class_that_flips_does_not_double_the_object():
+    tracker = TwoStageTracker()
+    for n in range(40):
+        box = np.array([[100 + 2 * n, 100, 260 + 2 * n, 200]], np.float32)
+        tracks = tracker.update(Detections.of(box, [0.9], [2 if n % 2 else 7]), n * 33 * MS)
+        assert len(tracks) == 1, n
+    assert short_id(int(tracks.track_ids[0])) == 1
