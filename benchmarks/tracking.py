@@ -66,7 +66,7 @@ class Shipped:
     def __init__(self) -> None:
         document = parse(LAUNCH)
         plan = resolve(document.validate(Launch, document.data), document)
-        self._tracker = make_tracker(plan, "suite", 0)
+        self.tracker = make_tracker(plan, "suite", 0)
         self._file = tempfile.TemporaryDirectory()
         self._path = Path(self._file.name) / "mot.txt"
         self._writer = MotWriter(self._path)
@@ -76,7 +76,7 @@ class Shipped:
         frames = zip(sequence.detections, sequence.warps, sequence.times_ns, strict=True)
         for n, (rows, warp, t_ns) in enumerate(frames):
             seen = Detections(rows[:, :4], rows[:, 4], np.zeros(len(rows), np.int32))
-            tracks = self._tracker.update(seen, t_ns, warp)
+            tracks = self.tracker.update(seen, t_ns, warp)
             self._writer.add(_message(sequence, n, t_ns, tracks))
         self._writer.close()
         written = read_mot(self._path) if self._path.exists() else np.zeros((0, 7))

@@ -40,7 +40,11 @@ from perception.wire import (
     Stamp,
     TrackMessage,
     short_id,
+    time_to_collision,
 )
+
+TTC_SHOWN_S = 6.0
+"""Times to collision below this are written beside a track."""
 
 
 def tracks(
@@ -70,6 +74,14 @@ def tracks(
         label(image, text, (box[0], box[1]), colour, pen)
 
 
+def _seconds(closing: NDArray[np.float32]) -> str:
+    """Return the time to collision for a label where it is short and known to a third."""
+    rate, sigma = closing.tolist()
+    ttc_s, _ = time_to_collision(rate, sigma)
+    is_shown = ttc_s is not None and ttc_s < TTC_SHOWN_S and sigma < rate / 3
+    return f"  {ttc_s:.1f} s" if is_shown else ""
+
+
 def _labels(
     image: Image,
     message: TrackMessage,
@@ -86,7 +98,7 @@ def _labels(
             continue
         class_id, number = int(rows.class_ids[i]), short_id(int(rows.track_ids[i]))
         name = message.names.get(class_id, str(class_id))
-        text = f"{name} {number} {float(rows.scores[i]):.2f}"
+        text = f"{name} {number} {float(rows.scores[i]):.2f}{_seconds(rows.closings[i])}"
         plate = plate_of(image, text, (boxes[i, 0], boxes[i, 1]), pen)
         if any(overlap(plate, other) for other in taken):
             text = str(number)

@@ -26,6 +26,7 @@ MODULES: tuple[str, ...] = (
     "perception.kernels.decode",
     "perception.kernels.nms",
     "perception.kernels.polygons",
+    "perception.kernels.looming",
 )
 """Kernel modules in the order they are compiled; a new kernel file is one more row."""
 

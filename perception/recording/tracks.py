@@ -36,10 +36,11 @@ class RunFields(msgspec.Struct, frozen=True):
     t_tracked_ns: int
 
 
-class TrackRow(msgspec.Struct, frozen=True):
+class TrackRow(msgspec.Struct, frozen=True, omit_defaults=True):
     """One track in one frame: box xyxy px, rates of centre x, y, width, height in px/s.
 
     id: low part of the track id. row: the detection that was matched, -1: none (not seen).
+    closing: inverse time to collision 1/s and its 1 sigma; absent: not known.
     """
 
     id: int
@@ -51,6 +52,7 @@ class TrackRow(msgspec.Struct, frozen=True):
     age_s: float
     unseen_s: float
     row: int
+    closing: tuple[float, float] = (0.0, 0.0)
 
 
 class TrackLine(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -106,6 +108,7 @@ def line_of(message: TrackMessage, *, run: bool = True) -> TrackLine:
         _rounded(rows.ages_s, 3),
         _rounded(rows.unseen_s, 3),
         rows.detection_rows.tolist(),
+        map(tuple, _rounded(rows.closings, 4)),
     )
     still = np.array_equal(message.warp, np.eye(2, 3))
     return TrackLine(
@@ -185,6 +188,7 @@ def _message_of(line: TrackLine) -> TrackMessage:
             ages_s=np.array([row.age_s for row in rows], np.float32),
             unseen_s=np.array([row.unseen_s for row in rows], np.float32),
             detection_rows=np.array([row.row for row in rows], np.int32),
+            closings=np.array([row.closing for row in rows], np.float32).reshape(-1, 2),
         ),
         warp=np.array(np.eye(2, 3) if line.warp is None else line.warp, np.float32).reshape(2, 3),
     )

@@ -4,6 +4,7 @@ Imports wire and below.
 """
 
 from perception import clock
+from perception.geometry.looming import Looming
 from perception.trackers import Tracker
 from perception.trackers.camera_motion import CameraMotion
 from perception.trackers.scene_cut import SceneCut
@@ -18,6 +19,7 @@ class Follower:
         self.confirmed = self.cuts = 0
         self._motion = CameraMotion()
         self._scene = SceneCut()
+        self._looming = Looming()
         self._names: dict[int, str] = {}
         self._known: set[int] = set()
 
@@ -33,7 +35,9 @@ class Follower:
         if cut:
             self.tracker.end_all()
             self.cuts += 1
-        tracks = self.tracker.update(found, message.stamp.t_media_ns, warp, dropped)
+        t_ns = message.stamp.t_media_ns
+        tracks = self.tracker.update(found, t_ns, warp, dropped)
+        tracks.closings = self._looming.update(tracks, found, t_ns, message.width, message.height)
         confirmed = set(tracks.track_ids[tracks.states == CONFIRMED].tolist())
         self.confirmed += len(confirmed - self._known)
         self._known = (self._known | confirmed) & set(tracks.track_ids.tolist())

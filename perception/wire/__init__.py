@@ -32,6 +32,7 @@ from perception.wire.topics import TOPICS, Message, Topic
 from perception.wire.tracks import (
     CONFIRMED,
     LOST,
+    MAX_TTC_S,
     REMOVED,
     STATE_NAMES,
     TENTATIVE,
@@ -40,6 +41,7 @@ from perception.wire.tracks import (
     Track,
     TrackMessage,
     Tracks,
+    time_to_collision,
 )
 
 __all__ = [
@@ -50,6 +52,7 @@ __all__ = [
     "MAX_HEADER_BYTES",
     "MAX_MESSAGE_BYTES",
     "MAX_ROWS",
+    "MAX_TTC_S",
     "REMOVED",
     "STATE_NAMES",
     "TENTATIVE",
@@ -85,4 +88,5 @@ __all__ = [
     "short_id",
     "table_columns",
     "text_id",
+    "time_to_collision",
 ]

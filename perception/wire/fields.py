@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from perception import clock
 
-VERSION = 2
+VERSION = 3
 
 MAX_ROWS = 10_000
 
@@ -54,9 +54,13 @@ def text_id(identifier: int) -> str:
     return f"{identifier >> 32}-{short_id(identifier)}"
 
 
-def column(dtype: str, *shape: str | int) -> Any:
-    """Declare an array field: dtype string and shape, letters standing for row counts."""
-    return field(metadata={"column": (np.dtype(dtype), shape)})
+def column(dtype: str, *shape: str | int, optional: bool = False) -> Any:
+    """Declare an array field: dtype string and shape, letters standing for row counts.
+
+    optional: the class fills it in where it is not given.
+    """
+    metadata = {"column": (np.dtype(dtype), shape)}
+    return field(default=None, metadata=metadata) if optional else field(metadata=metadata)
 
 
 class Stamp(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

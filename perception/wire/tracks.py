@@ -1,5 +1,6 @@
 """What a tracker holds after a frame; and asking tracking for what one has missed."""
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Self
@@ -12,12 +13,18 @@ from perception.wire.fields import Name, Names, Natural, Side, Small, Stamp, col
 
 TENTATIVE, CONFIRMED, LOST, REMOVED = 0, 1, 2, 3
 
+MAX_TTC_S = 60.0
+"""Times to collision beyond this are not told: their interval has no end."""
 STATE_NAMES = ("tentative", "confirmed", "lost", "removed")
 
 
 @dataclass(frozen=True, slots=True)
 class Track:
-    """One object in one frame, as user code and rules see it. Boxes px, velocities px/s."""
+    """One object in one frame, as user code and rules see it. Boxes px, velocities px/s.
+
+    ttc_s: seconds to collision at its present closing speed, None where it does not come nearer;
+    ttc_interval_s: its 1-sigma interval, whose end may be infinite.
+    """
 
     track_id: int
     box: tuple[float, float, float, float]
@@ -29,6 +36,8 @@ class Track:
     state: str
     age_s: float
     unseen_s: float
+    ttc_s: float | None = None
+    ttc_interval_s: tuple[float, float] | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -37,7 +46,8 @@ class Tracks:
 
     rates: centre x, centre y, width, height in px/s. states: TENTATIVE, CONFIRMED, LOST, REMOVED.
     ages_s: media time since the first detection. unseen_s: media time since the last one.
-    detection_rows: the row of this frame's detections that was matched, or -1.
+    detection_rows: the row of this frame's detections that was matched, or -1. closings: inverse
+    time to collision in 1/s, negative where it moves away, and its 1 sigma; 0, 0: not known.
     """
 
     track_ids: NDArray[np.int64] = column("<i8", "M")
@@ -49,6 +59,11 @@ class Tracks:
     ages_s: NDArray[np.float32] = column("<f4", "M")
     unseen_s: NDArray[np.float32] = column("<f4", "M")
     detection_rows: NDArray[np.int32] = column("<i4", "M")
+    closings: NDArray[np.float32] = column("<f4", "M", 2, optional=True)
+
+    def __post_init__(self) -> None:
+        if self.closings is None:  # pyright: ignore[reportUnnecessaryComparison]
+            self.closings = np.zeros((len(self.track_ids), 2), np.float32)
 
     def __len__(self) -> int:
         return len(self.track_ids)
@@ -71,6 +86,7 @@ class Tracks:
         class_id = int(self.class_ids[i])
         x1, y1, x2, y2 = self.boxes[i].tolist()
         vx, vy, dw, dh = self.rates[i].tolist()
+        ttc_s, interval = time_to_collision(*self.closings[i].tolist())
         return Track(
             track_id=int(self.track_ids[i]),
             box=(x1, y1, x2, y2),
@@ -82,7 +98,22 @@ class Tracks:
             state=STATE_NAMES[int(self.states[i])],
             age_s=float(self.ages_s[i]),
             unseen_s=float(self.unseen_s[i]),
+            ttc_s=ttc_s,
+            ttc_interval_s=interval,
         )
+
+
+def time_to_collision(
+    closing: float, sigma: float
+) -> tuple[float | None, tuple[float, float] | None]:
+    """Return seconds to collision and their 1-sigma interval of a closing rate in 1/s.
+
+    None, None where it is not known, does not come nearer, or needs longer than MAX_TTC_S.
+    """
+    if sigma <= 0.0 or closing < 1.0 / MAX_TTC_S:
+        return None, None
+    last = closing - sigma
+    return 1.0 / closing, (1.0 / (closing + sigma), 1.0 / last if last > 0.0 else math.inf)
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
