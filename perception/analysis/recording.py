@@ -129,7 +129,7 @@ class _Work:
     def __init__(self, what: Plan, camera: CameraPlan, threads: int) -> None:
         folder = Path(what.folder)
         self._camera = camera
-        self._detector = stages.make_detector(what, camera.detector, threads)
+        self._detector = stages.make_detector(what, camera.detectors, threads)
         self._keep = stages.class_filter(self._detector, camera.objects)
         self._follower = Follower(stages.make_tracker(what, camera.name, 0))
         self._who = stages.make_recognisers(what, [camera.name]).get(camera.name)
@@ -161,7 +161,7 @@ class _Work:
             t_wall_ns=max(0, frame.t_media_ns),
         )
         started_ns = clock.monotonic_ns()
-        prepared = prepare(self._detector, frame.pixels)
+        prepared = prepare(self._detector, frame.pixels, frame.t_media_ns)
         found = self._keep(self._detector.infer(prepared))
         detected_ns = clock.monotonic_ns()
         names = {i: self._detector.names.get(i, str(i)) for i in set(found.class_ids.tolist())}

@@ -125,7 +125,7 @@ def _cameras(what: Plan, seen: dict[str, _Seen]) -> None:
         limit = f" at most {camera.rate_hz:g}/s" if camera.rate_hz else ""
         limit += f", {camera.motion_gate:g}/s at rest" if camera.motion_gate else ""
         source = report.shown_source(what, name)
-        table.add_row(name, Text(source), picture, camera.detector + limit, rules)
+        table.add_row(name, Text(source), picture, " + ".join(camera.detectors) + limit, rules)
     console().print(table)
 
 

@@ -52,8 +52,36 @@ class ReadsPlanes(Protocol):
         ...
 
 
-def prepare(detector: Detector, pixels: Pixels) -> Any:
-    """Return what the detector's `infer` needs of a picture, sharing no memory with it."""
+@runtime_checkable
+class ReadsTime(Protocol):
+    """A Detector that compares pictures over time: it needs the media time of each."""
+
+    def prepare_at(self, pixels: Pixels, t_ns: int) -> Any:
+        """Return what `infer` needs of a picture at media time t_ns, as `prepare` does."""
+        ...
+
+
+@runtime_checkable
+class Remembers(Protocol):
+    """A Detector that remembers earlier pictures: each camera needs one of its own."""
+
+    def for_camera(self) -> Detector:
+        """Return a detector of its own for one more camera; what is large is shared."""
+        ...
+
+
+def for_camera(detector: Detector) -> Detector:
+    """Return the detector for one camera: its own where it remembers, else the given one."""
+    return detector.for_camera() if isinstance(detector, Remembers) else detector
+
+
+def prepare(detector: Detector, pixels: Pixels, t_ns: int = 0) -> Any:
+    """Return what the detector's `infer` needs of a picture, sharing no memory with it.
+
+    t_ns: its media time, for a detector that compares pictures over time.
+    """
+    if isinstance(detector, ReadsTime):
+        return detector.prepare_at(pixels, t_ns)
     if pixels.coding != "bgr" and isinstance(detector, ReadsPlanes):
         return detector.prepare_planes(pixels)
     return detector.prepare(pixels.bgr())
@@ -62,6 +90,7 @@ def prepare(detector: Detector, pixels: Pixels) -> Any:
 DETECTORS = {
     "onnx": "perception.detectors.model:OnnxDetector",
     "ultralytics": "perception.detectors.ultralytics:UltralyticsDetector",
+    "motion": "perception.detectors.motion:MotionDetector",
 }
 
 

@@ -38,12 +38,17 @@ YOLO = ScoreLevels()
 """YOLOv8, YOLO11 and YOLO26 on COCO."""
 YOLOX = ScoreLevels(high=0.6, new=0.7)
 """YOLOX, whose scores are products of two."""
-LEVELS = {"yolox-nano": YOLOX}
-"""By the name of the model; others: YOLO."""
+MOTION = ScoreLevels(high=0.4, new=0.55, sure=1.0)
+"""The motion detector: 0.5 is its threshold. One sighting confirms nothing."""
+LEVELS = {"yolox-nano": YOLOX, "motion": MOTION}
+"""By the name of the model, or of the type where it has no model; others: YOLO."""
 
 
 def tracker_options(model: str, given: ScoreLevels | None) -> dict[str, float]:
-    """Return the tracker's thresholds for a detector: those given, else those of its model."""
+    """Return the tracker's thresholds for a detector: those given, else those of its model.
+
+    model: its name, or the detector's type where it has none.
+    """
     levels = given or LEVELS.get(model, YOLO)
     return {
         "low_score": levels.low,

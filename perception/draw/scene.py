@@ -70,8 +70,8 @@ def tracks(
             dashed_outline(image, boxes[i], colour, pen)
         elif state != REMOVED:
             outline(image, boxes[i], colour, 1 if state == TENTATIVE else pen.stroke)
-    for text, box, colour in reversed(_labels(image, message, boxes, order[::-1], pen)):
-        label(image, text, (box[0], box[1]), colour, pen)
+    for text, box, colour, own in reversed(_labels(image, message, boxes, order[::-1], pen)):
+        label(image, text, (box[0], box[1]), colour, own)
 
 
 def _seconds(closing: NDArray[np.float32]) -> str:
@@ -88,10 +88,13 @@ def _labels(
     boxes: NDArray[np.float64],
     front_first: NDArray[np.intp],
     pen: Pen,
-) -> list[tuple[str, NDArray[np.float64], Colour]]:
-    """Return the label of each confirmed track: its id alone where it would cover one in front."""
+) -> list[tuple[str, NDArray[np.float64], Colour, Pen]]:
+    """Return the label of each confirmed track and its pen.
+
+    The id alone where the label would cover one in front; small where the box is smaller.
+    """
     rows = message.tracks
-    labels: list[tuple[str, NDArray[np.float64], Colour]] = []
+    labels: list[tuple[str, NDArray[np.float64], Colour, Pen]] = []
     taken: list[tuple[int, int, int, int]] = []
     for i in front_first:
         if rows.states[i] != CONFIRMED:
@@ -99,12 +102,16 @@ def _labels(
         class_id, number = int(rows.class_ids[i]), short_id(int(rows.track_ids[i]))
         name = message.names.get(class_id, str(class_id))
         text = f"{name} {number} {float(rows.scores[i]):.2f}{_seconds(rows.closings[i])}"
-        plate = plate_of(image, text, (boxes[i, 0], boxes[i, 1]), pen)
-        if any(overlap(plate, other) for other in taken):
+        at, own = (boxes[i, 0], boxes[i, 1]), pen
+        plate = plate_of(image, text, at, own)
+        if boxes[i, 3] - boxes[i, 1] < plate[3]:
+            own, text = pen.small, str(number)
+            plate = plate_of(image, text, at, own)
+        elif any(overlap(plate, other) for other in taken):
             text = str(number)
-            plate = plate_of(image, text, (boxes[i, 0], boxes[i, 1]), pen)
+            plate = plate_of(image, text, at, own)
         taken.append(plate)
-        labels.append((text, boxes[i], colour_of(number)))
+        labels.append((text, boxes[i], colour_of(number), own))
     return labels
 
 

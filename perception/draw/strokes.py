@@ -47,6 +47,9 @@ _FONT = cv2.FONT_HERSHEY_SIMPLEX
 
 _SHIFT = 4
 
+SMALL_STROKES = 12
+"""A box with a side of fewer strokes is drawn so that it does not hide what is in it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Pen:
@@ -55,6 +58,11 @@ class Pen:
     stroke: int
     font: float
     weight: int
+
+    @property
+    def small(self) -> "Pen":
+        """The pen for labels of boxes that are smaller than a label."""
+        return Pen(self.stroke, max(0.34, 0.4 * self.font), 1)
 
     @classmethod
     def of(cls, image: Image) -> "Pen":
@@ -84,7 +92,12 @@ def _corners(box: NDArray[np.floating]) -> tuple[tuple[int, int], tuple[int, int
 
 
 def outline(image: Image, box: NDArray[np.floating], colour: Colour, stroke: int) -> None:
+    """Draw a box on a dark edge; one of a few px is framed one px outside and without an edge."""
     start, end = _corners(box)
+    if min(end[0] - start[0], end[1] - start[1]) < SMALL_STROKES * stroke:
+        start, end = (start[0] - 2, start[1] - 2), (end[0] + 2, end[1] + 2)
+        cv2.rectangle(image, start, end, colour, 1, cv2.LINE_AA)
+        return
     cv2.rectangle(image, start, end, INK, stroke + 2, cv2.LINE_AA)
     cv2.rectangle(image, start, end, colour, stroke, cv2.LINE_AA)
 

@@ -27,6 +27,7 @@ MODULES: tuple[str, ...] = (
     "perception.kernels.nms",
     "perception.kernels.polygons",
     "perception.kernels.looming",
+    "perception.kernels.blobs",
 )
 """Kernel modules in the order they are compiled; a new kernel file is one more row."""
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from perception import detectors, identity, rules, sinks, sources, trackers
+from perception.detectors.combined import Combined
 from perception.detectors.levels import ScoreLevels, tracker_options
 from perception.errors import ConfigError, unknown
 from perception.identity.decide import Thresholds
@@ -41,11 +42,14 @@ def make_source(camera: CameraPlan, run_dir: Path | None) -> sources.Source:
     return Paced(source) if getattr(options, "realtime", False) else source
 
 
-def make_detector(plan: Plan, name: str, threads: int) -> detectors.Detector:
-    """Return a detector of the plan, loaded and warm. Raises ModelError."""
-    stage = plan.detectors[name]
-    cls = detectors.detector_class(stage.type)
-    return cls(cls.Options.model_validate(stage.options), threads=threads)
+def make_detector(plan: Plan, names: Sequence[str], threads: int) -> detectors.Detector:
+    """Return the detectors of these names as one, loaded and warm. Raises ModelError."""
+    made: list[detectors.Detector] = []
+    for name in names:
+        stage = plan.detectors[name]
+        cls = detectors.detector_class(stage.type)
+        made.append(cls(cls.Options.model_validate(stage.options), threads=threads))
+    return made[0] if len(made) == 1 else Combined(made)
 
 
 def make_tracker(plan: Plan, camera: str, epoch: int) -> trackers.Tracker:
@@ -56,10 +60,13 @@ def make_tracker(plan: Plan, camera: str, epoch: int) -> trackers.Tracker:
     cls = trackers.tracker_class(plan.tracker.type)
     options = plan.tracker.options
     if plan.tracker.type == "two_stage":
-        stage = plan.detectors[plan.cameras[camera].detector]
+        stage = plan.detectors[plan.cameras[camera].detectors[0]]
         given = stage.options.get("levels")
         levels = None if given is None else ScoreLevels.model_validate(given)
-        options = {**tracker_options(str(stage.options.get("model", "")), levels), **options}
+        options = {
+            **tracker_options(str(stage.options.get("model", stage.type)), levels),
+            **options,
+        }
     return cls(cls.Options.model_validate(options), epoch=epoch)
 
 

@@ -28,6 +28,10 @@ class Detect(_Base):
     """What is detected in a camera's frames, by which detector and how often."""
 
     detector: Name = "default"
+    detectors: Annotated[list[Name], Field(min_length=1, max_length=8)] | None = Field(
+        default=None,
+        description="several instead of one: where boxes overlap the first one's is kept",
+    )
     rate_hz: Annotated[float, Field(gt=0, le=1000)] | None = Field(
         default=None,
         description="at most so many frames a second are detected; the tracker bridges",

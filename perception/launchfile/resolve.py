@@ -33,14 +33,14 @@ def resolve(launch: Launch, document: Document, *, realtime: bool = True) -> Pla
     Raises ConfigError with file, line and key.
     """
     cameras = {name: _camera(name, launch, document, realtime=realtime) for name in launch.cameras}
-    used = list(dict.fromkeys(camera.detector for camera in cameras.values()))
+    used = list(dict.fromkeys(n for camera in cameras.values() for n in camera.detectors))
     found = {
         name: _detector(name, options, document)
         for name, options in launch.detectors.items()
         if name in used
     }
     for name, camera in cameras.items():
-        _check_objects(name, camera, found[camera.detector], document)
+        _check_objects(name, camera, [found[n] for n in camera.detectors], document)
     plan = Plan(
         name=launch.name,
         file=document.file,
@@ -56,7 +56,7 @@ def resolve(launch: Launch, document: Document, *, realtime: bool = True) -> Pla
         video=launch.output.video,
         tracks=launch.output.tracks,
         metrics_port=launch.metrics.port,
-        processes=_processes(launch, document, {n: c.detector for n, c in cameras.items()}),
+        processes=_processes(launch, document, {n: c.detectors for n, c in cameras.items()}),
         identity=_identity(launch.identity, document) if launch.identity else None,
         retain_days=launch.alerts.retain_days,
     )
@@ -65,19 +65,17 @@ def resolve(launch: Launch, document: Document, *, realtime: bool = True) -> Pla
 
 
 def _processes(
-    launch: Launch, document: Document, detector_of: Mapping[str, str]
+    launch: Launch, document: Document, detectors_of: Mapping[str, list[str]]
 ) -> list[ProcessPlan]:
-    """Return the processes of a line: one a camera, one a detector, one each for the rest."""
-    names, used = list(detector_of), list(dict.fromkeys(detector_of.values()))
+    """Return the processes of a line: one a camera, one a set of detectors, one each besides."""
+    names = list(detectors_of)
+    used = list(dict.fromkeys(tuple(given) for given in detectors_of.values()))
     threads = launch.threads.detection or max(1, (_cores() - 1) // len(used))
     processes = [ProcessPlan(name=f"camera-{n}", kind="camera", cameras=[n]) for n in names]
-    for detector in used:
-        served = [name for name in names if detector_of[name] == detector]
-        processes.append(
-            ProcessPlan(
-                name=f"detection-{detector}", kind="detection", cameras=served, threads=threads
-            )
-        )
+    for group in used:
+        served = [name for name in names if tuple(detectors_of[name]) == group]
+        title = f"detection-{'-'.join(group)}"
+        processes.append(ProcessPlan(name=title, kind="detection", cameras=served, threads=threads))
     processes.append(ProcessPlan(name="tracking", kind="tracking", cameras=names))
     processes.append(ProcessPlan(name="alert", kind="alert", cameras=names))
     if launch.identity:
@@ -122,16 +120,27 @@ def _detector(name: str, options: dict[str, Any], document: Document) -> StagePl
     return stage
 
 
-def _check_objects(name: str, camera: CameraPlan, stage: StagePlan, document: Document) -> None:
-    """Refuse objects that the model cannot know; those of other models are tried when it loads."""
+def _check_objects(
+    name: str, camera: CameraPlan, stages: list[StagePlan], document: Document
+) -> None:
+    """Refuse objects that no detector can know; those of other models are tried at loading."""
     from perception.detectors.heads import COCO_NAMES  # brings Numba, which few processes need
+    from perception.detectors.motion import NAME
 
-    known = assets.names("model") if stage.type == "onnx" else []
-    if stage.options.get("model", known[:1] and known[0]) in known and "names" not in stage.options:
-        for i, wanted in enumerate(camera.objects or []):
-            if wanted not in COCO_NAMES:
-                place = ("cameras", name, "objects", i)
-                raise document.error(place, unknown(wanted, COCO_NAMES, "COCO objects"))
+    known: list[str] = []
+    for stage in stages:
+        models = assets.names("model") if stage.type == "onnx" else []
+        is_coco = stage.options.get("model", models[:1] and models[0]) in models
+        if stage.type == "motion":
+            known.append(NAME)
+        elif is_coco and "names" not in stage.options:
+            known += COCO_NAMES
+        else:
+            return
+    for i, wanted in enumerate(camera.objects or []):
+        if wanted not in known:
+            place = ("cameras", name, "objects", i)
+            raise document.error(place, unknown(wanted, known, "objects of its detectors"))
 
 
 def _tracker(launch: Launch, document: Document) -> StagePlan:
@@ -177,9 +186,14 @@ def _asked(asked: config.Identity, document: Document, names: list[str]) -> list
 
 def _camera(name: str, launch: Launch, document: Document, *, realtime: bool) -> CameraPlan:
     camera, path = launch.cameras[name], ("cameras", name)
-    if camera.detect.detector not in launch.detectors:
-        text = unknown(camera.detect.detector, launch.detectors, "detectors")
-        raise document.error((*path, "detect", "detector"), text)
+    chosen = camera.detect.detectors or [camera.detect.detector]
+    key = "detectors" if camera.detect.detectors else "detector"
+    for detector in chosen:
+        if detector not in launch.detectors:
+            text = unknown(detector, launch.detectors, "detectors")
+            raise document.error((*path, "detect", key), text)
+    if len(set(chosen)) < len(chosen):
+        raise document.error((*path, "detect", key), f"{chosen}: a detector is named twice")
     zones = {
         key: document.validate(Zone, value, (*path, "zones", key))
         for key, value in camera.zones.items()
@@ -205,7 +219,7 @@ def _camera(name: str, launch: Launch, document: Document, *, realtime: bool) ->
     return CameraPlan(
         name=name,
         source=_source(camera.source, document, (*path, "source"), realtime=realtime),
-        detector=camera.detect.detector,
+        detectors=chosen,
         rate_hz=camera.detect.rate_hz,
         motion_gate=camera.detect.motion_gate,
         objects=camera.objects,

@@ -95,10 +95,10 @@ def prepare(what: Plan | None, progress: Callable[[int, int, str], None]) -> Non
 
 
 def _load_models(what: Plan) -> None:
-    for name in what.detectors:
-        detector = stages.make_detector(what, name, 1)
+    for names in {tuple(camera.detectors) for camera in what.cameras.values()}:
+        detector = stages.make_detector(what, names, 1)
         for camera in what.cameras.values():
-            if camera.detector == name:
+            if tuple(camera.detectors) == names:
                 stages.class_filter(detector, camera.objects)
                 for rule in camera.rules.values():
                     stages.class_filter(detector, rule.options.get("objects"))

@@ -7,7 +7,7 @@ has taken; what it did not take is counted by cause.
 import numpy as np
 
 from perception import clock
-from perception.detectors import Detector, prepare
+from perception.detectors import Detector, for_camera, prepare
 from perception.detectors.gate import MotionGate
 from perception.errors import RingError, SlotOverwritten
 from perception.launchfile.build import class_filter, make_detector
@@ -26,7 +26,7 @@ def run(runtime: Runtime) -> None:
     """Detect until the run stops, then what was sent before that."""
     cameras = [runtime.plan.cameras[name] for name in runtime.process.cameras]
     inbox = Inbox(runtime.run_dir, "frames", runtime.process.cameras)
-    detector = make_detector(runtime.plan, cameras[0].detector, runtime.process.threads)
+    detector = make_detector(runtime.plan, cameras[0].detectors, runtime.process.threads)
     runtime.metrics.gauge("stall_after_s", max(MIN_STALL_S, STALL_FACTOR * _seconds(detector)))
     lines = {camera.name: _Line(runtime, camera, detector) for camera in cameras}
     runtime.count_rejected(inbox.rejected)
@@ -52,7 +52,8 @@ class _Line:
     """What detection knows of one camera."""
 
     def __init__(self, runtime: Runtime, camera: CameraPlan, detector: Detector) -> None:
-        self._runtime, self._detector, self._camera = runtime, detector, camera
+        self._runtime, self._camera = runtime, camera
+        self._detector = for_camera(detector)
         self._reader = RingReader()
         self.publisher = Publisher(runtime.run_dir, "detections", camera.name)
         self._last_id = -1
@@ -76,7 +77,7 @@ class _Line:
             grey = small_grey(pixels)
             if self._gate is not None and not self._gate.passes(grey, message.stamp.t_media_ns):
                 return self._drop("still")
-            prepared = prepare(self._detector, pixels)
+            prepared = prepare(self._detector, pixels, message.stamp.t_media_ns)
             self._reader.check(*frame)
         except SlotOverwritten:
             return self._drop("overwritten")

@@ -79,6 +79,9 @@ def models(plan: Plan) -> dict[str, ModelSummary]:
     """Return the models of a plan with their licences, by detector."""
     found: dict[str, ModelSummary] = {}
     for name, stage in plan.detectors.items():
+        if stage.type == "motion":
+            found[name] = ModelSummary(name="none", licence="-", runtime="motion")
+            continue
         model = str(stage.options.get("model", "yolo11n"))
         runtime = " ".join(
             str(stage.options[key]) for key in ("runtime", "precision") if key in stage.options

@@ -19,11 +19,14 @@ class StagePlan(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CameraPlan(msgspec.Struct, frozen=True, kw_only=True):
-    """One camera. zones, lines and rules are validated, still as JSON values."""
+    """One camera. zones, lines and rules are validated, still as JSON values.
+
+    detectors: names, at least one; where boxes of two overlap the first one's is kept.
+    """
 
     name: str
     source: StagePlan
-    detector: str
+    detectors: list[str]
     rate_hz: float | None
     motion_gate: float | None = None
     objects: list[str] | None

@@ -1,0 +1,81 @@
+"""Several detectors of one camera as one: a network beside a motion detector, say.
+
+Class ids of the n-th detector are raised by n * ID_STEP. Where boxes of two detectors overlap the
+earlier detector's is kept: name the network first. Imports kernels and wire.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel
+
+from perception.detectors import Detector, for_camera, prepare
+from perception.pixels import Pixels
+from perception.wire import Detections
+
+ID_STEP = 1000
+SAME_IOU, SAME_SHARE = 0.3, 0.7
+"""IoU, or share of the smaller box inside the other, from which two boxes are one object."""
+
+
+class Combined:
+    """A Detector made of others, each with a state of its own for each camera."""
+
+    Options: type[BaseModel] = BaseModel
+
+    def __init__(self, options: Sequence[Detector], *, threads: int = 1) -> None:
+        """options: the detectors, at least one, loaded."""
+        del threads
+        self._parts = list(options)
+        self.counters: dict[str, int] = {}
+        self.names: dict[int, str] = {
+            n * ID_STEP + class_id: name
+            for n, part in enumerate(self._parts)
+            for class_id, name in part.names.items()
+        }
+
+    def for_camera(self) -> "Combined":
+        """Return the same detectors with states of their own."""
+        return Combined([for_camera(part) for part in self._parts])
+
+    def prepare(self, image: NDArray[np.uint8]) -> Any:
+        """Return what each part needs of a uint8 (H, W, 3) BGR image."""
+        return [part.prepare(image) for part in self._parts]
+
+    def prepare_at(self, pixels: Pixels, t_ns: int) -> Any:
+        """Return what each part needs of a picture at its media time."""
+        return [prepare(part, pixels, t_ns) for part in self._parts]
+
+    def infer(self, prepared: Any) -> Detections:
+        """Return the detections of all parts, one box an object."""
+        merged = Detections.none()
+        for n, (part, ready) in enumerate(zip(self._parts, prepared, strict=True)):
+            found = part.infer(ready)
+            self.counters.update(part.counters)
+            keep = ~_covered(found.boxes, merged.boxes)
+            merged = Detections(
+                np.concatenate((merged.boxes, found.boxes[keep])),
+                np.concatenate((merged.scores, found.scores[keep])),
+                np.concatenate((merged.class_ids, found.class_ids[keep] + np.int32(n * ID_STEP))),
+            )
+        return merged
+
+    def detect(self, image: NDArray[np.uint8]) -> Detections:
+        """Return detections of a uint8 (H, W, 3) BGR image."""
+        return self.infer(self.prepare(image))
+
+
+def _covered(boxes: NDArray[np.float32], others: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Return which boxes are the same object as one of the others: bool (N,)."""
+    if not len(boxes) or not len(others):
+        return np.zeros(len(boxes), np.bool_)
+    low = np.maximum(boxes[:, None, :2], others[None, :, :2])
+    high = np.minimum(boxes[:, None, 2:], others[None, :, 2:])
+    shared = np.prod(np.maximum(high - low, 0.0), axis=2)
+    own = np.prod(boxes[:, 2:] - boxes[:, :2], axis=1)[:, None]
+    other = np.prod(others[:, 2:] - others[:, :2], axis=1)[None, :]
+    iou = shared / np.maximum(own + other - shared, 1e-9)
+    share = shared / np.maximum(np.minimum(own, other), 1e-9)
+    return ((iou > SAME_IOU) | (share > SAME_SHARE)).any(axis=1)

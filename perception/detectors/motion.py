@@ -1,0 +1,220 @@
+"""What moves by itself in the picture of a moving camera, however small it is.
+
+Earlier pictures are registered onto this one. A place counts where this picture differs from each
+of them by more than the noise around it: where something is now and was not before. A tolerance of
+one pixel spares edges that are registered badly; a threshold that follows the noise of its
+surroundings spares trees and water. Imports cv2, wire and the rest of this room.
+
+Source: double difference of registered frames, e.g. Cohen and Medioni 1999 (CVPR).
+"""
+
+from collections import deque
+from typing import Annotated, Any, Self
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from perception.detectors.registration import Homography, Registration
+from perception.kernels.blobs import join_boxes
+from perception.pixels import Pixels
+from perception.wire import Detections
+
+NAME = "moving"
+_TOLERANCE = np.ones((3, 3), np.uint8)
+_CLOSING = np.ones((3, 3), np.uint8)
+_NOISE_STEP, _NOISE_WINDOW = 8, 9
+MAX_SHARE = 0.04
+"""More of the picture than this does not move by itself: light has changed, or it shook."""
+FLAT_AGREEMENT, PARALLAX = 0.92, 8.0
+"""Where fewer points agree with one plane the contrast has to rise: PARALLAX times the lack."""
+_KEPT = 128
+
+Grey = NDArray[np.uint8]
+Span = Annotated[float, Field(gt=0.0, le=5.0, allow_inf_nan=False)]
+
+
+class MotionOptions(BaseModel):
+    """Options of the `motion` detector.
+
+    spans_s: how far back the pictures are that this one is compared with, s of media time. What
+    moves less than its own length in the longest is missed. contrast: grey levels (of 255) above
+    the noise. noise: how often the mean difference of the surroundings counts. min_px: least area.
+    max_side_px: a larger box is left out. size: pictures with a longer side are scaled down.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    spans_s: tuple[Span, Span] = (0.24, 0.48)
+    contrast: float = Field(default=16.0, ge=2.0, le=255.0)
+    noise: float = Field(default=3.0, ge=0.0, le=20.0)
+    min_px: int = Field(default=10, ge=1, le=100_000)
+    max_side_px: int = Field(default=90, ge=4, le=4096)
+    size: int = Field(default=1920, ge=160, le=8192)
+
+    @model_validator(mode="after")
+    def _spans_rise(self) -> Self:
+        if self.spans_s[0] >= self.spans_s[1]:
+            raise ValueError(f"spans_s {list(self.spans_s)}: expected two that rise")
+        return self
+
+
+class MotionDetector:
+    """Finds moving things; keeps the last pictures of one camera.
+
+    counters: pictures left out because they could not be registered, or because too much changed.
+    """
+
+    Options: type[BaseModel] = MotionOptions
+
+    def __init__(self, options: MotionOptions | None = None, *, threads: int = 1) -> None:
+        del threads
+        self._options = options or MotionOptions()
+        self.names: dict[int, str] = {0: NAME}
+        self.counters: dict[str, int] = {"motion_unregistered": 0, "motion_flooded": 0}
+        self._registration = Registration()
+        self._past: deque[tuple[int, Grey, Homography]] = deque(maxlen=_KEPT)
+
+    def for_camera(self) -> "MotionDetector":
+        """Return a detector of its own for one more camera."""
+        return MotionDetector(self._options)
+
+    def prepare(self, image: NDArray[np.uint8]) -> Any:
+        """As `prepare_at`, each picture a 25th of a second after the last."""
+        last_ns = self._past[-1][0] if self._past else 0
+        return self.prepare_at(Pixels(image), last_ns + 40_000_000)
+
+    def prepare_at(self, pixels: Pixels, t_ns: int) -> tuple[Grey, int, float]:
+        """Return the grey picture, at most `size` px long, its media time and its scale."""
+        if pixels.coding == "bgr":
+            grey: Any = cv2.cvtColor(pixels.data, cv2.COLOR_BGR2GRAY)
+        else:
+            grey = pixels.planes()[0]
+        scale = min(1.0, self._options.size / max(grey.shape))
+        if scale < 1.0:
+            size = round(grey.shape[1] * scale), round(grey.shape[0] * scale)
+            grey = cv2.resize(grey, size, interpolation=cv2.INTER_AREA)
+        elif pixels.coding != "bgr":
+            grey = grey.copy()
+        return grey, t_ns, scale
+
+    def infer(self, prepared: tuple[Grey, int, float]) -> Detections:
+        """Return what moves, boxes in px of the picture, best score first."""
+        grey, t_ns, scale = prepared
+        self._keep_span(t_ns)
+        onto = self._registration.to_this(grey)
+        if onto is None:
+            self.counters["motion_unregistered"] += 1
+            self._past.clear()
+            onto = np.eye(3)
+        past = [(t, picture, onto @ before) for t, picture, before in self._past]
+        self._past.clear()
+        self._past.extend(past)
+        earlier = self._earlier(t_ns)
+        found = Detections.none() if earlier is None else self._find(grey, earlier, scale)
+        self._past.append((t_ns, grey, np.eye(3)))
+        return found
+
+    def detect(self, image: NDArray[np.uint8]) -> Detections:
+        """Return detections of a uint8 (H, W, 3) BGR image; see prepare."""
+        return self.infer(self.prepare(image))
+
+    def _keep_span(self, t_ns: int) -> None:
+        """Forget pictures beyond the longest span, and all where time went back."""
+        if self._past and t_ns <= self._past[-1][0]:
+            self._past.clear()
+        longest_ns = round(self._options.spans_s[1] * 1e9)
+        while len(self._past) > 1 and t_ns - self._past[1][0] >= longest_ns:
+            self._past.popleft()
+
+    def _earlier(self, t_ns: int) -> list[tuple[Grey, Homography]] | None:
+        """Return for each span the picture nearest to it; None while they are not there."""
+        found: list[tuple[Grey, Homography]] = []
+        for span_s in self._options.spans_s:
+            span_ns = round(span_s * 1e9)
+            t, picture, onto = min(
+                self._past, key=lambda p: abs(t_ns - p[0] - span_ns), default=(0, None, None)
+            )
+            if picture is None or onto is None or not 0.5 < (t_ns - t) / span_ns < 2.0:
+                return None
+            found.append((picture, onto))
+        return None if found[0][0] is found[1][0] else found
+
+    def _find(self, grey: Grey, earlier: list[tuple[Grey, Homography]], scale: float) -> Detections:
+        size = grey.shape[1], grey.shape[0]
+        difference: Any = None
+        for picture, onto in earlier:
+            moved: Any = cv2.warpPerspective(picture, onto, size, borderMode=cv2.BORDER_REPLICATE)
+            moved = _same_light(moved, grey)
+            high, low = cv2.dilate(moved, _TOLERANCE), cv2.erode(moved, _TOLERANCE)
+            one: Any = cv2.max(cv2.subtract(grey, high), cv2.subtract(low, grey))
+            difference = one if difference is None else cv2.min(difference, one)
+        smooth: Any = cv2.blur(difference, (3, 3))
+        limit = self._limit(difference, size)
+        mask: Any = cv2.compare(smooth, limit, cv2.CMP_GT)
+        if cv2.countNonZero(mask) > MAX_SHARE * mask.size:
+            self.counters["motion_flooded"] += 1
+            return Detections.none()
+        mask = cv2.morphologyEx(mask, cv2.MORPH_CLOSE, _CLOSING)
+        return self._boxes(mask, smooth, limit, _outside(earlier, size), scale)
+
+    def _limit(self, difference: Any, size: tuple[int, int]) -> Any:
+        """Return uint8 (H, W): the difference that counts, from the mean around each place."""
+        step = 1 / _NOISE_STEP
+        thin: Any = cv2.resize(difference, None, fx=step, fy=step, interpolation=cv2.INTER_AREA)
+        mean: Any = cv2.blur(thin, (_NOISE_WINDOW, _NOISE_WINDOW))
+        lack = max(FLAT_AGREEMENT - self._registration.agreement, 0.0)
+        contrast = self._options.contrast * (1.0 + PARALLAX * lack)
+        limit: Any = cv2.addWeighted(mean, self._options.noise, mean, 0.0, contrast)
+        return cv2.resize(limit, size, interpolation=cv2.INTER_LINEAR)
+
+    def _boxes(self, mask: Any, smooth: Any, limit: Any, valid: Any, scale: float) -> Detections:
+        """Return a detection for each spot of the mask that is large and small enough."""
+        options = self._options
+        edges: Any = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)[0]
+        found: list[tuple[int, int, int, int]] = []
+        for edge in edges:
+            x, y, w, h = cv2.boundingRect(edge)
+            if cv2.countNonZero(mask[y : y + h, x : x + w]) >= options.min_px:
+                found.append((x, y, x + w, y + h))
+        boxes = join_boxes(np.array(found, np.float32).reshape(-1, 4))
+        sides = boxes[:, 2:] - boxes[:, :2]
+        boxes = boxes[(sides.max(axis=1, initial=0) <= options.max_side_px)]
+        x1, y1, x2, y2 = valid
+        inside = (boxes[:, :2] >= (x1, y1)).all(axis=1) & (boxes[:, 2:] <= (x2, y2)).all(axis=1)
+        boxes = boxes[inside]
+        scores = np.array([_score(smooth, limit, box) for box in boxes.astype(int).tolist()])
+        order = np.argsort(-scores, kind="stable")
+        return Detections.of(boxes[order] / scale, scores[order], np.zeros(len(order)))
+
+
+def _same_light(moved: Any, grey: Grey) -> Any:
+    """Return a picture with the median brightness difference to another one taken out."""
+    thin = moved[::16, ::16].astype(np.int16)
+    shift = int(np.median(grey[::16, ::16].astype(np.int16) - thin))
+    if abs(shift) < 2:
+        return moved
+    return cv2.addWeighted(moved, 1.0, moved, 0.0, shift)
+
+
+def _outside(
+    earlier: list[tuple[Grey, Homography]], size: tuple[int, int]
+) -> tuple[float, float, float, float]:
+    """Return x1, y1, x2, y2 of what every earlier picture shows too, less two px."""
+    width, height = size
+    x1, y1, x2, y2 = 0.0, 0.0, float(width), float(height)
+    corners: Any = np.array([[[0, 0], [width, 0], [width, height], [0, height]]], np.float32)
+    for _, onto in earlier:
+        a, b, c, d = np.asarray(cv2.perspectiveTransform(corners, onto))[0].tolist()
+        x1, x2 = max(x1, a[0], d[0]), min(x2, b[0], c[0])
+        y1, y2 = max(y1, a[1], b[1]), min(y2, c[1], d[1])
+    return x1 + 2, y1 + 2, x2 - 2, y2 - 2
+
+
+def _score(smooth: Any, limit: Any, box: list[int]) -> float:
+    """Return 0.5 at the limit, towards 1 with the contrast above it."""
+    x1, y1, x2, y2 = box
+    part, least = smooth[y1:y2, x1:x2], limit[y1:y2, x1:x2]
+    excess = float((part.astype(np.float32) / np.maximum(least, 1)).max()) - 1.0
+    return 1.0 - 0.5 * float(np.exp(-max(excess, 0.0)))

@@ -1,0 +1,79 @@
+"""The camera's motion between two large grey pictures, as a homography. Imports cv2 and numpy.
+
+Source: pyramidal Lucas-Kanade on Shi-Tomasi corners and RANSAC (Hartley and Zisserman, Multiple
+View Geometry, chapter 4), on half-size pictures with corners of quarter-size ones.
+"""
+
+from typing import Any, Final
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+Grey = NDArray[np.uint8]
+Homography = NDArray[np.float64]
+
+
+class Registration:
+    """Finds the homography from the last picture to this one. One object a camera.
+
+    agreement: share of the points that the last homography explains. Near 1 over flat ground; 0.7
+    to 0.85 where near and far things shift against each other (parallax).
+    """
+
+    points: Final = 250
+    quality: Final = 0.01
+    apart_px: Final = 8
+    window: Final = 15
+    agree_px: Final = 1.0
+    least_points: Final = 24
+    least_share: Final = 0.5
+
+    def __init__(self) -> None:
+        self.agreement = 1.0
+        self._small: Grey | None = None
+        self._corners: NDArray[np.float32] | None = None
+
+    def to_this(self, grey: Grey) -> Homography | None:
+        """Return the (3, 3) homography from the last picture's px to those of this one.
+
+        grey: uint8 (H, W). The identity for the first picture; None where fewer than half of the
+        points agree (a cut, a blur, nothing to hold on to), or the size has changed.
+        """
+        small: Any = cv2.resize(grey, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
+        last, corners = self._small, self._corners
+        self._small, self._corners = small, self._find(small)
+        if last is None:
+            return np.eye(3)
+        if corners is None or len(corners) < self.least_points or last.shape != small.shape:
+            return None
+        return self._fit(last, small, corners)
+
+    def _find(self, small: Grey) -> NDArray[np.float32] | None:
+        if min(small.shape) < 64:
+            return None
+        quarter: Any = cv2.resize(small, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
+        found: Any = cv2.goodFeaturesToTrack(quarter, self.points, self.quality, self.apart_px)
+        return None if found is None else found * 2 + 0.5
+
+    def _fit(self, last: Grey, small: Grey, corners: NDArray[np.float32]) -> Homography | None:
+        start: Any = None
+        moved, found, _ = cv2.calcOpticalFlowPyrLK(
+            last,
+            small,
+            corners,
+            start,
+            winSize=(self.window, self.window),
+            maxLevel=2,
+            criteria=(3, 10, 0.03),
+        )
+        good = found.reshape(-1) == 1
+        if int(good.sum()) < self.least_points:
+            return None
+        a, b = (points.reshape(-1, 2)[good] * 2 + 0.5 for points in (corners, moved))
+        homography: Any = cv2.findHomography
+        fit, inliers = homography(a, b, cv2.RANSAC, self.agree_px)
+        self.agreement = 0.0 if inliers is None else float(inliers.mean())
+        if fit is None or not np.isfinite(fit).all() or self.agreement < self.least_share:
+            return None
+        return np.asarray(fit, np.float64)
