@@ -28,7 +28,7 @@ _OLD = f"""
     AND NOT (state != 'cleared' AND {LASTS})
     AND NOT EXISTS (SELECT 1 FROM outbox WHERE outbox.key = alerts.key
                     AND status IN ('pending', 'dead'))
-    ORDER BY start_t_wall_ns LIMIT ?2
+    ORDER BY start_t_wall_ns LIMIT ?2 OFFSET ?3
 """
 
 
@@ -38,29 +38,40 @@ class Retention:
     def __init__(self, database: Database, days: float, now_ns: int) -> None:
         self._database, self._days = database, days
         self._due_ns = now_ns + FIRST_NS
+        self._stuck = 0
 
     def turn(self, now_ns: int, t_wall_ns: int) -> int:
         """Delete one batch where it is due; return how many alerts were deleted.
 
-        now_ns: monotonic. Raises SinkError; the next call after RETRY_NS tries again.
+        now_ns: monotonic. Raises SinkError where the store cannot be written, which is tried again
+        after RETRY_NS, and after a batch with pictures that cannot be deleted: these are passed
+        over until the next round, an hour later.
         """
         if not self._days or now_ns < self._due_ns:
             return 0
         self._due_ns = now_ns + RETRY_NS
-        count = prune(self._database, t_wall_ns - round(self._days * DAY_NS), BATCH)
-        self._due_ns = now_ns + (PAUSE_NS if count == BATCH else EVERY_NS)
+        before_ns = t_wall_ns - round(self._days * DAY_NS)
+        count, stuck = prune(self._database, before_ns, BATCH, self._stuck)
+        more = count + len(stuck) == BATCH
+        self._due_ns = now_ns + (PAUSE_NS if more else EVERY_NS)
+        self._stuck = self._stuck + len(stuck) if more else 0
+        if stuck:
+            raise SinkError(f"{len(stuck)} pictures cannot be deleted: {stuck[0]}")
         return count
 
 
-def prune(database: Database, before_wall_ns: int, limit: int) -> int:
+def prune(
+    database: Database, before_wall_ns: int, limit: int, skip: int = 0
+) -> tuple[int, list[SinkError]]:
     """Delete at most `limit` alerts whose last state is older, with outbox rows and picture.
 
-    Pictures are deleted before their rows, so that a kill leaves no picture without an alert. Where
-    a picture cannot be deleted its alert stays; the others go; then SinkError is raised.
+    Return how many were deleted, and why others were not: where a picture cannot be deleted its
+    alert stays. skip: so many of the oldest are left. Pictures are deleted before their rows, so
+    that a kill leaves no picture without an alert. Raises SinkError.
     """
     keys, stuck = list[tuple[str]](), list[SinkError]()
     with database.transaction() as db:
-        for key, body in db.execute(_OLD, (before_wall_ns, limit)).fetchall():
+        for key, body in db.execute(_OLD, (before_wall_ns, limit, skip)).fetchall():
             try:
                 erase(alert_of(body))
                 keys.append((key,))
@@ -68,6 +79,4 @@ def prune(database: Database, before_wall_ns: int, limit: int) -> int:
                 stuck.append(error)
         db.executemany("DELETE FROM outbox WHERE key = ?", keys)
         db.executemany("DELETE FROM alerts WHERE key = ?", keys)
-    if stuck:
-        raise stuck[0]
-    return len(keys)
+    return len(keys), stuck

@@ -83,12 +83,18 @@ class CameraWatch:
         self._dark = False
 
     def look(
-        self, frame_id: int | None, image: NDArray[np.uint8] | None, t_ns: int, t_wall_ns: int
+        self,
+        frame_id: int | None,
+        image: NDArray[np.uint8] | None,
+        t_ns: int,
+        t_wall_ns: int,
+        why: str = "",
     ) -> list[Alert]:
         """Return the alerts that change with the newest frame.
 
         frame_id, image: uint8 (H, W, 3) BGR; None where there is no new frame since the last call.
-        t_ns: monotonic. A camera without frames is offline, neither frozen nor dark.
+        t_ns: monotonic. why: the reason the source gives for having no frames. A camera without
+        frames is offline, neither frozen nor dark.
         """
         fresh = frame_id is not None and image is not None and frame_id != self._frame_id
         changed = [("offline", self._troubles["offline"].feed(not fresh, t_ns))]
@@ -96,7 +102,11 @@ class CameraWatch:
             self._frame_id, self._size = frame_id, (image.shape[1], image.shape[0])
             changed.append(("frozen", self._troubles["frozen"].feed(self._same(image), t_ns)))
             changed.append(("dark", self._troubles["dark"].feed(self._shows_nothing(image), t_ns)))
-        return [self._alert(kind, up, t_wall_ns) for kind, up in changed if up is not None]
+        alerts = [self._alert(kind, up, t_ns, t_wall_ns) for kind, up in changed if up is not None]
+        for alert in alerts:
+            if alert.kind == "offline" and alert.state == "raised" and why:
+                alert.details["reason"] = why
+        return alerts
 
     def _same(self, image: NDArray[np.uint8]) -> bool:
         """Return whether the picture equals the last one bit by bit. Sensor noise prevents that."""
@@ -110,7 +120,7 @@ class CameraWatch:
         self._dark = mean < DARK_MEAN * factor or spread < FLAT_SPREAD * factor
         return self._dark
 
-    def _alert(self, kind: str, up: bool, t_wall_ns: int) -> Alert:
+    def _alert(self, kind: str, up: bool, t_ns: int, t_wall_ns: int) -> Alert:
         trouble = self._troubles[kind]
         if not up and trouble.alert is not None:
             lasted_s = round((t_wall_ns - trouble.alert.start_t_wall_ns) / NS_PER_S, 1)
@@ -133,7 +143,10 @@ class CameraWatch:
             t_media_ns=0,
             start_t_wall_ns=t_wall_ns,
             t_wall_ns=t_wall_ns,
-            details={"after_s": round(trouble.raise_ns / NS_PER_S, 1)},
+            details={
+                "after_s": round(trouble.raise_ns / NS_PER_S, 1),
+                "uptime_s": round(t_ns / NS_PER_S, 3),
+            },
         )
         return trouble.alert
 

@@ -19,6 +19,7 @@ from perception.processes.runtime import thread_environment
 from perception.recording.output import clear
 from perception.recording.summary import Summary
 from perception.sinks import FILES
+from perception.sources.spec import IMAGE_SUFFIXES
 from perception.wire import plan
 from perception.wire.plan import Plan
 
@@ -34,8 +35,6 @@ def recordings(places: Sequence[Path]) -> list[Path]:
 
     Raises SourceError where a place is not there or has neither.
     """
-    from perception.sources.spec import IMAGE_SUFFIXES
-
     found: list[Path] = []
     for place in places:
         if place.is_dir():
@@ -61,8 +60,12 @@ def plans(
     output: Path,
     *,
     video: bool,
+    fps: float | None = None,
 ) -> dict[Path, Plan]:
-    """Return a plan for each recording: the launch file's one camera with its source replaced."""
+    """Return a plan for each recording: the launch file's one camera with its source replaced.
+
+    fps: folders of images are films of so many pictures a second.
+    """
     if launch is None or document is None:
         document = parse("cameras: {recording: {source: push}}", "the default")
         launch = document.validate(config.Launch, document.data)
@@ -82,7 +85,7 @@ def plans(
             update={
                 "name": name,
                 "alerts": launch.alerts.model_copy(update={"sinks": files}),
-                "cameras": {name: camera.model_copy(update={"source": _source(camera, path)})},
+                "cameras": {name: camera.model_copy(update={"source": _source(camera, path, fps)})},
                 "output": config.Output(folder=output / name, video=video, tracks=True),
             }
         )
@@ -132,12 +135,14 @@ def _run_one(path: Path, what: Plan, file: Path, threads: int, progress: Progres
     return said[-1] if said else f"{path}: ended with {process.returncode}"
 
 
-def _source(camera: config.Camera, path: Path) -> dict[str, Any]:
+def _source(camera: config.Camera, path: Path, fps: float | None) -> dict[str, Any]:
     """Return the recording as a source that keeps the launch file's other options of its kind."""
     given: dict[str, Any] = camera.source if isinstance(camera.source, dict) else {}
     kept = {k: v for k, v in given.items() if k in ("fps", "rotate", "start_s", "duration_s")}
-    if path.is_dir():
-        return {"type": "images", "path": str(path), **kept}
+    if path.is_dir() or path.suffix.lower() in IMAGE_SUFFIXES:
+        film = {} if fps is None else {"fps": fps}
+        return {"type": "images", "path": str(path), **kept, **film}
+    kept.pop("fps", None)
     return {"type": "video", "path": str(path), **kept}
 
 

@@ -22,13 +22,14 @@ from perception.metrics import Metrics
 from perception.processes.runtime import peak_bytes
 from perception.recording import report
 from perception.recording.output import CameraOutput, Shown
+from perception.recording.stills import StillsWriter
 from perception.recording.summary import ProcessSummary, Summary
 from perception.rules.zones import Line, Zone
 from perception.sinks.snapshot import SnapshotSink
+from perception.sinks.when import Heard
 from perception.sources import AllocatePlanes, Frame, Image
-from perception.trackers.follow import Follower
 from perception.trackers.grey import small_grey
-from perception.wire import Alert, DetectionMessage, Stamp, TrackMessage, make_id
+from perception.wire import Alert, DetectionMessage, Detections, Stamp, TrackMessage, make_id
 from perception.wire.plan import CameraPlan, Plan
 
 AHEAD = 4
@@ -51,6 +52,7 @@ def analyze(
         work.take(n, frame)
         progress(n + 1, expected)
     work.close()
+    work.problems += frames.problems
     for cause, count in frames.counters.items():
         work.metrics.counters[f"source.{camera.name}.{cause}"] = count
     usage = resource.getrusage(resource.RUSAGE_SELF)
@@ -84,6 +86,11 @@ class _Frames:
         self.counters = self._source.counters
         self._queue: queue.Queue[Frame | BaseException] = queue.Queue(AHEAD)
         threading.Thread(target=self._read, name="decode", daemon=True).start()
+
+    @property
+    def problems(self) -> list[str]:
+        """Files that the source leaves out, and why."""
+        return list(getattr(self._source, "problems", ()))
 
     @property
     def expected(self) -> int | None:
@@ -131,20 +138,23 @@ class _Work:
         self._camera = camera
         self._detector = stages.make_detector(what, camera.detectors, threads)
         self._keep = stages.class_filter(self._detector, camera.objects)
-        self._follower = Follower(stages.make_tracker(what, camera.name, 0))
+        self._follower = stages.make_follower(what, camera.name, 0)
         self._who = stages.make_recognisers(what, [camera.name]).get(camera.name)
         self._book = AlertBook(camera.name, stages.make_rules(camera))
         self._sinks = stages.make_sinks(what)
+        self._heard = {name: Heard(sink.when) for name, sink in self._sinks.items()}
+        stills = stages.is_stills(camera)
+        self._stills = StillsWriter(folder, camera.name, pictures=what.video) if stills else None
         self._output = CameraOutput(
             folder,
             camera.name,
             {k: Zone.model_validate(v).points for k, v in camera.zones.items()},
             {k: Line.model_validate(v).points for k, v in camera.lines.items()},
-            video=what.video,
-            tracks=what.tracks,
+            video=what.video and not stills,
+            tracks=what.tracks and not stills,
             deterministic=True,
         )
-        self._video = what.video
+        self._video = what.video and not stills
         self._shown = Shown()
         self._last: Stamp | None = None
         self.metrics, self.raised, self.problems = Metrics(), dict[str, int](), list[str]()
@@ -187,7 +197,10 @@ class _Work:
         metrics.latency(f"tracker.{name}", message.t_tracked_ns - detected_ns)
         self._name(message, picture)
         self._alert(self._book.update(message), picture)
-        self._write(message, picture)
+        if self._stills is None:
+            self._write(message, picture)
+        else:
+            self._write_still(self._stills, frame.name, message, found, picture)
         self._last = stamp
 
     def close(self) -> None:
@@ -197,10 +210,11 @@ class _Work:
         for rule, counts in self._book.counts.items():
             for what, count in counts.items():
                 self.metrics.gauge(f"crossings.{self._camera.name}.{rule}:{what}", count)
-        try:
-            self._output.close()
-        except SinkError as error:
-            self.problems.append(str(error))
+        for output in filter(None, (self._output, self._stills)):
+            try:
+                output.close()
+            except SinkError as error:
+                self.problems.append(str(error))
 
     def _name(self, message: TrackMessage, picture: "_Picture") -> None:
         if self._who is not None:
@@ -216,18 +230,34 @@ class _Work:
             self._send(alert, picture)
 
     def _send(self, alert: Alert, picture: "_Picture | None") -> None:
-        pictures_first = sorted(self._sinks.values(), key=lambda s: not isinstance(s, SnapshotSink))
-        for sink in pictures_first:
+        pictures_first = sorted(
+            self._sinks.items(), key=lambda item: not isinstance(item[1], SnapshotSink)
+        )
+        for name, sink in pictures_first:
             try:
                 if isinstance(sink, SnapshotSink) and sink.wants(alert) and picture is not None:
                     path = sink.save(alert, picture.image)
                     alert = msgspec.structs.replace(
                         alert, snapshot=str(path), picture_offset_ms=0.0
                     )
-                elif not isinstance(sink, SnapshotSink):
+                elif not isinstance(sink, SnapshotSink) and self._heard[name].hears(alert):
                     sink.send(alert, None)
             except SinkError as error:
                 self.problems.append(str(error))
+
+    def _write_still(
+        self,
+        writer: StillsWriter,
+        name: str,
+        message: TrackMessage,
+        found: Detections,
+        picture: "_Picture",
+    ) -> None:
+        writer.names({i: self._detector.names.get(i, str(i)) for i in found.class_ids.tolist()})
+        try:
+            writer.add(name, message, found, picture.image)
+        except SinkError as error:
+            self.problems.append(str(error))
 
     def _write(self, message: TrackMessage, picture: "_Picture") -> None:
         shown = self._shown.at(message.stamp.t_media_ns)

@@ -164,11 +164,19 @@ def analyze(
     ),
     jobs: Annotated[int, typer.Option(min=1, help="recordings side by side")] = 1,
     video: Annotated[bool, typer.Option(help="write the annotated video")] = True,
+    fps: Annotated[
+        float | None,
+        typer.Option(min=0.01, max=1000, help="images of a folder are a film of so many a second"),
+    ] = None,
 ) -> None:
-    """Look at every frame of recordings: the same stages in one process, deterministic."""
+    """Look at every frame of recordings: the same stages in one process, deterministic.
+
+    Images of a folder each stand alone: objects in coco-*.json and drawn in annotated-*/, no
+    tracks. With --fps they are a film.
+    """
     from perception.commands import start as launching
 
-    sys.exit(launching.run_analysis(videos, launch, output, jobs=jobs, video=video))
+    sys.exit(launching.run_analysis(videos, launch, output, jobs=jobs, video=video, fps=fps))
 
 
 app.command()(enroll)

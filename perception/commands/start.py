@@ -183,7 +183,13 @@ def run_stage(process: str, run: str) -> int:
 
 
 def run_analysis(
-    videos: Sequence[Path], launch: Path | None, output: Path, *, jobs: int, video: bool
+    videos: Sequence[Path],
+    launch: Path | None,
+    output: Path,
+    *,
+    jobs: int,
+    video: bool,
+    fps: float | None = None,
 ) -> int:
     """Analyse recordings with progress bars; print their tables; return the exit code."""
     from perception.analysis import batch
@@ -192,7 +198,7 @@ def run_analysis(
     fetch(needed_assets(loaded[0]) if loaded[0] else [DEFAULT_MODEL])
     found = batch.recordings(videos)
     _compile_first()
-    plans = batch.plans(found, *loaded, output, video=video)
+    plans = batch.plans(found, *loaded, output, video=video, fps=fps)
     warm_up()
     with steps() as bars:
         tasks = {path: bars.add_task(path.name, total=None) for path in plans}

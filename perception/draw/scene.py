@@ -104,7 +104,7 @@ def _labels(
         text = f"{name} {number} {float(rows.scores[i]):.2f}{_seconds(rows.closings[i])}"
         at, own = (boxes[i, 0], boxes[i, 1]), pen
         plate = plate_of(image, text, at, own)
-        if boxes[i, 3] - boxes[i, 1] < plate[3]:
+        if boxes[i, 3] < boxes[i, 1] + plate[3]:
             own, text = pen.small, str(number)
             plate = plate_of(image, text, at, own)
         elif any(overlap(plate, other) for other in taken):

@@ -18,6 +18,18 @@ class Looming:
         self._ids = np.empty(0, np.int64)
         self._states = np.empty((0, WIDTH))
 
+    def carry(self, affine: NDArray[np.float64]) -> None:
+        """Go on in a picture of another size; affine: float64 (2, 3) px, old to new.
+
+        After a turn by a quarter all tracks start again: their upright side is another one.
+        """
+        across, down = float(affine[0, 0]), float(affine[1, 1])
+        if across <= 0.0 or down <= 0.0:
+            self._ids, self._states = np.empty(0, np.int64), np.empty((0, WIDTH))
+            return
+        self._states[:, 0] -= np.log(down)
+        self._states[:, 2:4] += np.log(across / down)
+
     def update(
         self, tracks: Tracks, found: Detections, t_ns: int, width: int, height: int
     ) -> NDArray[np.float32]:

@@ -6,6 +6,7 @@ The one place where options of a plan become objects, for processes and analysis
 import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -21,6 +22,9 @@ from perception.rules.zones import Line, Zone
 from perception.sources.pacing import Paced
 from perception.wire import Detections
 from perception.wire.plan import CameraPlan, Plan, StagePlan
+
+if TYPE_CHECKING:
+    from perception.trackers.follow import Follower
 
 MIN_SLOTS = 4
 DEFAULT_FPS = 30.0
@@ -57,17 +61,31 @@ def make_tracker(plan: Plan, camera: str, epoch: int) -> trackers.Tracker:
 
     Options of the plan override these. Raises pydantic's ValidationError where they contradict.
     """
-    cls = trackers.tracker_class(plan.tracker.type)
-    options = plan.tracker.options
-    if plan.tracker.type == "two_stage":
-        stage = plan.detectors[plan.cameras[camera].detectors[0]]
-        given = stage.options.get("levels")
-        levels = None if given is None else ScoreLevels.model_validate(given)
-        options = {
-            **tracker_options(str(stage.options.get("model", stage.type)), levels),
-            **options,
-        }
+    kind, options = plan.tracker.type, plan.tracker.options
+    stage = plan.detectors[plan.cameras[camera].detectors[0]]
+    given = stage.options.get("levels")
+    levels = None if given is None else ScoreLevels.model_validate(given)
+    known = tracker_options(str(stage.options.get("model", stage.type)), levels)
+    if kind == "two_stage" and is_stills(plan.cameras[camera]):
+        kind, options = "none", {}
+    if kind == "two_stage":
+        options = {**known, **options}
+    elif kind == "none":
+        options = {"score": known["new_score"], **options}
+    cls = trackers.tracker_class(kind)
     return cls(cls.Options.model_validate(options), epoch=epoch)
+
+
+def is_stills(camera: CameraPlan) -> bool:
+    """Whether the camera's pictures have nothing to do with each other: images without `fps`."""
+    return camera.source.type == "images" and camera.source.options.get("fps") is None
+
+
+def make_follower(plan: Plan, camera: str, epoch: int) -> "Follower":
+    """Return what turns a camera's detections into tracks; see make_tracker."""
+    from perception.trackers.follow import Follower  # brings OpenCV and Numba: tracking only
+
+    return Follower(make_tracker(plan, camera, epoch), alone=is_stills(plan.cameras[camera]))
 
 
 def make_rules(camera: CameraPlan) -> list[rules.Rule]:

@@ -13,7 +13,7 @@ from perception.alerts.store import AlertStore
 from perception.errors import ConfigError, SinkError
 from perception.launchfile.build import make_sinks
 from perception.processes.alert_line import RETRY_S, AlertLine
-from perception.processes.posting import Post
+from perception.processes.posting import Connectivity, Post
 from perception.processes.runtime import IDLE_MS, Runtime, drain
 from perception.processes.watching import CameraWatches
 from perception.sinks.snapshot import SnapshotSink
@@ -47,6 +47,7 @@ def run(runtime: Runtime) -> None:
         name: AlertLine(runtime, name, store, snapshots, post) for name in runtime.process.cameras
     }
     watching = CameraWatches(runtime, store, {name: line.tell for name, line in lines.items()})
+    connectivity = Connectivity(post, runtime.process.cameras)
     retention = Retention(store.database, runtime.plan.retain_days, clock.monotonic_ns())
     runtime.ready(inbox)
     try:
@@ -56,11 +57,13 @@ def run(runtime: Runtime) -> None:
                 post.wake()
             for line in lines.values():
                 line.step()
+            connectivity.turn()
             _prune(runtime, retention)
             for said in names.poll(0):
                 lines[said.stamp.camera].name(said)
             for message in inbox.poll(IDLE_MS):
                 runtime.turn()
+                connectivity.heard(message.stamp.camera)
                 lines[message.stamp.camera].take(message)
         for message in drain(inbox):
             runtime.turn()

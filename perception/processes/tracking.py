@@ -3,9 +3,8 @@
 from collections import deque
 
 from perception import clock
-from perception.launchfile.build import make_tracker
+from perception.launchfile.build import make_follower
 from perception.processes.runtime import IDLE_MS, Runtime, drain
-from perception.trackers.follow import Follower
 from perception.transport.bus import Inbox, Publisher
 from perception.transport.catch_up import CatchUpServer
 from perception.wire import CatchUpRequest, DetectionMessage, TrackMessage, make_id
@@ -46,7 +45,7 @@ class _Line:
 
     def __init__(self, runtime: Runtime, name: str) -> None:
         self._runtime, self._name = runtime, name
-        self._follower = Follower(make_tracker(runtime.plan, name, runtime.epoch))
+        self._follower = make_follower(runtime.plan, name, runtime.epoch)
         self._history: deque[TrackMessage] = deque(maxlen=MAX_KEPT)
         self._last_id = -1
         self._sent = 0

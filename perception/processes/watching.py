@@ -10,6 +10,7 @@ from perception.alerts.store import AlertStore
 from perception.alerts.watch import RULE, CameraWatch, WatchOptions
 from perception.errors import RingError, SinkError
 from perception.processes.runtime import Runtime
+from perception.transport.bus import Inbox
 from perception.transport.ring import Picture, RingReader
 from perception.transport.rundir import ring_base
 from perception.wire import Alert, Stamp
@@ -33,6 +34,9 @@ class CameraWatches:
                 self._watches[name] = CameraWatch(name, checked, opened)
         self._readers = {name: RingReader() for name in self._watches}
         self._last = dict.fromkeys(self._watches, -1)
+        cameras = [f"camera-{name}" for name in self._watches]
+        self._health = Inbox(runtime.run_dir, "health", cameras, newest=True)
+        self._notes: dict[str, str] = {}
         self._unsaved: list[Alert] = []
         self._due_ns = clock.monotonic_ns()
 
@@ -42,16 +46,20 @@ class CameraWatches:
         if not self._watches or now_ns < self._due_ns:
             return False
         self._due_ns = now_ns + LOOK_NS
+        for health in self._health.poll(0):
+            self._notes[health.process] = health.note.removeprefix("offline: ")
         for name, watch in self._watches.items():
             picture = self._newest(name)
             frame_id, image = (picture.frame_id, picture.image) if picture else (None, None)
-            for alert in watch.look(frame_id, image, now_ns, clock.wall_ns()):
+            why = self._notes.get(f"camera-{name}", "")
+            for alert in watch.look(frame_id, image, now_ns, clock.wall_ns(), why):
                 self._runtime.log.warning("camera", camera=name, kind=alert.kind, state=alert.state)
                 self._unsaved.append(alert)
         return self._save(now_ns)
 
     def close(self) -> None:
         """Commit the alerts that are left; retry for LAST_NS."""
+        self._health.close()
         self._save(clock.monotonic_ns())
         while self._unsaved and self._store.wait_to_retry():
             self._save(clock.monotonic_ns())

@@ -20,7 +20,7 @@ from perception.recording.video import VideoWriter
 from perception.wire import Alert, TrackMessage
 
 RESULTS = (
-    "annotated-*.mp4", "tracks-*.jsonl", "mot-*.txt",
+    "annotated-*.mp4", "tracks-*.jsonl", "mot-*.txt", "coco-*.json",
     "alerts.jsonl", "alerts.sqlite*", "summary.json",
 )  # fmt: skip
 """What a run leaves, beside its snapshots and its log."""
@@ -173,6 +173,6 @@ class CameraOutput:
 
 def clear(folder: Path) -> None:
     """Remove what an earlier run left in its folder, and nothing else; the log stays."""
-    for pattern in (*RESULTS, "snapshots/*.jpg"):
+    for pattern in (*RESULTS, "snapshots/*.jpg", "annotated-*/*.jpg"):
         for old in folder.glob(pattern):
             old.unlink(missing_ok=True)

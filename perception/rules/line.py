@@ -16,6 +16,7 @@ from perception.rules import Event
 from perception.rules.observed import (
     FORGET_NS,
     Filter,
+    PictureSize,
     Timeline,
     TrackSelector,
     feet,
@@ -67,9 +68,14 @@ class LineRule:
         self._paths: dict[int, _Path] = {}
         self._selector = TrackSelector(options, zones)
         self._time = Timeline()
+        self._size = PictureSize()
 
     def update(self, message: TrackMessage) -> list[Event]:
         t_ns = self._time.advance(message)
+        resized = self._size.change(message)
+        if resized is not None:
+            for path in self._paths.values():
+                path.x, path.y = (resized @ (path.x, path.y, 1.0)).tolist()
         points = feet(message)
         if self._options.point == "centre":
             points[:, 1] = message.tracks.boxes[:, 1::2].mean(axis=1)

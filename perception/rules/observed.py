@@ -116,6 +116,20 @@ def place(name: str, places: Mapping[str, Place], what: str) -> Place:
     return places[name]
 
 
+class PictureSize:
+    """Tells when a camera's picture changes its size: what a rule remembers in px has to follow."""
+
+    def __init__(self) -> None:
+        self._size: tuple[int, int] | None = None
+
+    def change(self, message: TrackMessage) -> NDArray[np.float64] | None:
+        """Return the affine float64 (2, 3), px of the last picture to this one; None: same size."""
+        last, self._size = self._size, (message.width, message.height)
+        if last is None or last == self._size:
+            return None
+        return message.warp.astype(np.float64)
+
+
 class Timeline:
     """A media time that never falls, also across restarts of the camera.
 

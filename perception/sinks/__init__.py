@@ -6,7 +6,7 @@ the same). To add one: a file with a class that fits Sink, one row in SINKS. Imp
 below.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -45,6 +45,19 @@ class Remembers(Protocol):
 
     def restore(self, told: Sequence[Alert]) -> None:
         """told: what arrived there last of each rule, and of each alert that is open there."""
+        ...
+
+
+@runtime_checkable
+class Announces(Protocol):
+    """A sink that tells others what there is before anything happens."""
+
+    def announce(self, rules: Mapping[str, Mapping[str, str]]) -> None:
+        """rules: the kind of each rule by its name, by camera, as the launch file has them."""
+        ...
+
+    def connected(self, camera: str, is_connected: bool) -> None:
+        """Say whether frames of a camera come."""
         ...
 
 

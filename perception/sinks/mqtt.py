@@ -3,10 +3,12 @@
 Needs the `notify` extra. Topics, under `topic` (perception):
   available                      online, offline (retained, the broker's last will)
   events                         JSON {"type": new | update | end, "after": the alert}, as Frigate's
+  <camera>/camera/connected      ON while frames of the camera come, OFF else (retained)
   <camera>/<rule>                ON while an alert is open, OFF else (retained)
   <camera>/<rule>/alert          the last alert as JSON (retained)
   <camera>/<rule>/snapshot       its picture, JPEG (retained)
-With each connection it says again which rules there are and which are ON: a broker may forget.
+With each connection it says again which cameras and rules there are and which are ON, and when Home
+Assistant says `online` on <discovery>/status: broker and Home Assistant may have forgotten.
 Imports wire and errors.
 """
 
@@ -15,7 +17,7 @@ import importlib.util
 import json
 import re
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Self
 
@@ -26,7 +28,7 @@ from pydantic import Field, model_validator
 
 from perception.errors import SinkError, SinkRefused
 from perception.sinks import INSTANT, document
-from perception.sinks.when import When
+from perception.sinks.when import When, passes
 from perception.wire import Alert
 
 TYPES = {"raised": "new", "updated": "update", "cleared": "end"}
@@ -41,7 +43,7 @@ class MqttSink:
     """Publishes with QoS 1: an alert has arrived when the broker has acknowledged all of it.
 
     What a broker does with it then is not ours to promise: one that is killed may forget. Messages
-    bear the alert's key, so a repeat can be told. Incoming messages are not subscribed to.
+    bear the alert's key, so a repeat can be told.
     """
 
     class Options(When):
@@ -73,6 +75,7 @@ class MqttSink:
         self._lock = threading.Lock()
         self._open: dict[tuple[str, str], set[str]] = {}
         self._rules: dict[str, dict[str, str]] = {}
+        self._online: dict[str, bool] = {}
         self._connected = threading.Event()
         self._refused = "not connected"
         self._paho: Any = importlib.import_module("paho.mqtt.client")
@@ -88,6 +91,7 @@ class MqttSink:
         client.will_set(f"{options.topic}/available", "offline", qos=1, retain=True)
         client.reconnect_delay_set(1, 5)
         client.on_connect, client.on_disconnect = self._on_connect, self._on_disconnect
+        client.on_message = self._on_message
         client.connect_async(options.host, options.port or (8883 if options.tls else 1883), 15)
         client.loop_start()
         return client
@@ -97,13 +101,39 @@ class MqttSink:
             self._refused = f"refused: {reason}"
             return
         client.publish(f"{self._options.topic}/available", "online", qos=1, retain=True)
+        if self._options.discovery:
+            client.subscribe(f"{self._options.discovery}/status", qos=1)
         self._connected.set()
         self._say_all()
+
+    def _on_message(self, client: Any, userdata: Any, message: Any) -> None:
+        if message.payload == b"online":
+            self._say_all()
 
     def _on_disconnect(self, client: Any, userdata: Any, flags: Any, reason: Any, *_: Any) -> None:
         if self._connected.is_set():
             self._refused = "not connected"
             self._connected.clear()
+
+    def announce(self, rules: Mapping[str, Mapping[str, str]]) -> None:
+        """Take which rules there are; those whose alerts the filters leave out are not told."""
+        only = self._options.only
+        with self._lock:
+            for camera, kinds in rules.items():
+                for rule, kind in kinds.items():
+                    if passes(only, "camera", camera) and passes(only, "rule", rule):
+                        self._rules.setdefault(camera, {})[rule] = kind
+        if self._connected.is_set():
+            self._say_all()
+
+    def connected(self, camera: str, is_connected: bool) -> None:
+        """Say whether frames of a camera come; see Announces."""
+        with self._lock:
+            if camera not in self._rules:
+                return
+            self._online[camera] = is_connected
+            if self._connected.is_set():
+                self._publish([self._connectivity(camera)])
 
     def restore(self, told: Sequence[Alert]) -> None:
         """Take what the broker was told of before this process began; see Remembers."""
@@ -125,6 +155,7 @@ class MqttSink:
                 for rule, kind in rules.items()
                 if kind != INSTANT
             ]
+            messages += [self._connectivity(camera) for camera in self._online]
             self._publish(messages)
 
     def _publish(self, messages: list[Message]) -> list[Any]:
@@ -160,7 +191,8 @@ class MqttSink:
         event = msgspec.json.encode({"type": TYPES[alert.state], "after": said})
         messages: list[Message] = []
         rules = self._rules.setdefault(alert.camera, {})
-        if rules.get(alert.rule) != alert.kind:
+        known = rules.get(alert.rule)
+        if known is None or (known == INSTANT) != (alert.kind == INSTANT):
             rules[alert.rule] = alert.kind
             messages += [self._device(alert.camera)] if options.discovery else []
         messages += [(f"{options.topic}/events", event, False), (f"{base}/alert", body, True)]
@@ -184,12 +216,26 @@ class MqttSink:
         topic = f"{self._options.topic}/{word(camera)}/{word(rule)}"
         return topic, b"ON" if is_open else b"OFF", True
 
+    def _connectivity(self, camera: str) -> Message:
+        """Return the message that says whether frames of a camera come."""
+        topic = f"{self._options.topic}/{word(camera)}/camera/connected"
+        return topic, b"ON" if self._online[camera] else b"OFF", True
+
     def _device(self, name: str) -> Message:
         """Return Home Assistant's device message of a camera."""
         rules = self._rules[name]
         options, camera = self._options, word(name)
         device = f"{word(options.client_id)}_{camera}"
-        parts: dict[str, Any] = {}
+        connected = f"{device}_connected"
+        parts: dict[str, Any] = {
+            connected: {
+                "platform": "binary_sensor",
+                "device_class": "connectivity",
+                "name": "connected",
+                "unique_id": connected,
+                "state_topic": f"{options.topic}/{camera}/camera/connected",
+            }
+        }
         for rule, kind in rules.items():
             base = f"{options.topic}/{camera}/{word(rule)}"
             part = f"{device}_{word(rule)}"

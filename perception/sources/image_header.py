@@ -1,7 +1,9 @@
 """Width and height from an image's first bytes, so that a bomb is refused before it is decoded.
 
-Reads what OpenCV's decoders read: PNG, JPEG, BMP, WebP, TIFF, PNM. Imports the stdlib only.
-Sources: PNG 1.2 section 11.2.2, ITU T.81 B.2.2, RFC 9649, TIFF 6.0 section 2, netpbm.
+Reads what decoders here read: PNG, JPEG, BMP, WebP, TIFF, PNM, GIF, HEIC and AVIF.
+Imports the stdlib only.
+Sources: PNG 1.2 section 11.2.2, ITU T.81 B.2.2, RFC 9649, TIFF 6.0 section 2, netpbm,
+GIF89a section 18, ISO/IEC 23008-12 6.5.3 (ispe).
 """
 
 import re
@@ -32,6 +34,10 @@ def _size(data: bytes) -> tuple[int, int] | None:
         width, height = struct.unpack_from("<ii", data, 18)
     elif data[:4] == b"RIFF" and data[8:12] == b"WEBP":
         return _webp(data)
+    elif data[:4] == b"GIF8":
+        width, height = struct.unpack_from("<HH", data, 6)
+    elif data[4:8] == b"ftyp":
+        return _heif(data)
     elif data[:4] in (b"II*\0", b"MM\0*"):
         return _tiff(data, "<" if data[:1] == b"I" else ">")
     elif match := _PNM.match(data[:1024]):
@@ -39,6 +45,17 @@ def _size(data: bytes) -> tuple[int, int] | None:
     else:
         return None
     return abs(height), abs(width)
+
+
+def _heif(data: bytes) -> tuple[int, int] | None:
+    """Return the largest size that a HEIC or AVIF file gives one of its items."""
+    sizes: list[tuple[int, int]] = []
+    at = data.find(b"ispe")
+    while at >= 0 and len(sizes) < 64:
+        width, height = struct.unpack_from(">II", data, at + 8)
+        sizes.append((height, width))
+        at = data.find(b"ispe", at + 4)
+    return max(sizes, key=lambda size: size[0] * size[1], default=None)
 
 
 def _jpeg(data: bytes) -> tuple[int, int] | None:

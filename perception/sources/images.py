@@ -1,5 +1,6 @@
 """A folder or glob of stills as a source, in natural order (img2 before img10).
 
+Without `fps` each picture stands alone: detections, no tracks. With it they are a film.
 8-bit grey, BGR and with alpha (dropped), 16-bit scaled to 8 by fixed levels, EXIF orientation
 applied. Sizes are read from headers first: an image bomb is skipped before it is decoded.
 """
@@ -17,11 +18,14 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validat
 from perception.clock import NS_PER_S, monotonic_ns, to_ns
 from perception.errors import SourceEnded, SourceError
 from perception.sources import Allocate, Frame, Image
+from perception.sources.decoding import decode_heif
 from perception.sources.image_header import image_size
-from perception.sources.spec import IMAGE_SUFFIXES
+from perception.sources.spec import CONVERT, IMAGE_SUFFIXES, OTHER_IMAGES
 
 MAX_PIXELS = 1 << 25
 MAX_FILE_BYTES = 256 << 20
+STILLS_HZ = 10.0
+MAX_NAMED = 20
 _READ_NS = NS_PER_S * 4 // 10
 _FLAGS = cv2.IMREAD_ANYDEPTH | cv2.IMREAD_ANYCOLOR
 _DIGITS = re.compile(r"(\d+)")
@@ -32,17 +36,19 @@ Pixels = NDArray[np.uint8] | NDArray[np.uint16]
 class ImagesSource:
     """Stills as frames: image n of those that match is at media time n / fps.
 
-    Options: path: a folder, a glob or one file; fps: images a second (10, as most recordings of
-    stills); levels_16bit: the 16-bit values that become 0 and 255, by default the 0.5 and 99.5
-    percent points of the first 16-bit image, then fixed; loop; realtime: None lets the run decide.
-    Images that cannot be read or are larger than 2**25 px are skipped and counted.
+    Options: path: a folder, a glob or one file; fps: images a second of a film; None: each stands
+    alone, and a run shows STILLS_HZ of them a second; levels_16bit: the 16-bit values that become
+    0 and 255, by default the 0.5 and 99.5 percent points of the first 16-bit image, then fixed;
+    loop; realtime: None lets the run decide.
+    Images that cannot be read or are larger than 2**25 px are skipped, counted and named in
+    `problems`, and so are files of kinds that are not read.
     """
 
     class Options(BaseModel):
         model_config = ConfigDict(extra="forbid", frozen=True)
 
         path: Annotated[Path, AfterValidator(Path.expanduser)]
-        fps: float = Field(default=10.0, gt=0, le=1000)
+        fps: float | None = Field(default=None, gt=0, le=1000)
         levels_16bit: tuple[int, int] | None = None
         loop: bool = False
         realtime: bool | None = None
@@ -59,7 +65,8 @@ class ImagesSource:
     def __init__(self, options: Options, *, camera: str, run_dir: Path | None = None) -> None:
         self._options = options
         self.fps: float | None = options.fps
-        self.counters = {"images_unreadable": 0, "images_too_large": 0}
+        self.counters = {"images_unreadable": 0, "images_too_large": 0, "images_left_out": 0}
+        self.problems: list[str] = []
         self._levels = options.levels_16bit
         self._paths: list[Path] = []
         self._next = 0
@@ -68,7 +75,10 @@ class ImagesSource:
 
     def open(self) -> None:
         """List the images. Raises SourceError where there is none."""
-        self._paths = find_images(self._options.path)
+        self._paths, others = find_images(self._options.path)
+        if others:
+            self.counters["images_left_out"] = len(others)
+            self._name("left out", others, CONVERT)
         self._next = self._shown = self._turn = 0
 
     def read(self, allocate: Allocate) -> Frame | None:
@@ -85,7 +95,8 @@ class ImagesSource:
                 arrival = monotonic_ns()
                 image = self._paint(pixels, allocate)
                 at = self._turn * len(self._paths) + n
-                return Frame(image, to_ns(at / self._options.fps), arrival)
+                t_ns = to_ns(at / (self._options.fps or STILLS_HZ))
+                return Frame(image, t_ns, arrival, name=path.name)
         return None
 
     @property
@@ -113,8 +124,17 @@ class ImagesSource:
         pixels = decode_image(read_file(path))
         if isinstance(pixels, str):
             self.counters[f"images_{pixels}"] += 1
+            how = CONVERT if path.suffix.lower() in (".heic", ".heif") else ""
+            self._name(pixels.replace("_", " "), [path], how)
             return None
         return pixels
+
+    def _name(self, what: str, paths: list[Path], how: str) -> None:
+        """Note files that are not shown; at most MAX_NAMED of them."""
+        names = ", ".join(path.name for path in paths[:MAX_NAMED])
+        more = f" and {len(paths) - MAX_NAMED} more" if len(paths) > MAX_NAMED else ""
+        if len(self.problems) < MAX_NAMED:
+            self.problems.append(f"{what}: {names}{more}{f'; {how}' if how else ''}")
 
     def _paint(self, pixels: Pixels, allocate: Allocate) -> Image:
         image = allocate(*pixels.shape[:2])
@@ -160,15 +180,17 @@ def decode_image(data: bytes, flags: int = _FLAGS) -> Pixels | Literal["unreadab
         pixels: Any = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     except cv2.error:
         return "unreadable"
+    if pixels is None and data[4:8] == b"ftyp":
+        pixels = decode_heif(data, size)
     if pixels is None or pixels.dtype not in (np.uint8, np.uint16):
         return "unreadable"
     return pixels
 
 
-def find_images(path: Path) -> list[Path]:
-    """Return the image files of a folder, a glob or one path in natural order.
+def find_images(path: Path) -> tuple[list[Path], list[Path]]:
+    """Return the image files of a folder, a glob or one path in natural order; and images left out.
 
-    Raises SourceError where there is none.
+    Raises SourceError where there is none to read.
     """
     text = str(path)
     try:
@@ -179,12 +201,14 @@ def find_images(path: Path) -> list[Path]:
         else:
             found = [Path(name) for name in glob.iglob(text, recursive=True)]
         images = [p for p in found if p.suffix.lower() in IMAGE_SUFFIXES and p.is_file()]
+        others = [p for p in found if p.suffix.lower() in OTHER_IMAGES and p.is_file()]
     except (OSError, ValueError) as error:
         raise SourceError(f"{path}: cannot be read: {error}") from error
     if not images:
         kinds = ", ".join(sorted(IMAGE_SUFFIXES))
-        raise SourceError(f"{path}: no images here ({kinds})")
-    return sorted(images, key=_natural)
+        seen = f"; {others[0].name} is not read: {CONVERT}" if others else ""
+        raise SourceError(f"{path}: no images here ({kinds}){seen}")
+    return sorted(images, key=_natural), sorted(others, key=_natural)
 
 
 def _natural(path: Path) -> list[tuple[int, int, str]]:

@@ -7,6 +7,7 @@ itself when it wakes. Pixels are copied by the reader, only for frames that it t
 
 import contextlib
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import av
@@ -30,6 +31,8 @@ from perception.sources.urls import redact
 MAX_ABANDONED = 8
 _WAIT_S = 0.5
 _NO_PICTURE_NS = 15 * NS_PER_S
+_ASK_NS = 2 * NS_PER_S
+"""A stream that is not open by then is asked what it sends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +44,8 @@ class Address:
     options: dict[str, str]
     open_timeout_s: float
     read_timeout_s: float
+    explain: Callable[[str], str] | None = None
+    """Asked why nothing can be decoded; "" where it cannot tell."""
 
 
 class LiveStream:
@@ -116,7 +121,7 @@ class _Feed(threading.Thread):
         self._changed = threading.Condition()
         self._newest: tuple[av.VideoFrame, int] | None = None
         self._ended: SourceLost | None = None
-        self._opened = self._cancelled = False
+        self._opened = self._cancelled = self._asked = False
         self._counts: dict[str, int] = {}
         self._started_ns = self._packet_ns = self._picture_ns = monotonic_ns()
         self.fps: float | None = None
@@ -138,9 +143,25 @@ class _Feed(threading.Thread):
                 return newest
             if self._ended is None:
                 self._ended = self._late(monotonic_ns())
+            self._ask_if_late(monotonic_ns())
             if self._ended is not None:
                 raise self._ended
             return None
+
+    def _ask_if_late(self, now: int) -> None:
+        if self._opened or self._asked or now - self._started_ns < _ASK_NS:
+            return
+        self._asked = True
+        threading.Thread(target=self._explain, name="live-stream-why", daemon=True).start()
+
+    def _explain(self) -> None:
+        """Say why nothing comes, where the address can be asked for that."""
+        why = self._address.explain(self._address.url) if self._address.explain else ""
+        if why:
+            with self._changed:
+                if not self._opened:
+                    self._ended = SourceLost(f"{self._shown}: {why}", 10.0)
+                    self._changed.notify_all()
 
     def cancel(self) -> None:
         with self._changed:
@@ -157,6 +178,8 @@ class _Feed(threading.Thread):
         except SourceLost as error:
             reason = error
         finally:
+            if not self._opened and not self._cancelled:
+                self._explain()
             with self._changed:
                 self._ended = self._ended or reason
                 self._changed.notify_all()

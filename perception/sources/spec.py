@@ -15,9 +15,12 @@ from perception.extensions import names
 from perception.sources import SOURCES
 from perception.sources.urls import redact, scheme
 
-IMAGE_SUFFIXES = frozenset(
-    {".bmp", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".pnm", ".ppm", ".tif", ".tiff", ".webp"}
-)
+_READ = ".avif .bmp .gif .heic .heif .jpeg .jpg .pbm .pgm .png .pnm .ppm .tif .tiff .webp"
+_NOT_READ = ".arw .cr2 .cr3 .dng .jp2 .jpe .jxl .nef .orf .psd .raf .raw .rw2 .svg .tga"
+IMAGE_SUFFIXES = frozenset(_READ.split())
+OTHER_IMAGES = frozenset(_NOT_READ.split())
+"""Suffixes of images that are not read; they are named when they are left out."""
+CONVERT = "convert them, e.g. `heif-convert a.heic a.jpg` or `magick a.dng a.png`"
 URL_TYPES = {
     "rtsp": "rtsp",
     "rtsps": "rtsp",

@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from perception.sources import Allocate, Frame
+from perception.sources.http_kind import explain
 from perception.sources.live import Address, LiveStream
 from perception.sources.urls import redact, scheme
 
@@ -73,7 +74,12 @@ class _StreamSource:
     ) -> None:
         self.counters: dict[str, int] = {}
         address = Address(
-            url, container, settings | _FAST_START, options.open_timeout_s, options.read_timeout_s
+            url,
+            container,
+            settings | _FAST_START,
+            options.open_timeout_s,
+            options.read_timeout_s,
+            explain if scheme(url) in ("http", "https") else None,
         )
         self._stream = LiveStream(address, options.rotate, self.counters)
 

@@ -187,7 +187,7 @@ def _shape(height: int, width: int, random: Random) -> _Sprite:
 def _pictures(folder: Path) -> list[_Sprite]:
     """Load at most 64 images with their alpha as outline."""
     found: list[_Sprite] = []
-    for path in find_images(folder)[:64]:
+    for path in find_images(folder)[0][:64]:
         pixels = decode_image(read_file(path), cv2.IMREAD_UNCHANGED)
         if isinstance(pixels, str) or pixels.dtype != np.uint8:
             continue

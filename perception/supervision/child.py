@@ -62,6 +62,8 @@ class Child:
         self.process, self._run_dir, self._log = process, run_dir, log
         self.state: State = "waiting"
         self.health: HealthMessage | None = None
+        self.note = ""
+        """The last note of its health, also after its end."""
         self.totals = Totals()
         self.why = ""
         self.epoch = 0
@@ -120,6 +122,7 @@ class Child:
             return self._take_health_by_hand(message)
         if message.epoch != self.epoch or message.pid != self.pid:
             return None
+        self.note = message.note
         if self.health is None or message.turns != self.health.turns:
             self._turned_ns = clock.monotonic_ns()
         self.health = message

@@ -191,6 +191,8 @@ class Supervisor:
             if child.state == "failed":
                 for camera in child.process.cameras:
                     problems.setdefault(camera, []).append(f"{child.name} failed: {child.why}")
+            if child.process.kind == "camera" and child.note:
+                problems.setdefault(child.process.cameras[0], []).append(child.note)
         return report.summarise(
             self.plan,
             report.merge([child.metrics() for child in self.children]),

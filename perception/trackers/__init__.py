@@ -37,6 +37,14 @@ class Tracker(Protocol):
         """
         ...
 
+    def carry(self, affine: NDArray[np.float64]) -> None:
+        """Carry all tracks into a picture of another size.
+
+        affine: float64 (2, 3), px of the old picture to px of the new one; it scales each axis,
+        mirrors none, and may turn by a quarter.
+        """
+        ...
+
     def end_all(self) -> None:
         """End every track with the next update: its picture shows another scene."""
         ...
@@ -44,6 +52,7 @@ class Tracker(Protocol):
 
 TRACKERS = {
     "two_stage": "perception.trackers.two_stage:TwoStageTracker",
+    "none": "perception.trackers.none:NoTracker",
 }
 
 

@@ -60,6 +60,14 @@ class CameraMotion:
             return np.eye(2, 3, dtype=np.float32)
         return self._fit(last, grey, corners, scale)
 
+    def carry(self, grey: NDArray[np.uint8], boxes: ArrayLike, width: int, height: int) -> None:
+        """Compare the next picture with this one: the last, carried into another size.
+
+        As `estimate` takes them, all in the new size.
+        """
+        scale = np.array((width / max(grey.shape[1], 1), height / max(grey.shape[0], 1)))
+        self._grey, self._corners = grey, self._find(grey, boxes, scale)
+
     def _find(
         self, grey: NDArray[np.uint8], boxes: ArrayLike, scale: NDArray[np.float64]
     ) -> NDArray[np.float32] | None:

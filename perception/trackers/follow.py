@@ -3,23 +3,31 @@
 Imports wire and below.
 """
 
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
 from perception import clock
 from perception.geometry.looming import Looming
 from perception.trackers import Tracker
 from perception.trackers.camera_motion import CameraMotion
 from perception.trackers.scene_cut import SceneCut
+from perception.trackers.size_change import Affine, carry_boxes, find_affine, shrink_affine
 from perception.wire import CONFIRMED, DetectionMessage, TrackMessage
 
 
 class Follower:
     """Follows what one camera sees. confirmed, cuts: tracks confirmed and scene cuts so far."""
 
-    def __init__(self, tracker: Tracker) -> None:
+    def __init__(self, tracker: Tracker, *, alone: bool = False) -> None:
+        """alone: each picture stands by itself, as stills do: after a cut from the last one."""
         self.tracker = tracker
+        self._alone = alone
         self.confirmed = self.cuts = 0
         self._motion = CameraMotion()
         self._scene = SceneCut()
         self._looming = Looming()
+        self._last: DetectionMessage | None = None
         self._names: dict[int, str] = {}
         self._known: set[int] = set()
 
@@ -30,14 +38,19 @@ class Follower:
         """
         self._names.update(message.names)
         found = message.detections
-        warp = self._motion.estimate(message.grey, found.boxes, message.width, message.height)
-        cut = self._scene.is_cut(message.grey)
+        carried, is_other = self._resize(message)
+        size = message.width, message.height
+        if self._alone:
+            warp = np.eye(2, 3, dtype=np.float32)
+        else:
+            warp = self._motion.estimate(message.grey, found.boxes, *size)
+        cut = self._scene.is_cut(message.grey) or is_other or self._alone
         if cut:
             self.tracker.end_all()
-            self.cuts += 1
+            self.cuts += not self._alone
         t_ns = message.stamp.t_media_ns
         tracks = self.tracker.update(found, t_ns, warp, dropped)
-        tracks.closings = self._looming.update(tracks, found, t_ns, message.width, message.height)
+        tracks.closings = self._looming.update(tracks, found, t_ns, *size)
         confirmed = set(tracks.track_ids[tracks.states == CONFIRMED].tolist())
         self.confirmed += len(confirmed - self._known)
         self._known = (self._known | confirmed) & set(tracks.track_ids.tolist())
@@ -50,6 +63,36 @@ class Follower:
             t_detected_ns=message.t_detected_ns,
             t_tracked_ns=clock.monotonic_ns(),
             tracks=tracks,
-            warp=warp,
+            warp=warp if carried is None else _after(warp, carried),
             cut=cut,
         )
+
+    def _resize(self, message: DetectionMessage) -> tuple[Affine | None, bool]:
+        """Where the picture has another size, carry over what is known in px of the last one.
+
+        Return the affine from the last picture to this one, None where it has the same size or
+        shows another scene; and whether it does.
+        """
+        last, self._last = self._last, None if self._alone else message
+        size = message.width, message.height
+        if last is None or (last.width, last.height) == size:
+            return None, False
+        last_size, grey = (last.width, last.height), message.grey
+        affine = find_affine(last.grey, grey, last_size, size)
+        if affine is None:
+            return None, True
+        small = shrink_affine(affine, last.grey, grey, last_size, size)
+        moved = np.asarray(
+            cv2.warpAffine(last.grey, small, grey.shape[::-1], borderMode=cv2.BORDER_REPLICATE),
+            np.uint8,
+        )
+        self._motion.carry(moved, carry_boxes(last.detections.boxes, affine), *size)
+        self._scene.carry(moved)
+        self.tracker.carry(affine)
+        self._looming.carry(affine)
+        return affine, False
+
+
+def _after(warp: NDArray[np.float32], carried: Affine) -> NDArray[np.float32]:
+    """Return the affine that first carries, then warps: float32 (2, 3)."""
+    return (np.vstack([warp, [0, 0, 1]]) @ np.vstack([carried, [0, 0, 1]]))[:2].astype(np.float32)

@@ -28,10 +28,13 @@ class SceneCut:
     def __init__(self) -> None:
         self._last: NDArray[np.float32] | None = None
 
+    def carry(self, grey: NDArray[np.uint8]) -> None:
+        """Compare the next picture with this one: the last, carried into another size."""
+        self._last = self._shrunk(grey)
+
     def is_cut(self, grey: NDArray[np.uint8]) -> bool:
         """Take the next picture, uint8 (h, w); the first one, and an even one, is no cut."""
-        small = np.asarray(cv2.resize(grey, self.size, interpolation=cv2.INTER_AREA), np.float32)
-        small -= small.mean()
+        small = self._shrunk(grey)
         last, self._last = self._last, small
         if last is None:
             return False
@@ -39,3 +42,8 @@ class SceneCut:
         if min(were, are) < self.contrast**2:
             return False
         return float((last * small).mean()) < self.likeness * math.sqrt(were * are)
+
+    def _shrunk(self, grey: NDArray[np.uint8]) -> NDArray[np.float32]:
+        small = np.asarray(cv2.resize(grey, self.size, interpolation=cv2.INTER_AREA), np.float32)
+        small -= small.mean()
+        return small

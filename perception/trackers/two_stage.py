@@ -14,6 +14,7 @@ from pydantic import BaseModel
 from perception.kernels import track_layout as layout
 from perception.kernels.tracking import report, rooms, step
 from perception.trackers.options import TwoStageOptions
+from perception.trackers.size_change import carry_boxes
 from perception.wire import MAX_ROWS, Detections, Tracks
 
 MAX_DETECTIONS = 5_000
@@ -114,6 +115,30 @@ class TwoStageTracker:
         if counted != self._counted:
             self._take_counts(counted)
         return Tracks(*columns)
+
+    def carry(self, affine: NDArray[np.float64]) -> None:
+        """Carry all tracks into a picture of another size; affine: (2, 3) px, old to new.
+
+        It scales each axis and may turn by a quarter; what else it does is left out.
+        """
+        count = int(self._table.view(np.int64)[0, layout.COUNT])
+        rows = self._table[layout.HEAD : layout.HEAD + count]
+        turned = abs(affine[0, 0]) < abs(affine[0, 1])
+        scales = affine[[0, 1], [1, 0]] if turned else affine[[0, 1], [0, 1]]
+        order = (1, 0, 3, 2) if turned else (0, 1, 2, 3)
+        blocks = np.stack([rows[:, 5 * k : 5 * k + 5] for k in order], axis=1)
+        factors = np.concatenate([scales, np.abs(scales)])[:, None]
+        blocks[:, :, :2] *= factors
+        blocks[:, :, 2:] *= factors**2
+        blocks[:, :2, 0] += affine[:, 2]
+        rows[:, :20] = blocks.reshape(count, 20)
+        rows[:, layout.LAST : layout.LAST + 4] = carry_boxes(
+            rows[:, layout.LAST : layout.LAST + 4], affine
+        )
+        surprise = slice(layout.SURPRISE, layout.SURPRISE + 4)
+        rows[:, surprise] = rows[:, surprise][:, order]
+        pan = slice(layout.PAN, layout.PAN + 2)
+        self._table[0, pan] = self._table[0, pan][list(order[:2])] * scales
 
     def end_all(self) -> None:
         """End every track with the next update: its picture shows another scene."""

@@ -75,6 +75,52 @@ def test_home_assistant_finds_a_camera(broker, listener):
     sink.close()
 
 
+RULES = {"door": {"entered": "visit", "crossed": "line"}, "yard": {"left": "zone"}}
+
+
+def test_all_there_is_is_announced_before_the_first_alert(broker, listener):
+    sink = make(broker.port)
+    sink.announce(RULES)
+    sink.connected("door", True)
+    sink.connected("yard", False)
+    until(lambda: listener.payloads("perception/yard/camera/connected") == [b"OFF"])
+    until(lambda: listener.payloads("perception/door/camera/connected") == [b"ON"])
+    until(lambda: listener.payloads("perception/door/entered") == [b"OFF"])
+    until(lambda: listener.payloads("perception/yard/left") == [b"OFF"])
+    assert listener.payloads("perception/door/crossed") == []
+    device = json.loads(listener.payloads("homeassistant/device/perception_door/config")[-1])
+    part = device["components"]["perception_door_connected"]
+    assert part["device_class"] == "connectivity"
+    assert part["state_topic"] == "perception/door/camera/connected"
+    assert {"perception_door_entered", "perception_door_crossed"} < set(device["components"])
+    sink.close()
+
+
+def test_filtered_rules_are_not_announced(broker, listener):
+    sink = make(broker.port, only={"camera": "door", "rule": ["entered"]})
+    sink.announce(RULES)
+    until(lambda: listener.payloads("perception/door/entered") == [b"OFF"])
+    config = listener.payloads("homeassistant/device/perception_door/config")[-1]
+    assert set(json.loads(config)["components"]) == {
+        "perception_door_connected",
+        "perception_door_entered",
+        "perception_door_entered_picture",
+    }
+    assert listener.payloads("homeassistant/device/perception_yard/config") == []
+    sink.close()
+
+
+def test_home_assistant_that_starts_later_is_told_again(broker, listener):
+    sink = make(broker.port)
+    sink.announce(RULES)
+    topic = "homeassistant/device/perception_door/config"
+    until(lambda: listener.payloads(topic))
+    told = len(listener.payloads(topic))
+    listener.client.publish("homeassistant/status", b"online")
+    until(lambda: len(listener.payloads(topic)) == told + 1)
+    sink.close()
+
+
 def test_what_is_retained_meets_who_comes_later(broker):
     sink = make(broker.port, discovery=None)
     sink.send(alert(1), None)
@@ -126,6 +172,8 @@ def test_what_was_told_before_a_restart_is_said_again(broker, listener):
 
 def test_a_broker_that_forgot_everything_is_told_again(broker, listener):
     sink = make(broker.port)
+    sink.announce({"door": {"quiet": "zone"}})
+    sink.connected("door", True)
     for a in (alert(1), alert(2, rule="left"), alert(2, "cleared", rule="left")):
         sink.send(a, None)
     broker.end(signal.SIGKILL)
@@ -135,6 +183,8 @@ def test_a_broker_that_forgot_everything_is_told_again(broker, listener):
     with Listener(broker.port, "new") as new:
         until(lambda: new.payloads("perception/door/entered") == [b"ON"])
         until(lambda: new.payloads("perception/door/left") == [b"OFF"])
+        until(lambda: new.payloads("perception/door/quiet") == [b"OFF"])
+        until(lambda: new.payloads("perception/door/camera/connected") == [b"ON"])
         until(lambda: new.payloads("homeassistant/device/perception_door/config"))
         assert new.payloads("perception/available")[-1] == b"online"
     sink.close()

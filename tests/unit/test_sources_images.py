@@ -1,6 +1,8 @@
 """Stills: order, depth, orientation, and files that are no images or too large to be."""
 
+import shutil
 import struct
+import subprocess
 import zlib
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ from pydantic import ValidationError
 from perception.errors import SourceEnded, SourceError
 from perception.sources.image_header import image_size
 from perception.sources.images import ImagesSource
+from perception.sources.spec import CONVERT
 from tests.clips import play
 
 
@@ -121,7 +124,7 @@ def test_unreadable_ones_are_skipped_and_counted(tmp_path: Path) -> None:
     assert [int(frame.image[0, 0, 0]) for frame in got] == [7, 7]
     # Skipped images keep their place in time.
     assert [frame.t_media_ns for frame in got] == [0, 400_000_000]
-    assert source.counters == {"images_unreadable": 4, "images_too_large": 1}
+    assert source.counters == {"images_unreadable": 4, "images_too_large": 1, "images_left_out": 0}
 
 
 def test_loop_goes_on_rising(tmp_path: Path) -> None:
@@ -170,3 +173,66 @@ def test_footage_of_every_kind(footage: Path) -> None:
     assert thermal[0].image.std() > 10
     faces = play(images(footage / "images" / "faces" / "face_recognition" / "*.jpg"))
     assert len(faces) > 5
+
+
+def test_without_fps_each_picture_stands_alone(tmp_path: Path) -> None:
+    for n in range(3):
+        write(tmp_path / f"{n}.png", grey(n))
+    source = images(tmp_path)
+    assert [frame.name for frame in play(source)] == ["0.png", "1.png", "2.png"]
+    assert source.fps is None
+
+
+def test_pictures_that_are_not_read_are_named(tmp_path: Path) -> None:
+    write(tmp_path / "a.png", grey(1))
+    for name in ("b.dng", "c.JXL", "notes.txt"):
+        (tmp_path / name).write_bytes(b"x")
+    source = images(tmp_path)
+    assert len(play(source)) == 1
+    assert source.counters["images_left_out"] == 2
+    assert source.problems == [f"left out: b.dng, c.JXL; {CONVERT}"]
+    (tmp_path / "a.png").unlink()
+    with pytest.raises(SourceError, match=r"b\.dng is not read: convert"):
+        images(tmp_path).open()
+
+
+def test_names_of_left_out_pictures_are_at_most_twenty(tmp_path: Path) -> None:
+    write(tmp_path / "a.png", grey(1))
+    for n in range(50):
+        (tmp_path / f"{n}.dng").write_bytes(b"x")
+    source = images(tmp_path)
+    source.open()
+    assert "and 30 more" in source.problems[0]
+
+
+def heif(png: Path, path: Path) -> Path:
+    if shutil.which("heif-enc") is None:
+        pytest.skip("needs heif-enc (Debian: libheif-examples)")
+    avif = ["-A"] if path.suffix == ".avif" else []
+    command = ["heif-enc", *avif, "-q", "90", str(png), "-o", str(path)]
+    subprocess.run(command, check=True, capture_output=True)
+    return path
+
+
+@pytest.mark.parametrize("suffix", [".avif", ".heic", ".gif"])
+def test_pictures_of_phones(tmp_path: Path, suffix: str) -> None:
+    shown = cv2.resize(np.random.default_rng(0).integers(0, 255, (6, 9, 3), np.uint8), (96, 64))
+    path = tmp_path / f"a{suffix}"
+    if suffix == ".gif":
+        write(path, shown)
+    else:
+        heif(write(tmp_path / "shown.png", shown), path)
+    assert image_size(path.read_bytes()) == (64, 96)
+    (frame,) = play(images(path))
+    assert np.abs(frame.image.astype(int) - shown).mean() < 20
+
+
+def test_a_heic_of_several_tiles_is_named_and_not_shown_in_part(tmp_path: Path) -> None:
+    path = heif(write(tmp_path / "a.png", np.zeros((64, 96, 3), np.uint8)), tmp_path / "a.heic")
+    data = path.read_bytes()
+    at = data.index(b"ispe") + 8
+    path.write_bytes(data[:at] + struct.pack(">II", 192, 128) + data[at + 8 :])
+    source = images(path)
+    with pytest.raises(SourceError, match="none of 1 images can be read"):
+        play(source)
+    assert source.problems == [f"unreadable: a.heic; {CONVERT}"]

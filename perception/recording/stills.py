@@ -1,0 +1,108 @@
+"""What the analysis of stills leaves: a picture with its boxes for each, and all boxes as COCO.
+
+Imports draw, wire and errors.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from perception.draw import Painter
+from perception.errors import SinkError
+from perception.wire import Detections, TrackMessage
+
+QUALITY = 90
+"""Of the JPEGs."""
+
+
+class StillsWriter:
+    """Writes annotated-<camera>/<name>.jpg and coco-<camera>.json, the form of COCO's ground truth.
+
+    Each annotation has a `score` as well, so that `annotations` alone is COCO's results format.
+    category_id is the model's class id + 1: COCO's own begin at 1. bbox: x, y, width, height in px.
+    """
+
+    def __init__(self, folder: str | Path, camera: str, *, pictures: bool) -> None:
+        """pictures: whether pictures are written; folder: made with the first still."""
+        self._folder = Path(folder)
+        self._pictures = self._folder / f"annotated-{camera}" if pictures else None
+        self._path = self._folder / f"coco-{camera}.json"
+        self._painter = Painter({}, {})
+        self._images: list[dict[str, Any]] = []
+        self._annotations: list[dict[str, Any]] = []
+        self._names: dict[int, str] = {}
+        self._taken: set[str] = set()
+
+    def add(
+        self, name: str, message: TrackMessage, found: Detections, image: NDArray[np.uint8]
+    ) -> None:
+        """Write one still. name: its file's. image: uint8 (H, W, 3) BGR, left as it is.
+
+        message: the objects that are drawn. found: all detections. Raises SinkError.
+        """
+        self._images.append(
+            {
+                "id": len(self._images) + 1,
+                "file_name": name,
+                "width": message.width,
+                "height": message.height,
+            }
+        )
+        self._names.update(message.names)
+        for box, score, class_id in zip(
+            found.boxes.tolist(), found.scores.tolist(), found.class_ids.tolist(), strict=True
+        ):
+            x1, y1, x2, y2 = box
+            x, y, w, h = (round(v, 2) for v in (x1, y1, x2 - x1, y2 - y1))
+            self._annotations.append(
+                {
+                    "id": len(self._annotations) + 1,
+                    "image_id": len(self._images),
+                    "category_id": class_id + 1,
+                    "bbox": [x, y, w, h],
+                    "area": round(w * h, 2),
+                    "iscrowd": 0,
+                    "score": round(score, 5),
+                }
+            )
+        if self._pictures is not None:
+            self._draw(name, message, image)
+
+    def names(self, names: dict[int, str]) -> None:
+        """Take class names by class id, also those of boxes that are not drawn."""
+        self._names.update(names)
+
+    def close(self) -> None:
+        """Write the COCO file. Raises SinkError."""
+        used = {a["category_id"] - 1 for a in self._annotations} | set(self._names)
+        document = {
+            "images": self._images,
+            "annotations": self._annotations,
+            "categories": [{"id": i + 1, "name": self._names.get(i, str(i))} for i in sorted(used)],
+        }
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            self._path.write_text(json.dumps(document, indent=1) + "\n")
+        except OSError as error:
+            raise SinkError(f"{self._path}: {error.strerror}") from None
+
+    def _draw(self, name: str, message: TrackMessage, image: NDArray[np.uint8]) -> None:
+        assert self._pictures is not None
+        stem, n = Path(name).stem, 1
+        while stem in self._taken:
+            n += 1
+            stem = f"{Path(name).stem}-{n}"
+        self._taken.add(stem)
+        path = self._pictures / f"{stem}.jpg"
+        canvas = image.copy()
+        self._painter.paint(canvas, message, (), None, None)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            encoded = cv2.imencode(".jpg", canvas, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1]
+            path.write_bytes(encoded.tobytes())
+        except OSError as error:
+            raise SinkError(f"{path}: {error.strerror}") from None
