@@ -14,6 +14,7 @@ from hypothesis import settings
 settings.register_profile("perception", deadline=None, derandomize="CI" in os.environ)
 settings.load_profile("perception")
 
+_FAULTS: dict[str, str] = {}
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
@@ -40,3 +41,25 @@ def home(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="prc-") as folder:
         monkeypatch.setenv("XDG_RUNTIME_DIR", folder)
         yield Path(folder)
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Let the report of a test say that it tries faults, also from another process."""
+    if item.get_closest_marker("fault") is not None:
+        item.user_properties.append(("fault", "yes"))
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Note how each test of a fault ended: failed where one of its parameters did."""
+    is_fault = any(name == "fault" for name, _ in report.user_properties)
+    if is_fault and (report.when == "call" or report.outcome != "passed"):
+        name = report.nodeid.partition("[")[0]
+        if _FAULTS.get(name) != "failed":
+            _FAULTS[name] = report.outcome
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Keep the results of faults beside those of earlier sessions; see fault_table.py."""
+    cache = session.config.cache
+    if _FAULTS and cache is not None and not hasattr(session.config, "workerinput"):
+        cache.set("faults/results", {**cache.get("faults/results", {}), **_FAULTS})

@@ -37,6 +37,7 @@ def library(tmp_path: Path) -> Path:
 
 
 @pytest.mark.timeout(120)
+@pytest.mark.fault("F18")
 def test_the_wall_clock_is_moved_by_an_hour_forward_and_back(home: Path, library: Path) -> None:
     offset = home / "offset"
     offset.write_bytes(struct.pack("l", 0))

@@ -37,6 +37,7 @@ def start(line: RunningLine) -> subprocess.Popen[bytes]:
 
 
 @pytest.mark.timeout(240)
+@pytest.mark.fault("F04")
 def test_kill_9_at_20_random_moments_while_600_alerts_are_raised(home: Path) -> None:
     chance = random.Random(5)
     early = set(chance.sample(range(1, KILLS), EARLY))

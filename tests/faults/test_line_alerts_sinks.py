@@ -122,6 +122,7 @@ def assert_in_order(place: Place, since: int) -> None:
 
 
 @pytest.mark.timeout(240)
+@pytest.mark.fault("F21", "F22")
 def test_a_broker_stopped_for_60_s_and_killed_and_webhooks_in_trouble(home: Path) -> None:
     stay = write_old_alerts(home / "out" / "alerts.sqlite")
     with place(home, TROUBLE) as at:

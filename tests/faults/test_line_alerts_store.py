@@ -57,6 +57,7 @@ def all_delivered(line: RunningLine, crowd: Crowd) -> bool:
 
 
 @pytest.mark.timeout(120)
+@pytest.mark.fault("F23")
 def test_a_full_disk_and_a_file_in_the_place_of_the_store(home: Path) -> None:
     disk = home / "disk"
     disk.mkdir()
@@ -115,6 +116,7 @@ def replace_store(line: RunningLine, crowd: Crowd) -> None:
     assert path.with_name("alerts.sqlite.replaced-1").read_bytes() == content
 
 
+@pytest.mark.fault("F24")
 def test_a_store_that_is_corrupt_is_set_aside_and_the_line_runs(home: Path) -> None:
     path = home / "out" / "alerts.sqlite"
     path.parent.mkdir()
@@ -131,6 +133,7 @@ def test_a_store_that_is_corrupt_is_set_aside_and_the_line_runs(home: Path) -> N
     assert said["moved_to"] == str(path.with_name("alerts.sqlite.corrupt-1"))
 
 
+@pytest.mark.fault("F24")
 def test_a_store_of_a_newer_version_is_left_alone_and_alerts_go_on(home: Path) -> None:
     path = home / "out" / "alerts.sqlite"
     path.parent.mkdir()

@@ -31,6 +31,7 @@ ZONE = {
 }
 
 
+@pytest.mark.fault("H10")
 def test_sources_that_cannot_be_read_are_named_and_the_others_go_on(home: Path) -> None:
     (home / "empty").mkdir()
     (home / "text.mp4").write_text("no video at all\n" * 50)
@@ -65,6 +66,7 @@ def test_sources_that_cannot_be_read_are_named_and_the_others_go_on(home: Path) 
 
 
 @pytest.mark.timeout(180)
+@pytest.mark.fault("F08", "H10")
 def test_a_camera_whose_decoder_takes_it_down(home: Path) -> None:
     footage = os.environ.get("PERCEPTION_TEST_DATA", ROOT.parent / "shared" / "data")
     crashes = Path(footage) / "video" / "broken" / "raw_bgr24_48x48_crashes_cv2.avi"
@@ -95,6 +97,7 @@ def test_a_camera_whose_decoder_takes_it_down(home: Path) -> None:
         assert clip["restarts"] <= 5
 
 
+@pytest.mark.fault("F26")
 def test_too_little_shared_memory_is_refused_before_anything_starts(home: Path) -> None:
     prefix = own_mounts("mount -t tmpfs -o size=2m none /dev/shm")
     cameras = {"cameras": {"a": synthetic(width=1280, height=720)}}
@@ -114,6 +117,7 @@ def test_too_little_shared_memory_is_refused_before_anything_starts(home: Path) 
     assert not (home / "out").exists(), "nothing was started"
 
 
+@pytest.mark.fault("F32")
 def test_a_metrics_port_that_is_taken(home: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
@@ -126,6 +130,7 @@ def test_a_metrics_port_that_is_taken(home: Path) -> None:
 
 
 @pytest.mark.timeout(180)
+@pytest.mark.fault("F23")
 def test_a_disk_that_fills_up(home: Path) -> None:
     out = home / "disk"
     out.mkdir()
@@ -164,6 +169,7 @@ def test_a_disk_that_fills_up(home: Path) -> None:
         assert line.stop() == 0
 
 
+@pytest.mark.fault("F24")
 def test_a_store_that_is_held_at_start_is_waited_for(home: Path) -> None:
     (home / "out").mkdir()
     with running(home / "first", {"cameras": {"a": synthetic(frames=3)}}) as line:
@@ -216,6 +222,7 @@ BAD_FILES: list[tuple[dict[str, Any], list[str]]] = [
 
 
 @pytest.mark.parametrize(("changes", "words"), BAD_FILES, ids=lambda value: str(value)[:40])
+@pytest.mark.fault("H12")
 def test_a_wrong_launch_file_starts_nothing(
     home: Path, changes: dict[str, Any], words: list[str]
 ) -> None:

@@ -160,6 +160,7 @@ def assert_goes_on(line: RunningLine) -> None:
 
 
 @pytest.mark.timeout(240)
+@pytest.mark.fault("H01", "H04", "H05", "H06", "H07")
 def test_sockets_of_a_camera_that_somebody_else_plays(home: Path) -> None:
     zone = {"all": [[0, 0], [1, 0], [1, 1], [0, 1]]}
     rules = {"inside": {"type": "zone", "zone": "all"}}
@@ -232,6 +233,7 @@ def catch_up(line: RunningLine) -> None:
 
 
 @pytest.mark.timeout(240)
+@pytest.mark.fault("H01", "H04", "H05", "H07")
 def test_sockets_between_the_stages(home: Path) -> None:
     launch = {
         "cameras": {"true": synthetic(), CAMERA: {"source": "push"}},
@@ -277,6 +279,7 @@ def push(line: RunningLine) -> None:
 
 
 @pytest.mark.timeout(240)
+@pytest.mark.fault("H01", "H04", "H05", "H07")
 def test_sockets_of_tracking_and_alert(home: Path) -> None:
     launch = {"cameras": {CAMERA: {"source": "push"}}, "output": {"tracks": True}}
     arguments = ("--without", "tracking", "--without", "alert")

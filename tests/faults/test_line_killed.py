@@ -100,6 +100,7 @@ def assert_ids_rise(messages: list[TrackMessage]) -> None:
 
 
 @pytest.mark.timeout(240)
+@pytest.mark.fault("F01", "F02", "F03", "F05")
 def test_each_process_in_turn(home: Path) -> None:
     launch = {
         "cameras": {"a": synthetic(fps=FPS), "b": synthetic(fps=FPS, seed=2)},
@@ -209,6 +210,7 @@ def break_alert(line: RunningLine, number: int) -> Callable[[], None]:
 
 
 @pytest.mark.timeout(240)
+@pytest.mark.fault("F02", "F04")
 def test_a_line_crossed_while_the_alert_process_is_down(home: Path) -> None:
     with running(home, door_launch()) as line:
         line.wait_ready()
@@ -248,6 +250,7 @@ def test_a_line_crossed_while_the_alert_process_is_down(home: Path) -> None:
     assert len(list((line.folder / "snapshots").glob("*.jpg"))) > 0
 
 
+@pytest.mark.fault("F06")
 def test_kill_9_of_the_supervisor(home: Path) -> None:
     launch = {"cameras": {"a": synthetic()}}
     with running(home, launch) as line:
@@ -267,6 +270,7 @@ def test_kill_9_of_the_supervisor(home: Path) -> None:
     assert rundir.running() == []
 
 
+@pytest.mark.fault("F07")
 def test_kill_9_of_everything_at_once_and_another_start(home: Path) -> None:
     launch = {"cameras": {"a": synthetic()}, "output": {"video": True}}
     with running(home, launch) as line:

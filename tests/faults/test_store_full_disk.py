@@ -1,5 +1,7 @@
 """A disk that is really full: a write fails alone with SinkError, and works again with room."""
 
+import pytest
+
 from tests.namespaces import own_mounts, says
 
 CHILD = """
@@ -51,6 +53,7 @@ print("goes on")
 """
 
 
+@pytest.mark.fault("F23")
 def test_everything_that_writes_survives_a_full_disk(tmp_path):
     said = says(own_mounts(f"mount -t tmpfs -o size=2m none {tmp_path}"), CHILD, tmp_path)
     assert "full 28" in said

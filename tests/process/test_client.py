@@ -151,6 +151,7 @@ threading.Event().wait()
 """
 
 
+@pytest.mark.fault("F20")
 def test_a_listener_that_hangs_slows_nobody(home: Path) -> None:
     with running(home, {"cameras": {"a": synthetic(fps=30)}}) as line:
         line.wait_ready()

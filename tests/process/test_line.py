@@ -58,6 +58,7 @@ def test_sources_end_and_every_frame_is_accounted_for(home: Path) -> None:
     assert all({"event", "level", "process", "timestamp"} <= set(row) for row in line.log())
 
 
+@pytest.mark.fault("F31")
 def test_sigterm_finishes_and_a_second_interrupt_kills(home: Path) -> None:
     launch = {"cameras": {"a": synthetic()}, "output": {"video": True, "tracks": True}}
     with running(home, launch) as line:
@@ -118,6 +119,7 @@ def test_signals_within_a_second_of_the_first_are_the_same_one(home: Path) -> No
     assert camera["frames_tracked"] == camera["frames_detected"]
 
 
+@pytest.mark.fault("F32")
 def test_two_runs_of_one_launch_file_side_by_side(home: Path) -> None:
     output = {"tracks": True, "folder": str(home / "out")}
     launch = {"cameras": {"a": synthetic()}, "output": output}
@@ -149,6 +151,7 @@ def test_two_runs_of_one_launch_file_side_by_side(home: Path) -> None:
 
 
 @pytest.mark.timeout(180)
+@pytest.mark.fault("F19")
 def test_a_detector_far_slower_than_the_ring_loses_nothing_it_took(home: Path) -> None:
     seconds = 3.0
     launch = {

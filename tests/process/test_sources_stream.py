@@ -157,6 +157,7 @@ def test_a_slow_reader_gets_the_newest_frame_and_the_others_are_counted() -> Non
         assert time.monotonic_ns() - frame.t_arrival_ns < 0.3e9
 
 
+@pytest.mark.fault("F16")
 def test_a_change_of_size_gives_frames_of_the_new_size() -> None:
     with rtsp_server(sizes="320x240,640x480") as server, closing(rtsp(server.url)) as source:
         seen = connect(source).image.shape
@@ -166,6 +167,7 @@ def test_a_change_of_size_gives_frames_of_the_new_size() -> None:
         assert again.image.std() > 1
 
 
+@pytest.mark.fault("F11")
 def test_killed_server_is_lost_at_once_and_comes_back() -> None:
     with rtsp_server() as server, closing(rtsp(server.url)) as source:
         before = connect(source)
@@ -179,6 +181,7 @@ def test_killed_server_is_lost_at_once_and_comes_back() -> None:
         assert come_back(source).t_media_ns > before.t_media_ns
 
 
+@pytest.mark.fault("F10", "F12")
 def test_frozen_server_is_lost_in_time_and_comes_back() -> None:
     with rtsp_server() as server, closing(rtsp(server.url)) as source:
         connect(source)
@@ -194,6 +197,7 @@ def test_frozen_server_is_lost_in_time_and_comes_back() -> None:
 
 
 @pytest.mark.parametrize("kind", [rtsp, mpegts])
+@pytest.mark.fault("F09")
 def test_server_that_accepts_and_says_nothing_is_lost_in_time(kind: Any) -> None:
     with silent_server() as port:
         scheme = "rtsp" if kind is rtsp else "tcp"
@@ -207,6 +211,7 @@ def test_server_that_accepts_and_says_nothing_is_lost_in_time(kind: Any) -> None
 
 
 @pytest.mark.parametrize("scheme", ["rtsp", "tcp", "http"])
+@pytest.mark.fault("F11")
 def test_reset_connection_is_lost_at_once(scheme: str) -> None:
     make = rtsp if scheme == "rtsp" else mpegts
     with silent_server(reset=True) as port, closing(make(f"{scheme}://127.0.0.1:{port}")) as source:
@@ -235,6 +240,7 @@ def test_hung_threads_are_counted_and_bounded(monkeypatch: pytest.MonkeyPatch) -
         assert not feed.is_alive()
 
 
+@pytest.mark.fault("F13", "H11")
 def test_wrong_password_waits_and_is_never_shown(capfd: pytest.CaptureFixture[str]) -> None:
     with rtsp_server("user", "right") as server:
         with closing(rtsp(server.url)) as source:
@@ -280,6 +286,7 @@ def test_mpegts_plays_and_its_end_is_lost(scheme: str, clip: Path) -> None:
         assert come_back(source).t_media_ns > got[-1].t_media_ns
 
 
+@pytest.mark.fault("H10")
 def test_a_page_is_not_mpegts(tmp_path: Path) -> None:
     (tmp_path / "list.m3u8").write_text("#EXTM3U\n#EXTINF:1,\nfile:///etc/hostname\n" * 400)
     program = [sys.executable, "-m", "http.server", "0", "--bind", "127.0.0.1"]
@@ -310,6 +317,7 @@ def test_a_damaged_stream_smears_and_goes_on(clip: Path) -> None:
         assert {frame.image.shape for frame in got} == {(240, 320, 3)}
 
 
+@pytest.mark.fault("H10")
 def test_noise_is_lost_in_time() -> None:
     noise = np.random.default_rng(3).bytes(1 << 20)
     with bytes_server(noise, 1e6) as port, closing(mpegts(f"tcp://127.0.0.1:{port}")) as source:
@@ -383,6 +391,7 @@ def test_a_picture_of_mpegts_is_out_when_the_next_begins():
     assert min((t - sent[n]) / 1e9 for n, t in seen) < 1.6 / fps
 
 
+@pytest.mark.fault("F13")
 def test_a_refused_password_is_tried_at_most_once_in_30_s(locked_out: LockedOut) -> None:
     line, tries = locked_out.line, locked_out.tries
     wait_until(lambda: time.monotonic() > tries[0] + LOCKED_S, LOCKED_S, "30 s went by")

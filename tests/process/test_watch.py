@@ -5,6 +5,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from perception.alerts.store import AlertStore
 from tests.line import SLOW, running, wait_until
@@ -45,6 +46,7 @@ class Camera:
         self.pusher.close()
 
 
+@pytest.mark.fault("F14", "F15")
 def test_offline_frozen_and_dark_are_raised_and_cleared(home: Path) -> None:
     launch = {
         "cameras": {"door": {"source": "push", "watch": WATCH}},
@@ -81,6 +83,7 @@ def test_offline_frozen_and_dark_are_raised_and_cleared(home: Path) -> None:
         line.stop()
 
 
+@pytest.mark.fault("F10")
 def test_a_stream_that_stops_is_offline_until_it_is_back(home: Path) -> None:
     with rtsp_server() as server:
         camera = {"source": server.url, "watch": {**WATCH, "frozen_s": 600, "dark_s": 600}}

@@ -85,6 +85,7 @@ def test_progress_is_told(wheel, tmp_path, monkeypatch):
     assert seen == [(1, 2), (2, 2)]
 
 
+@pytest.mark.fault("H24")
 def test_a_damaged_cache_is_fetched_again(wheel):
     path = assets.fetch("tiny")
     path.write_bytes(b"damaged")

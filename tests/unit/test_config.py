@@ -52,6 +52,7 @@ def test_name_is_the_stem(tmp_path):
         ("name: demo", "x: " + "[" * 50_000, 1, ["deeper"]),
     ],
 )
+@pytest.mark.fault("H12")
 def test_mistakes_are_named_with_file_line_and_key(old, new, line, words):
     start = time.monotonic()
     with pytest.raises(ConfigError) as caught:
@@ -119,6 +120,7 @@ def test_secrets_come_from_the_environment(monkeypatch):
 
 
 @pytest.mark.parametrize("content", [b"\xff\xfe\x00", b"a: " + b"x" * (2 << 20)])
+@pytest.mark.fault("H12")
 def test_files_that_are_no_text_or_too_large(tmp_path, content):
     file = tmp_path / "bad.yaml"
     file.write_bytes(content)

@@ -311,6 +311,7 @@ def test_a_provider_without_a_gpu_is_one_line_and_no_silent_cpu(monkeypatch):
 
 
 @pytest.mark.parametrize("runtime", RUNTIMES)
+@pytest.mark.fault("H18")
 def test_files_that_are_no_detector_are_named(runtime, tmp_path):
     junk = tmp_path / "junk.onnx"
     junk.write_bytes(b"\x00\xff" * 500)
@@ -322,6 +323,7 @@ def test_files_that_are_no_detector_are_named(runtime, tmp_path):
         OnnxDetector(OnnxOptions(model=str(assets.fetch("sface")), runtime=runtime))
 
 
+@pytest.mark.fault("H18")
 def test_pytorch_weights_are_sent_elsewhere(tmp_path):
     (tmp_path / "mine.pt").touch()
     with pytest.raises(ModelError, match="models export"):
@@ -371,6 +373,7 @@ def test_heads_are_recognised(shapes, found):
     [[], [(1, 4, 5040)], [(1, 84, 5041)], [(1, 84, 5040), (1, 32, 96, 160)], [(1, 15120, 85)],
      [(1, 300, 7)], [(84, 5040)], [(1, 1000)]],
 )  # fmt: skip
+@pytest.mark.fault("H18")
 def test_other_shapes_are_refused(shapes):
     with pytest.raises(ModelError, match="fit no detection head"):
         heads.recognise(shapes, (384, 640))

@@ -6,6 +6,7 @@ from perception.errors import ConfigError
 from perception.supervision.locks import StoreLock
 
 
+@pytest.mark.fault("F32")
 def test_a_store_is_held_by_one_run_under_whatever_name(tmp_path):
     store = tmp_path / "new" / "alerts.sqlite"
     held = StoreLock(store, "door")

@@ -57,6 +57,7 @@ def bomb(path, width=20_000, height=20_000):
     return path
 
 
+@pytest.mark.fault("H09")
 def test_photos_that_are_none_are_refused_before_they_are_decoded(says, written, tmp_path):
     text = tmp_path / "text.jpg"
     text.write_text("hello " * 100)

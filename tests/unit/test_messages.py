@@ -229,6 +229,7 @@ def test_more_rows_or_bytes_than_a_receiver_takes_are_not_sent():
 @example(MAGIC)
 @example(MAGIC + b"\0\0\0\0")
 @example(MAGIC + b"\xff\xff\xff\xff")
+@pytest.mark.fault("H05")
 def test_random_bytes_are_refused(data):
     assert only_message_errors(data) is None
 
@@ -239,6 +240,7 @@ def test_random_headers_are_refused(data):
 
 
 @every_message
+@pytest.mark.fault("H05")
 def test_every_truncation_is_refused(message):
     data = codec.encode(message)
     lengths = range(len(data)) if len(data) < 2000 else [*range(400), *range(400, len(data), 37)]
@@ -300,6 +302,7 @@ def test_reasons_name_what_is_wrong():
         lambda v: alert(picture_offset_ms=v),
     ],
 )
+@pytest.mark.fault("H05")
 def test_no_number_that_is_not_finite_comes_through(spoil, value):
     with pytest.raises(MessageError, match=r"not_finite|header"):
         codec.decode(codec.encode(spoil(value)))
@@ -317,6 +320,7 @@ def alert(**changes):
 
 
 @pytest.mark.parametrize("nest", [b"\x91", b"\x81\xa1a", b"\x81\xa5topic"])
+@pytest.mark.fault("H05")
 def test_deep_nesting_is_refused(nest):
     for depth in (100, 100_000):
         header = nest * depth
@@ -355,6 +359,7 @@ def headers():
 
 
 @pytest.mark.parametrize("header", list(headers()))
+@pytest.mark.fault("H05")
 def test_headers_out_of_range_are_refused(header):
     packed = msgspec.msgpack.encode(header)
     data = struct.pack("<4sI", MAGIC, len(packed)) + packed + SENT[5][-200:]

@@ -97,6 +97,7 @@ def test_lying_codings_are_refused(writer):
         reader.picture(base, 0)
 
 
+@pytest.mark.fault("F27")
 def test_overwritten_slot_is_noticed_before_and_after_use(writer):
     reader = ring.RingReader()
     first = write(writer, 1)
@@ -141,11 +142,13 @@ def test_larger_frame_makes_a_new_ring_and_old_views_stay(writer):
     "name",
     ["../etc/passwd", "perception-a/../b.1", "perception-x", "other-x.1", "", "perception-.1"],
 )
+@pytest.mark.fault("H06")
 def test_lying_names_are_refused(name):
     with pytest.raises(RingError):
         ring.RingReader().image(name, 0, 2, 4, 6)
 
 
+@pytest.mark.fault("H06")
 def test_lying_descriptors_are_refused(writer):
     reader = ring.RingReader()
     name, slot, generation = write(writer, 1)
@@ -154,6 +157,7 @@ def test_lying_descriptors_are_refused(writer):
             reader.image(name, bad[0], generation, bad[1], bad[2])
 
 
+@pytest.mark.fault("H06")
 def test_a_file_that_is_no_ring_is_refused():
     path = ring_map.SHM_DIR / f"perception-test-{uuid.uuid4().hex[:8]}.1"
     path.write_bytes(os.urandom(9000))
@@ -253,6 +257,7 @@ def test_bytes_needed_is_the_size_of_the_file(writer):
 
 
 @pytest.mark.parametrize("coding", ["bgr", "bt601-full"])
+@pytest.mark.fault("F27")
 def test_reader_in_another_process_never_sees_a_mixed_picture(writer, coding):
     """A writer laps a slow reader; whatever passes `check` is of one frame."""
     code = (

@@ -47,6 +47,7 @@ def test_a_killed_run_is_swept_and_a_live_one_is_not():
     live.close()
 
 
+@pytest.mark.fault("H21")
 def test_directory_is_private():
     run = rundir.RunDir("door")
     assert run.path.stat().st_mode & 0o777 == 0o700

@@ -88,6 +88,7 @@ def test_one_that_fails_delays_no_other(store, seed, kind):
 @pytest.mark.parametrize("kind", ["poison", "refused"])
 @pytest.mark.parametrize("restart", [False, True])
 @pytest.mark.parametrize("seed", range(3))
+@pytest.mark.fault("F21")
 def test_of_149_with_72_that_fail_the_last_good_one_arrives_in_10_s(store, kind, restart, seed):
     """Whether the sink refuses them for good or answers 500 to them again and again."""
     sink = Receiver()
@@ -156,6 +157,7 @@ def test_what_waited_before_a_start_has_one_try_however_old(store, up):
     assert store.outbox.counts() == {"sink": {"delivered" if up else "dead": 1}}
 
 
+@pytest.mark.fault("F21")
 def test_a_sink_that_is_down_is_not_hammered(store):
     sink = Receiver()
     sink.down = True

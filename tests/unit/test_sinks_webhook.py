@@ -124,6 +124,7 @@ def test_an_alert_arrives_as_json_with_its_key_and_signature():
     assert signature("another secret", t_s, body) != signature(SECRET, t_s, body)
 
 
+@pytest.mark.fault("H17")
 def test_a_signature_as_the_receiver_computes_it():
     expected = hmac.new(b"secret!!", b'7.{"a":1}', hashlib.sha256).hexdigest()
     assert signature("secret!!", 7, b'{"a":1}') == f"t=7,v1={expected}"
@@ -143,6 +144,7 @@ def test_an_answer_that_is_no_success_is_named(status):
 
 
 @pytest.mark.parametrize("target", ["http://127.0.0.1:1/", "file:///etc/passwd", "//evil/"])
+@pytest.mark.fault("H17")
 def test_redirects_are_not_followed(target):
     with (
         Server(302, [("Location", target)]) as server,
@@ -166,6 +168,7 @@ HEAD = b"HTTP/1.1 200 OK\r\n"
     ],
     ids=["silent", "headers forever", "drips its headers", "drips its body", "drips chunks"],
 )
+@pytest.mark.fault("H17")
 def test_whoever_takes_too_long_is_cut_off_at_the_deadline(pieces, pause_s):
     with RawServer(pieces, pause_s) as server:
         started = time.monotonic()
@@ -188,6 +191,7 @@ def test_a_handshake_that_drips_is_cut_off_at_the_deadline_too():
                 assert not thread.is_alive(), "nor does its thread go on"
 
 
+@pytest.mark.fault("H17")
 def test_an_endless_answer_is_not_read_to_its_end():
     with RawServer(forever(HEAD + b"\r\n" + b"x" * 65536)) as server:
         make(server.url, timeout_s=5).send(alert(1), None)
@@ -253,6 +257,7 @@ def test_a_name_server_that_never_answers_is_not_waited_for(tmp_path):
     assert all(0.4 < float(seconds) < 1.0 * SLOW for seconds, _, _ in said)
 
 
+@pytest.mark.fault("H17")
 def test_a_certificate_nobody_knows_is_refused(tmp_path):
     files = tmp_path / "key.pem", tmp_path / "cert.pem"
     command = "openssl req -x509 -newkey rsa:2048 -nodes -days 1 -subj /CN=localhost"

@@ -38,6 +38,7 @@ def times(raw_ms: list[int | None], **rate: float) -> tuple[list[int], dict[str,
         ([0, 5000, 10_000, 10_040], [0, 5000, 10_000, 10_040], {}),
     ],
 )
+@pytest.mark.fault("F17")
 def test_stamps_are_repaired(
     raw: list[int | None], expected: list[int], counted: dict[str, int]
 ) -> None:
@@ -62,6 +63,7 @@ def test_time_rises_whatever_a_file_says(raw: list[int | None]) -> None:
 
 
 @given(Stamps, st.integers(1, 1 << 40))
+@pytest.mark.fault("F17")
 def test_time_rises_whatever_a_camera_says_and_stays_near_arrival(
     raw: list[int | None], arrival: int
 ) -> None:

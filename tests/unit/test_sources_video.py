@@ -237,6 +237,7 @@ def test_rotation(clockwise: int, shape: Any, white: Any, by: str, tmp_path: Pat
         assert 110 < frame.image.mean() < 145
 
 
+@pytest.mark.fault("F16")
 def test_a_change_of_size_in_mid_stream(tmp_path: Path) -> None:
     small = write_clip(tmp_path / "a.ts", frames=20, size=(320, 240), options={"bf": "0"})
     large = write_clip(tmp_path / "b.ts", frames=20, size=(640, 360), options={"bf": "0"})
@@ -255,6 +256,7 @@ def test_fps_overrides_the_header(tmp_path: Path) -> None:
     assert source.fps == 7
 
 
+@pytest.mark.fault("F17")
 def test_stamps_that_leap_are_repaired(tmp_path: Path) -> None:
     stamps = [0, 1, 2, 90_000, 90_001]
     path = write_clip(
@@ -323,6 +325,7 @@ def test_damaged_packets_are_skipped_and_counted(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("seed", range(12))
+@pytest.mark.fault("H10")
 def test_any_damage_ends_in_frames_or_a_refusal(seed: int, tmp_path: Path) -> None:
     path = write_clip(tmp_path / f"clip.{('mp4', 'ts', 'mkv', 'avi')[seed % 4]}", frames=30)
     data = bytearray(path.read_bytes())
@@ -369,6 +372,7 @@ def test_zero_frames_is_refused(tmp_path: Path) -> None:
     assert refusal(empty) in ("no frame can be decoded", "has no video")
 
 
+@pytest.mark.fault("H10")
 def test_disguised_playlists_open_nothing(tmp_path: Path) -> None:
     clip = write_clip(tmp_path / "real.mp4", frames=3)
     tricks = {
@@ -383,6 +387,7 @@ def test_disguised_playlists_open_nothing(tmp_path: Path) -> None:
         assert refusal(Path(name)).startswith("cannot be opened")
 
 
+@pytest.mark.fault("H10", "H11")
 def test_names_that_look_like_protocols_or_options_are_files(tmp_path: Path) -> None:
     for name in ("concat:a.mp4", "-i.mp4", "a%03d.mp4", "b[1]*.mp4", "q?.mp4", "ü ñ.mp4"):
         path = tmp_path / name
@@ -390,6 +395,7 @@ def test_names_that_look_like_protocols_or_options_are_files(tmp_path: Path) -> 
         assert len(play(video(path))) == 2
 
 
+@pytest.mark.fault("H10")
 def test_pictures_too_large_to_decode_are_refused(tmp_path: Path) -> None:
     """PNG in MOV whose header says 30000x30000: nothing of that size is allocated."""
     path = write_clip(tmp_path / "clip.mov", frames=2, codec="png", pix_fmt="rgb24")

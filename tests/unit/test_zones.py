@@ -46,6 +46,7 @@ def test_a_closed_ring_is_the_same_polygon():
         ([[i / 1000, 0.1 + i % 2 / 10] for i in range(MAX_POINTS + 1)], "at most 200"),
     ],
 )
+@pytest.mark.fault("H12")
 def test_what_is_no_polygon_is_refused_with_the_reason(points, reason):
     with pytest.raises(ValidationError, match=reason):
         Zone.model_validate(points if isinstance(points, list) else {"points": points})
