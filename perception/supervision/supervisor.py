@@ -191,7 +191,7 @@ class Supervisor:
             if child.state == "failed":
                 for camera in child.process.cameras:
                     problems.setdefault(camera, []).append(f"{child.name} failed: {child.why}")
-            if child.process.kind == "camera" and child.note:
+            elif child.process.kind == "camera" and child.note:
                 problems.setdefault(child.process.cameras[0], []).append(child.note)
         return report.summarise(
             self.plan,
