@@ -253,9 +253,9 @@ class _Work:
         found: Detections,
         picture: "_Picture",
     ) -> None:
-        writer.names({i: self._detector.names.get(i, str(i)) for i in found.class_ids.tolist()})
+        classes = {i: self._detector.names.get(i, str(i)) for i in set(found.class_ids.tolist())}
         try:
-            writer.add(name, message, found, picture.image)
+            writer.add(name, message, found, classes, picture.image)
         except SinkError as error:
             self.problems.append(str(error))
 

@@ -1,4 +1,5 @@
-"""The camera's motion between two large grey pictures, as a homography. Imports cv2 and numpy.
+"""The camera's motion between two large grey pictures, as a homography. Imports
+geometry, cv2 and numpy.
 
 Source: pyramidal Lucas-Kanade on Shi-Tomasi corners and RANSAC (Hartley and Zisserman, Multiple
 View Geometry, chapter 4), on half-size pictures with corners of quarter-size ones.
@@ -9,6 +10,8 @@ from typing import Any, Final
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+
+from perception.geometry.flow import follow_points
 
 Grey = NDArray[np.uint8]
 Homography = NDArray[np.float64]
@@ -57,20 +60,10 @@ class Registration:
         return None if found is None else found * 2 + 0.5
 
     def _fit(self, last: Grey, small: Grey, corners: NDArray[np.float32]) -> Homography | None:
-        start: Any = None
-        moved, found, _ = cv2.calcOpticalFlowPyrLK(
-            last,
-            small,
-            corners,
-            start,
-            winSize=(self.window, self.window),
-            maxLevel=2,
-            criteria=(3, 10, 0.03),
-        )
-        good = found.reshape(-1) == 1
-        if int(good.sum()) < self.least_points:
+        starts, ends = follow_points(last, small, corners, self.window)
+        if len(starts) < self.least_points:
             return None
-        a, b = (points.reshape(-1, 2)[good] * 2 + 0.5 for points in (corners, moved))
+        a, b = starts * 2 + 0.5, ends * 2 + 0.5
         homography: Any = cv2.findHomography
         fit, inliers = homography(a, b, cv2.RANSAC, self.agree_px)
         self.agreement = 0.0 if inliers is None else float(inliers.mean())

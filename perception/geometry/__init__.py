@@ -1,4 +1,4 @@
-"""From boxes to the world: time to collision. Plain objects in media time.
+"""From the picture to the world: points followed, time to collision. Plain objects in media time.
 
 Imports wire and kernels.
 """

@@ -11,9 +11,10 @@ from numpy.typing import ArrayLike, NDArray
 from perception.kernels import door
 
 GAP_PX = 3.0
-"""Spots nearer than this are one object, unless its shorter side would be MAX_SIDES times as long
-as that of the longer spot: two cars side by side are not."""
+"""Boxes that are not further apart than this are joined; see MAX_SIDES for those that are not."""
 MAX_SIDES = 1.8
+"""Two boxes stay apart where the shorter side of both together would be more than so many times the
+larger of their own shorter sides: two cars side by side are two."""
 
 
 @njit("i8(f4[:, ::1], f4, f4)", cache=True)

@@ -1,4 +1,4 @@
-"""Boxes: overlap of two sets, and the way from a network's canvas to image pixels.
+"""Boxes: overlap of two sets, an affine, and the way from a network's canvas to image pixels.
 
 Boxes are xyxy. Imports numpy and numba only.
 """
@@ -86,3 +86,13 @@ def to_image(
     geometry = np.array((*scale, *offset, width, height), np.float32)
     n = _to_image(boxes, geometry, out, rows, rejected)
     return out[:n], rows[:n], (int(rejected[0]), int(rejected[1]))
+
+
+def carry_boxes(boxes: ArrayLike, affine: ArrayLike) -> NDArray[np.float64]:
+    """Return the upright boxes around two opposite corners after an affine: float64 (N, 4) xyxy.
+
+    boxes: (N, 4) xyxy px. affine: (2, 3) px to px; exact where it scales, mirrors or swaps axes.
+    """
+    matrix = np.asarray(affine, np.float64)
+    corners = np.asarray(boxes, np.float64).reshape(-1, 2, 2) @ matrix[:, :2].T + matrix[:, 2]
+    return np.concatenate([corners.min(axis=1), corners.max(axis=1)], axis=1)

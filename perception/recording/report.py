@@ -80,7 +80,7 @@ def models(plan: Plan) -> dict[str, ModelSummary]:
     found: dict[str, ModelSummary] = {}
     for name, stage in plan.detectors.items():
         if stage.type == "motion":
-            found[name] = ModelSummary(name="none", licence="-", runtime="motion")
+            found[name] = ModelSummary(name="motion", licence="no model", runtime="opencv")
             continue
         model = str(stage.options.get("model", "yolo11n"))
         runtime = " ".join(

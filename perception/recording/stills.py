@@ -4,6 +4,7 @@ Imports draw, wire and errors.
 """
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from perception.errors import SinkError
 from perception.wire import Detections, TrackMessage
 
 QUALITY = 90
-"""Of the JPEGs."""
+"""JPEG quality of the pictures, 0 to 100."""
 
 
 class StillsWriter:
@@ -27,7 +28,7 @@ class StillsWriter:
     """
 
     def __init__(self, folder: str | Path, camera: str, *, pictures: bool) -> None:
-        """pictures: whether pictures are written; folder: made with the first still."""
+        """folder: made with the first still. pictures: False writes the COCO file only."""
         self._folder = Path(folder)
         self._pictures = self._folder / f"annotated-{camera}" if pictures else None
         self._path = self._folder / f"coco-{camera}.json"
@@ -38,11 +39,17 @@ class StillsWriter:
         self._taken: set[str] = set()
 
     def add(
-        self, name: str, message: TrackMessage, found: Detections, image: NDArray[np.uint8]
+        self,
+        name: str,
+        message: TrackMessage,
+        found: Detections,
+        classes: Mapping[int, str],
+        image: NDArray[np.uint8],
     ) -> None:
         """Write one still. name: its file's. image: uint8 (H, W, 3) BGR, left as it is.
 
-        message: the objects that are drawn. found: all detections. Raises SinkError.
+        message: the objects that are drawn. found: all detections. classes: the names of their
+        classes by class id. Raises SinkError.
         """
         self._images.append(
             {
@@ -52,7 +59,7 @@ class StillsWriter:
                 "height": message.height,
             }
         )
-        self._names.update(message.names)
+        self._names.update(classes)
         for box, score, class_id in zip(
             found.boxes.tolist(), found.scores.tolist(), found.class_ids.tolist(), strict=True
         ):
@@ -72,17 +79,12 @@ class StillsWriter:
         if self._pictures is not None:
             self._draw(name, message, image)
 
-    def names(self, names: dict[int, str]) -> None:
-        """Take class names by class id, also those of boxes that are not drawn."""
-        self._names.update(names)
-
     def close(self) -> None:
         """Write the COCO file. Raises SinkError."""
-        used = {a["category_id"] - 1 for a in self._annotations} | set(self._names)
         document = {
             "images": self._images,
             "annotations": self._annotations,
-            "categories": [{"id": i + 1, "name": self._names.get(i, str(i))} for i in sorted(used)],
+            "categories": [{"id": i + 1, "name": self._names[i]} for i in sorted(self._names)],
         }
         try:
             self._folder.mkdir(parents=True, exist_ok=True)

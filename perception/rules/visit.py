@@ -13,6 +13,7 @@ from pydantic import Field
 
 from perception.clock import NS_PER_S
 from perception.kernels import polygons
+from perception.kernels.boxes import carry_boxes
 from perception.rules import Event, Phase
 from perception.rules.observed import (
     Filter,
@@ -96,7 +97,8 @@ class VisitRule:
         resized = self._size.change(message)
         if resized is not None:
             for visit in self._visits.values():
-                visit.box = _carried(visit.box, resized)
+                x1, y1, x2, y2 = carry_boxes(visit.box, resized)[0].tolist()
+                visit.box = x1, y1, x2, y2
         if message.cut:
             return self._end_all(message)
         inside = self._inside(message)
@@ -256,13 +258,6 @@ class VisitRule:
 def _distance(a: Box, b: Box) -> float:
     """Return the distance of two boxes' centres, px."""
     return float(np.hypot(a[0] + a[2] - b[0] - b[2], a[1] + a[3] - b[1] - b[3])) / 2
-
-
-def _carried(box: Box, affine: NDArray[np.float64]) -> Box:
-    """Return the upright box around a box after an affine."""
-    corners = np.array(box).reshape(2, 2) @ affine[:, :2].T + affine[:, 2]
-    (x1, y1), (x2, y2) = corners.min(axis=0).tolist(), corners.max(axis=0).tolist()
-    return x1, y1, x2, y2
 
 
 def _iou(a: Box, b: Box) -> float:

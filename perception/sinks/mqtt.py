@@ -117,14 +117,23 @@ class MqttSink:
 
     def announce(self, rules: Mapping[str, Mapping[str, str]]) -> None:
         """Take which rules there are; those whose alerts the filters leave out are not told."""
-        only = self._options.only
+        only, messages = self._options.only, list[Message]()
         with self._lock:
             for camera, kinds in rules.items():
-                for rule, kind in kinds.items():
-                    if passes(only, "camera", camera) and passes(only, "rule", rule):
-                        self._rules.setdefault(camera, {})[rule] = kind
-        if self._connected.is_set():
-            self._say_all()
+                known = self._rules.get(camera, {})
+                new = {
+                    rule: kind
+                    for rule, kind in kinds.items()
+                    if passes(only, "camera", camera)
+                    and passes(only, "rule", rule)
+                    and rule not in known
+                }
+                if new:
+                    self._rules[camera] = {**known, **new}
+                    messages += [self._device(camera)] if self._options.discovery else []
+                    messages += [self._state(camera, r) for r, k in new.items() if k != INSTANT]
+            if self._connected.is_set():
+                self._publish(messages)
 
     def connected(self, camera: str, is_connected: bool) -> None:
         """Say whether frames of a camera come; see Announces."""

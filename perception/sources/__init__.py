@@ -37,7 +37,7 @@ class Frame:
     """image: uint8 (H, W, 3) BGR. t_media_ns: the source's timeline. t_arrival_ns: monotonic.
 
     coding: other than bgr only where the Allocate takes planes: then image is uint8 (H * 3 / 2, W).
-    name: of the file that is this picture, of stills only.
+    name: the name of its file, for stills only.
     """
 
     image: Image

@@ -7,11 +7,19 @@ import base64
 import contextlib
 import http.client
 import urllib.request
+from typing import Any
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 _PACKET, _SYNC = 188, 0x47
 _START = 3 * _PACKET
 TIMEOUT_S = 2.0
+
+
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    """A redirect could lead to another scheme: it is an error here, which tells nothing."""
+
+    def redirect_request(self, *_: Any, **__: Any) -> None:
+        return None
 
 
 def explain(url: str) -> str:
@@ -26,8 +34,9 @@ def explain(url: str) -> str:
         pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
         encoded = base64.b64encode(pair.encode()).decode()
         request.add_unredirected_header("Authorization", f"Basic {encoded}")
+    opener = urllib.request.build_opener(_NoRedirect)
     with contextlib.suppress(OSError, ValueError, http.client.HTTPException):
-        with urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer:
+        with opener.open(request, timeout=TIMEOUT_S) as answer:
             kind = answer.headers.get("Content-Type", "").partition(";")[0].strip().lower()
             start = answer.read(_START)
         if not _is_mpegts(start):

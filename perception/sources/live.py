@@ -18,6 +18,7 @@ from av.error import (
     HTTPForbiddenError,
     HTTPNotFoundError,
     HTTPUnauthorizedError,
+    InvalidDataError,
 )
 from av.video.stream import VideoStream
 
@@ -45,7 +46,7 @@ class Address:
     open_timeout_s: float
     read_timeout_s: float
     explain: Callable[[str], str] | None = None
-    """Asked why nothing can be decoded; "" where it cannot tell."""
+    """Given the url, return why nothing of it can be decoded; "" where that cannot be told."""
 
 
 class LiveStream:
@@ -155,8 +156,10 @@ class _Feed(threading.Thread):
         threading.Thread(target=self._explain, name="live-stream-why", daemon=True).start()
 
     def _explain(self) -> None:
-        """Say why nothing comes, where the address can be asked for that."""
-        why = self._address.explain(self._address.url) if self._address.explain else ""
+        """End with the reason why nothing can be decoded, where the address tells one."""
+        if self._opened or self._cancelled or self._address.explain is None:
+            return
+        why = self._address.explain(self._address.url)
         if why:
             with self._changed:
                 if not self._opened:
@@ -175,11 +178,12 @@ class _Feed(threading.Thread):
             reason = SourceLost(f"{self._shown}: the stream ended")
         except FFmpegError as error:
             reason = _lost(self._shown, error)
+            if isinstance(error, InvalidDataError | EndOfStream):
+                self._explain()
         except SourceLost as error:
             reason = error
+            self._explain()
         finally:
-            if not self._opened and not self._cancelled:
-                self._explain()
             with self._changed:
                 self._ended = self._ended or reason
                 self._changed.notify_all()

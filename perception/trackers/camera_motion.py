@@ -1,7 +1,8 @@
 """Camera motion between two small grey pictures, from sparse optical flow on the background.
 
 The grey image (long side 240 px) comes with the detections, so tracking needs no frames. Points
-under a detected box are left out: they may move by themselves. Imports cv2 and numpy.
+under a detected box are left out: they may move by themselves. Imports geometry, cv2 and
+numpy.
 
 Source: pyramidal Lucas-Kanade on Shi-Tomasi corners with a robust similarity fit, the recipe of
 BoT-SORT (arXiv 2206.14651), on far fewer points.
@@ -12,6 +13,8 @@ from typing import Any, Final
 import cv2
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+from perception.geometry.flow import follow_points
 
 Warp = NDArray[np.float32]
 
@@ -92,18 +95,7 @@ class CameraMotion:
         scale: NDArray[np.float64],
     ) -> Warp:
         still = np.eye(2, 3, dtype=np.float32)
-        start: Any = None
-        moved, found, _ = cv2.calcOpticalFlowPyrLK(
-            last,
-            grey,
-            corners,
-            start,
-            winSize=(self.window, self.window),
-            maxLevel=2,
-            criteria=(3, 10, 0.03),
-        )
-        good = found.reshape(-1) == 1
-        a, b = corners.reshape(-1, 2)[good], moved.reshape(-1, 2)[good]
+        a, b = follow_points(last, grey, corners, self.window)
         if len(a) < self.least:
             self.counters["unsure"] += 1
             return still

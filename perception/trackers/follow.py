@@ -9,10 +9,11 @@ from numpy.typing import NDArray
 
 from perception import clock
 from perception.geometry.looming import Looming
+from perception.kernels.boxes import carry_boxes
 from perception.trackers import Tracker
 from perception.trackers.camera_motion import CameraMotion
 from perception.trackers.scene_cut import SceneCut
-from perception.trackers.size_change import Affine, carry_boxes, find_affine, shrink_affine
+from perception.trackers.size_change import Affine, find_affine, shrink_affine
 from perception.wire import CONFIRMED, DetectionMessage, TrackMessage
 
 
@@ -20,7 +21,7 @@ class Follower:
     """Follows what one camera sees. confirmed, cuts: tracks confirmed and scene cuts so far."""
 
     def __init__(self, tracker: Tracker, *, alone: bool = False) -> None:
-        """alone: each picture stands by itself, as stills do: after a cut from the last one."""
+        """alone: each picture shows another scene than the last, as stills do."""
         self.tracker = tracker
         self._alone = alone
         self.confirmed = self.cuts = 0
@@ -68,10 +69,10 @@ class Follower:
         )
 
     def _resize(self, message: DetectionMessage) -> tuple[Affine | None, bool]:
-        """Where the picture has another size, carry over what is known in px of the last one.
+        """Take a change of the picture's size: all that is known in px follows.
 
-        Return the affine from the last picture to this one, None where it has the same size or
-        shows another scene; and whether it does.
+        Return the affine from the last picture's px to this one's, and whether this one shows
+        another scene. None, False where the size is the same; None, True for another scene.
         """
         last, self._last = self._last, None if self._alone else message
         size = message.width, message.height

@@ -16,7 +16,7 @@ class NoTracker:
     """Gives each detection of at least `score` an id of its own; no id comes back."""
 
     class Options(BaseModel):
-        """score: detections below are left out; by default what the detector's level says."""
+        """score: least score of an object; in a run by default the detector's level `new`."""
 
         model_config = ConfigDict(extra="forbid", frozen=True)
 

@@ -46,12 +46,6 @@ def shrink_affine(affine: Affine, last: Grey, grey: Grey, last_size: Size, size:
     return small
 
 
-def carry_boxes(boxes: NDArray[Any], affine: Affine) -> NDArray[np.float64]:
-    """Return boxes float64 (N, 4) xyxy after an affine that scales the axes or swaps them."""
-    corners = np.asarray(boxes, np.float64).reshape(-1, 2, 2) @ affine[:, :2].T + affine[:, 2]
-    return np.concatenate([corners.min(axis=1), corners.max(axis=1)], axis=1)
-
-
 def _candidates(last_size: Size, size: Size) -> Iterator[Affine]:
     """Yield the affines tried: upright, clockwise, counter-clockwise; stretched, whole, cut."""
     width, height = last_size

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from pydantic import BaseModel
 
 from perception.kernels import track_layout as layout
+from perception.kernels.boxes import carry_boxes
 from perception.kernels.tracking import report, rooms, step
 from perception.trackers.options import TwoStageOptions
-from perception.trackers.size_change import carry_boxes
 from perception.wire import MAX_ROWS, Detections, Tracks
 
 MAX_DETECTIONS = 5_000

@@ -6,6 +6,7 @@ import json
 import threading
 import time
 from collections.abc import Iterator
+from typing import ClassVar
 
 import cv2
 import numpy as np
@@ -13,6 +14,7 @@ import pytest
 
 from perception.errors import SourceLost
 from perception.sources import allocate_new
+from perception.sources.http_kind import explain
 from perception.sources.stream import MpegTsSource
 from tests.line import perception_says, running, wait_until, write_launch
 
@@ -86,3 +88,39 @@ def test_check_says_what_it_is(camera, tmp_path):
     file = write_launch(tmp_path / "launch.yaml", {"cameras": {"door": {"source": camera}}})
     said = perception_says("check", file)
     assert WHY in said.stdout
+
+
+class _Refusing(http.server.BaseHTTPRequestHandler):
+    asked: ClassVar[list[str]] = []
+
+    def do_GET(self) -> None:
+        self.asked.append(self.path)
+        self.send_response(int(self.path[1:]))
+        self.send_header("Location", "ftp://127.0.0.1:1/x")
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.mark.parametrize("status", [401, 403, 404])
+def test_who_refuses_is_asked_once(status):
+    """A second request with a wrong password could lock the account."""
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Refusing) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://user:secret@127.0.0.1:{server.server_port}/{status}"
+        source = MpegTsSource(MpegTsSource.Options(url=url), camera="door")
+        _Refusing.asked.clear()
+        with pytest.raises(SourceLost):
+            _read(source, time.monotonic() + 8)
+        time.sleep(2.5)
+        source.close()
+        server.shutdown()
+    assert len(_Refusing.asked) == 1
+
+
+def test_a_redirect_tells_nothing():
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Refusing) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        assert explain(f"http://127.0.0.1:{server.server_port}/302") == ""
+        server.shutdown()

@@ -121,6 +121,7 @@ def test_all_contenders_of_postprocess_find_the_same_boxes(candidates):
 def test_a_frame_of_the_hop_arrives_whole(tmp_path):
     from benchmarks import transport
 
+    # Beside other tests the machine may be too busy for one of the measurements.
     cells = (transport.measure_cell("ours one copy", "480p", 1, 20) for _ in range(5))
     cell = next(c for c in cells if c["received"] == pytest.approx(1, abs=0.11))
     assert 0 < cell["p50_us"] < 1e6

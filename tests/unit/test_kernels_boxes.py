@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from perception.kernels import boxes
+from perception.kernels import boxes as boxes_kernels
 from tests import forms, reference
 
 px = st.one_of(
@@ -78,3 +79,12 @@ def test_input_is_not_written_to():
 def test_another_shape_is_refused(wrong):
     with pytest.raises(ValueError, match="shape"):
         boxes.iou_matrix(wrong, wrong)
+
+
+def test_boxes_after_an_affine_are_upright():
+    boxes = np.array([[10.0, 20, 30, 60], [0, 0, 1, 2]])
+    half = boxes_kernels.carry_boxes(boxes, [[0.5, 0, 1], [0, 0.25, 2]])
+    np.testing.assert_array_equal(half, [[6, 7, 16, 17], [1, 2, 1.5, 2.5]])
+    turned = boxes_kernels.carry_boxes(boxes, [[0, -1, 100], [1, 0, 0]])
+    np.testing.assert_array_equal(turned, [[40, 10, 80, 30], [98, 0, 100, 1]])
+    assert boxes_kernels.carry_boxes(np.empty((0, 4)), [[1, 0, 0], [0, 1, 0]]).shape == (0, 4)
