@@ -24,11 +24,11 @@ from benchmarks.lines import clip_720p
 from benchmarks.streams import encode, number_of
 from perception.detectors.heads import HEADS
 from perception.detectors.letterbox import letterbox, letterbox_planes, rectangle
+from perception.geometry.grey import small_grey
 from perception.pixels import Pixels
 from perception.sources import AllocatePlanes, Frame, allocate_new
 from perception.sources.decoding import Painter, one_thread
 from perception.sources.stream import MpegTsSource
-from perception.trackers.grey import small_grey
 
 FPS = 30
 

@@ -18,7 +18,7 @@ BEGIN, END = "<!-- tables: python -m benchmarks.tables -->", "<!-- end of tables
 HEAD = "| what | ours | peer | peer's | ratio | target | met |\n|---|---|---|---|---|---|---|"
 ORDER = (
     "line", "transport", "postprocess", "inference", "decode", "camera_motion", "startup",
-    "cameras", "soak", "doorway", "identity", "gate", "threads",
+    "cameras", "soak", "doorway", "identity", "attention", "threads",
 )  # fmt: skip
 
 

@@ -15,8 +15,9 @@ import msgspec
 
 from perception import clock
 from perception.alerts.book import AlertBook
-from perception.detectors import prepare
+from perception.detectors import looks, prepare
 from perception.errors import SinkError, SourceEnded
+from perception.geometry.grey import small_grey
 from perception.launchfile import build as stages
 from perception.metrics import Metrics
 from perception.processes.runtime import peak_bytes
@@ -28,7 +29,6 @@ from perception.rules.zones import Line, Zone
 from perception.sinks.snapshot import SnapshotSink
 from perception.sinks.when import Heard
 from perception.sources import AllocatePlanes, Frame, Image
-from perception.trackers.grey import small_grey
 from perception.wire import Alert, DetectionMessage, Detections, Stamp, TrackMessage, make_id
 from perception.wire.plan import CameraPlan, Plan
 
@@ -136,7 +136,8 @@ class _Work:
     def __init__(self, what: Plan, camera: CameraPlan, threads: int) -> None:
         folder = Path(what.folder)
         self._camera = camera
-        self._detector = stages.make_detector(what, camera.detectors, threads)
+        detector = stages.make_detector(what, camera.detectors, threads)
+        self._detector = stages.camera_detector(camera, detector)
         self._keep = stages.class_filter(self._detector, camera.objects)
         self._follower = stages.make_follower(what, camera.name, 0)
         self._who = stages.make_recognisers(what, [camera.name]).get(camera.name)
@@ -191,6 +192,8 @@ class _Work:
         )
         for counter in ("read", "detected", "tracked"):
             metrics.count(f"{counter}.{name}")
+        for kind, count in looks(self._detector).items():
+            metrics.counters[f"looks.{name}.{kind}"] = count
         metrics.counters[f"confirmed.{name}"] = self._follower.confirmed
         metrics.counters[f"cuts.{name}"] = self._follower.cuts
         metrics.latency(f"inference.{name}", detected_ns - started_ns)

@@ -123,7 +123,7 @@ def _cameras(what: Plan, seen: dict[str, _Seen]) -> None:
             picture = Text(f"{found.image.shape[1]}x{found.image.shape[0]}{rate}")
         rules = ", ".join(f"{k} ({rule.type})" for k, rule in camera.rules.items()) or "-"
         limit = f" at most {camera.rate_hz:g}/s" if camera.rate_hz else ""
-        limit += f", {camera.motion_gate:g}/s at rest" if camera.motion_gate else ""
+        limit += f", auto, all every {camera.sweep_s:g} s" if camera.sweep_s else ""
         source = report.shown_source(what, name)
         table.add_row(name, Text(source), picture, " + ".join(camera.detectors) + limit, rules)
     console().print(table)

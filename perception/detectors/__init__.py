@@ -75,6 +75,11 @@ def for_camera(detector: Detector) -> Detector:
     return detector.for_camera() if isinstance(detector, Remembers) else detector
 
 
+def looks(detector: Detector) -> dict[str, int]:
+    """Return how many pictures a detector looked at as a whole, in parts, not at all; or {}."""
+    return getattr(detector, "looks", {})
+
+
 def prepare(detector: Detector, pixels: Pixels, t_ns: int = 0) -> Any:
     """Return what the detector's `infer` needs of a picture, sharing no memory with it.
 

@@ -15,6 +15,8 @@ from perception.kernels import colour
 from perception.pixels import MATRICES, Pixels
 
 STRIDE = 32
+COMMON_CAMERA = (720, 1280)
+"""Height and width. Its canvas is compiled before the first picture."""
 
 _Place = tuple[slice, slice]
 

@@ -24,6 +24,7 @@ from perception.detectors.heads import (
     recognise,
 )
 from perception.detectors.letterbox import (
+    COMMON_CAMERA,
     STRIDE,
     Prepared,
     letterbox,
@@ -42,8 +43,7 @@ from perception.wire import Detections
 _log = logging.getLogger(__name__)
 
 DEFAULT_SIZE = 640
-_COMMON_CAMERA = (720, 1280)  # height, width: its canvas is compiled ahead
-_MAX_CANVASES = 4  # one compiled network each
+_MAX_CANVASES = 10  # one compiled network each
 
 Multiple = Annotated[int, Field(ge=STRIDE, le=4096, multiple_of=STRIDE)]
 
@@ -110,7 +110,7 @@ class OnnxDetector:
         self._long_side = options.size if isinstance(options.size, int) else DEFAULT_SIZE
         self._runs: OrderedDict[Canvas, Run] = OrderedDict()
         self._rows = 0
-        canvas = self._canvas_for(*_COMMON_CAMERA)
+        canvas = self._canvas_for(*COMMON_CAMERA)
         shapes = self._network.shapes(canvas)
         with _naming(path):
             self._head, classes = recognise(shapes, canvas, options.head)
@@ -145,10 +145,21 @@ class OnnxDetector:
 
     def infer(self, prepared: Prepared) -> Detections:
         """Return detections in pixels of the prepared image, best score first."""
-        canvas: Canvas = prepared.canvas.shape[:2]
-        output = self._run_for(canvas)(prepared.canvas)[0][0]
+        return self.on_image(self.look(prepared.canvas), prepared)
+
+    def canvas_for(self, height: int, width: int) -> tuple[Canvas, bool]:
+        """Return the canvas of a picture of this size, and whether the model allows no other."""
+        return self._canvas_for(height, width), self._fixed is not None
+
+    def look(self, canvas: NDArray[np.uint8]) -> Detections:
+        """Run the network on a uint8 (H, W, 3) BGR canvas, sides in multiples of STRIDE.
+
+        Returns detections in px of the canvas, best score first.
+        """
+        size: Canvas = canvas.shape[:2]
+        output = self._run_for(size)(canvas)[0][0]
         options = self._options
-        found = self._head.decode(output, canvas, len(self.names), options.score, self._allowed)
+        found = self._head.decode(output, size, len(self.names), options.score, self._allowed)
         boxes, scores, class_ids, rejected = found
         keep = nms(
             boxes,
@@ -157,17 +168,22 @@ class OnnxDetector:
             1.0 if self._head.suppressed else options.iou,
             options.max_detections,
         )
-        on_image, rows, outside = to_image(
-            boxes[keep],
+        self.counters["boxes_not_finite"] += rejected[0]
+        self.counters["boxes_empty"] += rejected[1]
+        return Detections(boxes[keep], scores[keep], class_ids[keep])
+
+    def on_image(self, found: Detections, prepared: Prepared) -> Detections:
+        """Return detections on a prepared canvas in px of its image, clipped to it."""
+        boxes, rows, outside = to_image(
+            found.boxes,
             prepared.width,
             prepared.height,
             scale=prepared.scale,
             offset=prepared.offset,
         )
-        self.counters["boxes_not_finite"] += rejected[0] + outside[0]
-        self.counters["boxes_empty"] += rejected[1] + outside[1]
-        keep = keep[rows]
-        return Detections(on_image, scores[keep], class_ids[keep])
+        self.counters["boxes_not_finite"] += outside[0]
+        self.counters["boxes_empty"] += outside[1]
+        return Detections(boxes, found.scores[rows], found.class_ids[rows])
 
     def detect(self, image: NDArray[np.uint8]) -> Detections:
         """Return detections of a uint8 (H, W, 3) BGR image."""

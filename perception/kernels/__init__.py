@@ -28,6 +28,7 @@ MODULES: tuple[str, ...] = (
     "perception.kernels.polygons",
     "perception.kernels.looming",
     "perception.kernels.blobs",
+    "perception.kernels.change",
 )
 """Kernel modules in the order they are compiled; a new kernel file is one more row."""
 

@@ -56,6 +56,17 @@ def make_detector(plan: Plan, names: Sequence[str], threads: int) -> detectors.D
     return made[0] if len(made) == 1 else Combined(made)
 
 
+def camera_detector(camera: CameraPlan, detector: detectors.Detector) -> detectors.Detector:
+    """Return the detector for one camera: its own where it remembers pictures."""
+    own = detectors.for_camera(detector)
+    if camera.sweep_s is None:
+        return own
+    from perception.detectors.attention import AttentiveDetector  # brings OpenCV and Numba
+
+    keep = class_filter(own, camera.objects)
+    return AttentiveDetector(own, sweep_s=camera.sweep_s, keep=keep)
+
+
 def make_tracker(plan: Plan, camera: str, epoch: int) -> trackers.Tracker:
     """Return a new tracker for a camera, its score thresholds those of the camera's detector.
 

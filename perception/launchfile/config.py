@@ -6,9 +6,16 @@ plain mapping and validated by resolve.py with `Document.validate`. Imports erro
 
 import re
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    model_validator,
+)
 
 from perception.launchfile.document import NAME_PATTERN, Document, parse, read_text
 
@@ -36,10 +43,29 @@ class Detect(_Base):
         default=None,
         description="at most so many frames a second are detected; the tracker bridges",
     )
-    motion_gate: Annotated[float, Field(ge=0.1, le=100)] | None = Field(
-        default=None,
-        description="fixed view: while nothing moves only so many frames a second are detected",
+    mode: Literal["every", "auto"] = Field(
+        default="every",
+        description="auto, for a fixed view: the network looks at what has changed only",
     )
+    sweep_s: Annotated[float, Field(ge=0.1, le=600)] | None = Field(
+        default=None,
+        description="with mode auto: the whole picture is looked at at least so often, s; 2",
+    )
+
+    @model_validator(mode="after")
+    def _sweep_is_of_auto(self) -> Self:
+        if self.sweep_s is not None and self.mode != "auto":
+            raise ValueError("sweep_s belongs to `mode: auto`")
+        return self
+
+
+def _with_mode(given: object) -> object:
+    """Return `detect: auto` as the mapping that it stands for."""
+    if not isinstance(given, str):
+        return given
+    if given != "auto":
+        raise ValueError(f"{given!r}: expected auto, or a mapping")
+    return {"mode": given}
 
 
 class Camera(_Base):
@@ -48,7 +74,9 @@ class Camera(_Base):
     source: str | int | Options = Field(
         description="path, asset:NAME, rtsp://, tcp://, http://, index, folder, push, or a mapping"
     )
-    detect: Detect = Detect()
+    detect: Annotated[Detect, BeforeValidator(_with_mode)] = Field(
+        default=Detect(), description="auto, or a mapping"
+    )
     objects: list[str] | None = Field(
         default=None, description="classes to keep; all where not given"
     )

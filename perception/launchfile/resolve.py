@@ -24,6 +24,8 @@ from perception.sources.spec import parse as parse_source
 from perception.wire.plan import CameraPlan, IdentityPlan, Plan, ProcessPlan, StagePlan
 
 ASSET = "asset:"
+SWEEP_S = 2.0
+"""With `detect: auto`, where the launch file says nothing else."""
 
 
 def resolve(launch: Launch, document: Document, *, realtime: bool = True) -> Plan:
@@ -221,7 +223,7 @@ def _camera(name: str, launch: Launch, document: Document, *, realtime: bool) ->
         source=_source(camera.source, document, (*path, "source"), realtime=realtime),
         detectors=chosen,
         rate_hz=camera.detect.rate_hz,
-        motion_gate=camera.detect.motion_gate,
+        sweep_s=_sweep_s(camera.detect, launch, document, path),
         objects=camera.objects,
         zones={key: zone.model_dump(mode="json") for key, zone in zones.items()},
         lines={key: line.model_dump(mode="json") for key, line in lines.items()},
@@ -231,6 +233,22 @@ def _camera(name: str, launch: Launch, document: Document, *, realtime: bool) ->
         if camera.watch is None
         else document.validate(WatchOptions, camera.watch, (*path, "watch")).model_dump(),
     )
+
+
+def _sweep_s(
+    detect: config.Detect, launch: Launch, document: Document, path: Path_
+) -> float | None:
+    """Return how often the whole picture is looked at; None: every frame is."""
+    if detect.mode != "auto":
+        return None
+    if detect.detectors:
+        text = "mode auto takes one detector; a moving camera has no use for it"
+        raise document.error((*path, "detect", "detectors"), text)
+    kind = launch.detectors[detect.detector].get("type", "onnx")
+    if kind != "onnx":
+        text = f"mode auto needs a detector of type onnx, {detect.detector} is {kind}"
+        raise document.error((*path, "detect"), text)
+    return SWEEP_S if detect.sweep_s is None else detect.sweep_s
 
 
 def _source(given: Any, document: Document, path: Path_, *, realtime: bool) -> StagePlan:

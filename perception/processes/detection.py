@@ -7,12 +7,11 @@ has taken; what it did not take is counted by cause.
 import numpy as np
 
 from perception import clock
-from perception.detectors import Detector, for_camera, prepare
-from perception.detectors.gate import MotionGate
+from perception.detectors import Detector, looks, prepare
 from perception.errors import RingError, SlotOverwritten
-from perception.launchfile.build import class_filter, make_detector
+from perception.geometry.grey import small_grey
+from perception.launchfile.build import camera_detector, class_filter, make_detector
 from perception.processes.runtime import IDLE_MS, Runtime, drain
-from perception.trackers.grey import small_grey
 from perception.transport.bus import Inbox, Publisher
 from perception.transport.ring import RingReader
 from perception.wire import DetectionMessage, Detections, FrameMessage, short_id
@@ -53,7 +52,7 @@ class _Line:
 
     def __init__(self, runtime: Runtime, camera: CameraPlan, detector: Detector) -> None:
         self._runtime, self._camera = runtime, camera
-        self._detector = for_camera(detector)
+        self._detector = camera_detector(camera, detector)
         self._reader = RingReader()
         self.publisher = Publisher(runtime.run_dir, "detections", camera.name)
         self._last_id = -1
@@ -61,7 +60,6 @@ class _Line:
         self._period_ns = 0 if camera.rate_hz is None else round(clock.NS_PER_S / camera.rate_hz)
         self._dropped: dict[str, int] = {}
         self._keep = class_filter(detector, camera.objects)
-        self._gate = None if camera.motion_gate is None else MotionGate(camera.motion_gate)
         self.takes_s = 0.0
 
     def take(self, message: FrameMessage) -> None:
@@ -75,8 +73,6 @@ class _Line:
             size = message.height, message.width
             pixels = self._reader.pixels(*frame, *size, message.coding)
             grey = small_grey(pixels)
-            if self._gate is not None and not self._gate.passes(grey, message.stamp.t_media_ns):
-                return self._drop("still")
             prepared = prepare(self._detector, pixels, message.stamp.t_media_ns)
             self._reader.check(*frame)
         except SlotOverwritten:
@@ -123,6 +119,8 @@ class _Line:
         metrics.gauge("stall_after_s", max(metrics.gauges["stall_after_s"], longest))
         for cause, count in self._detector.counters.items():
             metrics.counters[f"rejected.{cause}"] = count
+        for kind, count in looks(self._detector).items():
+            metrics.counters[f"looks.{name}.{kind}"] = count
 
     def _count_gap(self, frame_id: int) -> None:
         """Count frames that a newer one replaced; what came before the first was not sent to us."""

@@ -175,6 +175,7 @@ def _camera(
         frames_detected=max(count("detected"), count("tracked")),
         frames_tracked=count("tracked"),
         dropped=drops,
+        looks=_counted(metrics, f"looks.{name}."),
         missed=lost,
         tracks_confirmed=count("confirmed"),
         crossings=crossings,

@@ -66,6 +66,13 @@ class CameraSummary(msgspec.Struct, frozen=True, kw_only=True):
     dropped: Annotated[
         dict[str, Count], Meta(description="frames read but not detected or tracked, by cause")
     ] = {}
+    looks: Annotated[
+        dict[str, Count],
+        Meta(
+            description="with `detect: auto`: frames of which the network saw the whole, or parts, "
+            "or nothing (still)"
+        ),
+    ] = {}
     missed: Annotated[
         dict[str, Count],
         Meta(
@@ -173,6 +180,7 @@ def table(summary: Summary) -> Group:
             parts.append(_ages(summary))
     if summary.processes:
         parts.append(_processes(summary))
+    parts += [_looks(name, c.looks) for name, c in summary.cameras.items() if c.looks]
     problems = [
         f"{name}: {problem}"
         for name, camera in summary.cameras.items()
@@ -228,6 +236,13 @@ def _seen(summary: Summary) -> Table:
             name, f"{camera.tracks_confirmed:,}", _listed(camera.alerts), "\n".join(crossings)
         )
     return sheet
+
+
+def _looks(name: str, looks: Mapping[str, int]) -> Text:
+    """Return one line: what the network saw of a camera's frames."""
+    total = max(1, sum(looks.values()))
+    shares = ", ".join(f"{kind} {n / total:.0%}" for kind, n in looks.items())
+    return Text(f"{name}: of {total:,} frames the network saw: {shares}", style="dim")
 
 
 def _listed(counts: Mapping[str, int]) -> str:

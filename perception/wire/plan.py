@@ -22,13 +22,14 @@ class CameraPlan(msgspec.Struct, frozen=True, kw_only=True):
     """One camera. zones, lines and rules are validated, still as JSON values.
 
     detectors: names, at least one; where boxes of two overlap the first one's is kept.
+    sweep_s: `detect: auto` with a look at the whole picture at least so often; None: every frame.
     """
 
     name: str
     source: StagePlan
     detectors: list[str]
     rate_hz: float | None
-    motion_gate: float | None = None
+    sweep_s: float | None = None
     objects: list[str] | None
     zones: dict[str, Any]
     lines: dict[str, Any]

@@ -6,6 +6,7 @@ from perception.errors import ConfigError
 from perception.launchfile import config
 from perception.launchfile import resolve as resolving
 from perception.launchfile.document import parse as parse_text
+from perception.launchfile.resolve import resolve
 from perception.sinks import sink_class
 
 GOOD = """\
@@ -30,6 +31,27 @@ def test_a_small_file_is_enough():
     assert launch.detectors == {"default": {}}
 
 
+def test_detect_auto_is_a_mode():
+    launch = parse("cameras: {front: {source: 0, detect: auto}}")
+    assert launch.cameras["front"].detect.mode == "auto"
+    with pytest.raises(ConfigError, match="expected auto, or a mapping"):
+        parse("cameras: {front: {source: 0, detect: always}}")
+
+
+@pytest.mark.parametrize(
+    ("detect", "detectors", "words"),
+    [
+        ("{mode: auto, detectors: [default, m]}", "{default: {}, m: {type: motion}}", "takes one"),
+        ("{mode: auto, detector: m}", "{m: {type: motion}}", "type onnx, m is motion"),
+    ],
+)
+def test_auto_needs_one_network(detect, detectors, words):
+    text = f"cameras: {{a: {{source: push, detect: {detect}}}}}\ndetectors: {detectors}"
+    document = parse_text(text, "a.yaml")
+    with pytest.raises(ConfigError, match=words):
+        resolve(document.validate(config.Launch, document.data), document)
+
+
 def test_name_is_the_stem(tmp_path):
     file = tmp_path / "my door.yaml"
     file.write_text("cameras: {front: {source: 0}}")
@@ -42,6 +64,8 @@ def test_name_is_the_stem(tmp_path):
         ("source:", "sorce:", 4, ["sorce", "did you mean 'source'"]),
         ("rate_hz: 5", "rate_hz: -5", 5, ["cameras.front.detect.rate_hz", "greater than 0", "-5"]),
         ("rate_hz: 5", "rate: 5", 5, ["rate", "did you mean 'rate_hz'", "detector"]),
+        ("rate_hz: 5", "mode: automatic", 5, ["mode", "every", "auto"]),
+        ("rate_hz: 5", "sweep_s: 5", None, ["sweep_s belongs to `mode: auto`"]),
         ("  front:", "  front door:", 3, ["front door"]),
         ("cameras:", "camera:", 2, ["did you mean 'cameras'"]),
         ("name: demo", "name: [1, 2]", 1, ["name"]),

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from perception.geometry.grey import small_grey
 from perception.pixels import MATRICES, Pixels, shape_of
-from perception.trackers.grey import small_grey
 from perception.wire import GREY_LONG_SIDE
 from tests.clips import solid
 

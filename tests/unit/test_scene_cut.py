@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from perception.trackers.grey import small_grey
+from perception.geometry.grey import small_grey
 from perception.trackers.scene_cut import SceneCut
 from perception.trackers.two_stage import TwoStageTracker
 from perception.wire import CONFIRMED, Detections

@@ -4,11 +4,11 @@ import cv2
 import numpy as np
 import pytest
 
+from perception.geometry.grey import small_grey
 from perception.rules.line import LineRule
 from perception.rules.visit import VisitRule
 from perception.rules.zones import Line
 from perception.trackers.follow import Follower
-from perception.trackers.grey import small_grey
 from perception.trackers.size_change import find_affine
 from perception.trackers.two_stage import TwoStageTracker
 from perception.wire import CONFIRMED, DetectionMessage, Detections, Stamp, make_id
