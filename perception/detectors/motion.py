@@ -46,10 +46,10 @@ class MotionOptions(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    spans_s: tuple[Span, Span] = (0.24, 0.48)
+    spans_s: tuple[Span, Span] = (0.32, 0.64)
     contrast: float = Field(default=16.0, ge=2.0, le=255.0)
     noise: float = Field(default=3.0, ge=0.0, le=20.0)
-    min_px: int = Field(default=10, ge=1, le=100_000)
+    min_px: int = Field(default=18, ge=1, le=100_000)
     max_side_px: int = Field(default=90, ge=4, le=4096)
     size: int = Field(default=1920, ge=160, le=8192)
 

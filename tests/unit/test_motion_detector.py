@@ -1,5 +1,6 @@
 """The motion detector on made scenes: what moves is found, what only seems to move is not."""
 
+import av
 import cv2
 import numpy as np
 import pytest
@@ -7,10 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from benchmarks import attention_air as air
 from perception.detectors import for_camera, prepare
 from perception.detectors.combined import ID_STEP, Combined
 from perception.detectors.levels import tracker_options
 from perception.detectors.motion import MotionDetector, MotionOptions
+from perception.kernels import blobs
 from perception.kernels.blobs import join_boxes
 from perception.pixels import Pixels
 from perception.trackers.options import TwoStageOptions
@@ -205,6 +208,27 @@ def test_of_two_boxes_of_one_object_the_first_detectors_is_kept():
     assert both.counters == {"seen": 1}
 
 
+def in_line(a, b, axis):
+    """Whether two boxes lie in one line along an axis, as blobs.py says it."""
+    gap, share, sides, widths, most = (
+        blobs.LONG_GAP_PX, blobs.LINE_SHARE, blobs.LINE_SIDES, blobs.LINE_WIDTH,
+        blobs.LINE_LENGTH_PX,
+    )  # fmt: skip
+    across = 1 - axis
+    own = [box[across + 2] - box[across] for box in (a, b)]
+    shared = min(a[across + 2], b[across + 2]) - max(a[across], b[across])
+    length = max(a[axis + 2], b[axis + 2]) - min(a[axis], b[axis])
+    width = max(a[across + 2], b[across + 2]) - min(a[across], b[across])
+    apart = max(a[axis], b[axis]) - min(a[axis + 2], b[axis + 2])
+    return (
+        apart <= gap
+        and length <= most
+        and shared >= np.float64(share) * min(own)
+        and width <= np.float64(widths) * max(*own, 4.0)
+        and length >= np.float64(sides) * width
+    )
+
+
 def slow_join(boxes, gap, most):
     """Join the first pair that may be joined, again and again."""
     boxes = [np.array(b, np.float32) for b in boxes]
@@ -216,7 +240,8 @@ def slow_join(boxes, gap, most):
                 whole = np.concatenate((np.minimum(a[:2], b[:2]), np.maximum(a[2:], b[2:])))
                 shorter = max(min(a[2:] - a[:2]), min(b[2:] - b[:2]))
                 near = (low - high <= np.float32(gap)).all()
-                if near and min(whole[2:] - whole[:2]) <= np.float32(most) * shorter:
+                near = near and min(whole[2:] - whole[:2]) <= np.float32(most) * shorter
+                if near or in_line(a, b, 0) or in_line(a, b, 1):
                     boxes[i] = whole
                     del boxes[j]
                     break
@@ -246,3 +271,22 @@ def test_a_pair_is_joined_as_by_the_slow_twin(given_spots):
     pair = np.array([(x, y, x + w, y + h) for x, y, w, h in given_spots[:2]], np.float32)
     fast = sorted(join_boxes(pair.reshape(-1, 4)).tolist())
     assert fast == sorted(b.tolist() for b in slow_join(pair.reshape(-1, 4), 3.0, 1.8))
+
+
+@pytest.mark.footage
+def test_moving_vehicles_from_above_are_found_as_labelled(footage):
+    path = footage / "video" / air.CLIP
+    if not path.exists():
+        pytest.skip(f"no video/{air.CLIP}")
+    detector, truth, total = MotionDetector(), air.labels(), np.zeros(3)
+    with av.open(str(path)) as container:
+        for n, frame in enumerate(container.decode(video=0)):
+            if n > 80:
+                break
+            image = frame.to_ndarray(format="bgr24")
+            found = detector.infer(detector.prepare_at(Pixels(image), round(frame.time * 1e9)))
+            if n in truth:
+                total += air.score(found.boxes, truth[n])
+    hits, labelled, false = total
+    assert hits / labelled >= 0.85
+    assert hits / (hits + false) >= 0.85
