@@ -12,6 +12,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import msgspec
 
+from perception.alerts.placing import with_place
 from perception.rules import Event, Json, Rule
 from perception.wire import Alert, AlertState, Stamp, TrackMessage
 
@@ -75,7 +76,10 @@ class AlertBook:
             for event in rule.update(message):
                 alert = self._apply(event, stamp)
                 if alert is not None:
-                    alerts.append(alert)
+                    placed = with_place(alert, message)
+                    if placed is not alert:
+                        self._keep(placed)
+                    alerts.append(placed)
         return self._with_names(alerts, message)
 
     def name(self, track_id: int, who: Mapping[str, Json]) -> None:

@@ -20,6 +20,7 @@ from perception.recording.output import clear
 from perception.recording.summary import Summary
 from perception.sinks import FILES
 from perception.sources.spec import IMAGE_SUFFIXES
+from perception.telemetry.finding import LIVE, find
 from perception.wire import plan
 from perception.wire.plan import Plan
 
@@ -80,12 +81,14 @@ def plans(
     made: dict[Path, Plan] = {}
     folders: set[str] = set()
     for path in found:
+        reader = _telemetry(camera, path)
         name = _unique(re.sub(r"[^A-Za-z0-9_-]+", "-", path.stem).strip("-_")[:36], folders)
+        changes = {"source": _source(camera, path, fps), "telemetry": reader}
         changed = launch.model_copy(
             update={
                 "name": name,
                 "alerts": launch.alerts.model_copy(update={"sinks": files}),
-                "cameras": {name: camera.model_copy(update={"source": _source(camera, path, fps)})},
+                "cameras": {name: camera.model_copy(update=changes)},
                 "output": config.Output(folder=output / name, video=video, tracks=True),
             }
         )
@@ -144,6 +147,18 @@ def _source(camera: config.Camera, path: Path, fps: float | None) -> dict[str, A
         return {"type": "images", "path": str(path), **kept, **film}
     kept.pop("fps", None)
     return {"type": "video", "path": str(path), **kept}
+
+
+def _telemetry(camera: config.Camera, path: Path) -> dict[str, Any] | None:
+    """Return the telemetry of a recording: the launch file's, or what stands beside or inside it.
+
+    A launch file's reader of a live vehicle has nothing to say of a recording.
+    """
+    given = camera.telemetry
+    if given is None or given.get("type") in LIVE:
+        found = find(path)
+        return None if found is None else {"type": found}
+    return given
 
 
 def _unique(name: str, taken: set[str]) -> str:

@@ -19,6 +19,7 @@ from perception.detectors import looks, prepare
 from perception.errors import SinkError, SourceEnded
 from perception.geometry.grey import small_grey
 from perception.launchfile import build as stages
+from perception.launchfile.mapping import make_placer
 from perception.metrics import Metrics
 from perception.processes.runtime import peak_bytes
 from perception.recording import report
@@ -144,6 +145,7 @@ class _Work:
         self._book = AlertBook(camera.name, stages.make_rules(camera))
         self._sinks = stages.make_sinks(what)
         self._heard = {name: Heard(sink.when) for name, sink in self._sinks.items()}
+        self._place, self._feed, why = make_placer(camera) or (None, None, "")
         stills = stages.is_stills(camera)
         self._stills = StillsWriter(folder, camera.name, pictures=what.video) if stills else None
         self._output = CameraOutput(
@@ -153,12 +155,14 @@ class _Work:
             {k: Line.model_validate(v).points for k, v in camera.lines.items()},
             video=what.video and not stills,
             tracks=what.tracks and not stills,
+            map_page=what.map_page(camera.name),
             deterministic=True,
         )
         self._video = what.video and not stills
         self._shown = Shown()
         self._last: Stamp | None = None
-        self.metrics, self.raised, self.problems = Metrics(), dict[str, int](), list[str]()
+        self.metrics, self.raised = Metrics(), dict[str, int]()
+        self.problems = [why] if why else list[str]()
 
     def take(self, n: int, frame: Frame) -> None:
         """Look at one frame."""
@@ -190,6 +194,8 @@ class _Work:
                 grey=small_grey(frame.pixels),
             )
         )
+        if self._place is not None:
+            self._place.place(message)
         for counter in ("read", "detected", "tracked"):
             metrics.count(f"{counter}.{name}")
         for kind, count in looks(self._detector).items():
@@ -213,6 +219,13 @@ class _Work:
         for rule, counts in self._book.counts.items():
             for what, count in counts.items():
                 self.metrics.gauge(f"crossings.{self._camera.name}.{rule}:{what}", count)
+        if self._place is not None and self._feed is not None:
+            for kind, counts in (
+                ("unplaced", self._place.reasons),
+                ("telemetry", self._feed.counters),
+            ):
+                for cause, count in counts.items():
+                    self.metrics.counters[f"{kind}.{self._camera.name}.{cause}"] = count
         for output in filter(None, (self._output, self._stills)):
             try:
                 output.close()

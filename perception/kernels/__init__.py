@@ -28,6 +28,8 @@ MODULES: tuple[str, ...] = (
     "perception.kernels.polygons",
     "perception.kernels.looming",
     "perception.kernels.blobs",
+    "perception.kernels.ground",
+    "perception.kernels.ground_filter",
     "perception.kernels.change",
 )
 """Kernel modules in the order they are compiled; a new kernel file is one more row."""

@@ -92,6 +92,13 @@ class Camera(_Base):
     keep_s: Annotated[float, Field(ge=0.1, le=30)] = Field(
         default=0.7, description="seconds that frames stay in shared memory for late readers"
     )
+    telemetry: Options | None = Field(
+        default=None,
+        description="what the vehicle says of itself: type (mavlink, dji_srt, klv, ...), options",
+    )
+    map: Options | None = Field(
+        default=None, description="how pixels become places: lens, mount_deg, ground, sigmas"
+    )
     watch: Options | None = Field(
         default=None,
         description="alerts where the camera is offline, frozen or dark; {} for the defaults",

@@ -19,6 +19,7 @@ from perception.launchfile import config
 from perception.launchfile.build import make_rule, make_tracker
 from perception.launchfile.config import Launch
 from perception.launchfile.document import Document, Path_
+from perception.launchfile.mapping import resolve_map, resolve_telemetry
 from perception.rules.zones import Line, Zone
 from perception.sources.spec import parse as parse_source
 from perception.wire.plan import CameraPlan, IdentityPlan, Plan, ProcessPlan, StagePlan
@@ -83,7 +84,8 @@ def _processes(
     if launch.identity:
         asked = _asked(launch.identity, document, names)
         processes.append(ProcessPlan(name="identity", kind="identity", cameras=asked))
-    if launch.output.video or launch.output.tracks:
+    mapped = any(camera.telemetry for camera in launch.cameras.values())
+    if launch.output.video or launch.output.tracks or mapped:
         processes.append(ProcessPlan(name="output", kind="output", cameras=names))
     return processes
 
@@ -229,6 +231,10 @@ def _camera(name: str, launch: Launch, document: Document, *, realtime: bool) ->
         lines={key: line.model_dump(mode="json") for key, line in lines.items()},
         rules=stages,
         keep_s=camera.keep_s,
+        telemetry=None
+        if camera.telemetry is None
+        else resolve_telemetry(camera.telemetry, document, (*path, "telemetry")),
+        map=None if camera.map is None else resolve_map(camera.map, document, (*path, "map")),
         watch=None
         if camera.watch is None
         else document.validate(WatchOptions, camera.watch, (*path, "watch")).model_dump(),

@@ -60,7 +60,13 @@ class _Line:
         if runtime.restarted:
             set_aside(Path(plan.folder), name)
         self._output = CameraOutput(
-            Path(plan.folder), name, zones, lines, video=plan.video, tracks=plan.tracks
+            Path(plan.folder),
+            name,
+            zones,
+            lines,
+            video=plan.video,
+            tracks=plan.tracks,
+            map_page=plan.map_page(name),
         )
 
     def take(self, message: TrackMessage) -> None:

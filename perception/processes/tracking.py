@@ -4,6 +4,7 @@ from collections import deque
 
 from perception import clock
 from perception.launchfile.build import make_follower
+from perception.launchfile.mapping import make_placer
 from perception.processes.runtime import IDLE_MS, Runtime, drain
 from perception.transport.bus import Inbox, Publisher
 from perception.transport.catch_up import CatchUpServer
@@ -37,7 +38,7 @@ def run(runtime: Runtime) -> None:
         inbox.close()
         server.close()
         for line in lines.values():
-            line.publisher.close()
+            line.close()
 
 
 class _Line:
@@ -50,6 +51,12 @@ class _Line:
         self._last_id = -1
         self._sent = 0
         self.publisher = Publisher(runtime.run_dir, "tracks", name)
+        self._placer = self._feed = None
+        if (made := make_placer(runtime.plan.cameras[name])) is not None:
+            self._placer, self._feed, why = made
+            if why:
+                runtime.note(f"{name}: {why}")
+                runtime.log.error("telemetry", camera=name, reason=why)
 
     def take(self, message: DetectionMessage) -> None:
         metrics, stamp, started_ns = self._runtime.metrics, message.stamp, clock.monotonic_ns()
@@ -62,6 +69,12 @@ class _Line:
         metrics.count(f"dropped.{self._name}.lost", max(0, missed - sum(message.dropped.values())))
         self._last_id = stamp.frame_id
         answer = self._follower.follow(message, missed)
+        if self._placer is not None and self._feed is not None:
+            self._placer.place(answer)
+            for cause, count in self._placer.reasons.items():
+                metrics.counters[f"unplaced.{self._name}.{cause}"] = count
+            for cause, count in self._feed.counters.items():
+                metrics.counters[f"telemetry.{self._name}.{cause}"] = count
         answer.message_id = make_id(self._runtime.epoch, self._sent)
         self._sent += 1
         self.publisher.send(answer)
@@ -81,6 +94,12 @@ class _Line:
         oldest = message.stamp.t_arrival_ns - KEEP_NS
         while history[0].stamp.t_arrival_ns < oldest:
             history.popleft()
+
+    def close(self) -> None:
+        """Stop sending and listening."""
+        self.publisher.close()
+        if self._feed is not None:
+            self._feed.close()
 
     def kept_after(self, request: CatchUpRequest) -> list[TrackMessage]:
         """Return the messages after the requested frame that are still kept, oldest first."""

@@ -14,12 +14,14 @@ from numpy.typing import NDArray
 from perception import clock
 from perception.draw import Painter, Point
 from perception.errors import SinkError
+from perception.recording.map_files import MapFiles
 from perception.recording.mot import MotWriter
 from perception.recording.tracks import TracksWriter
 from perception.recording.video import VideoWriter
 from perception.wire import Alert, TrackMessage
 
 RESULTS = (
+    "map*.html", "map-*.geojson", "map-*.kml", "map-*.gpx", "targets-*.geojson",
     "annotated-*.mp4", "tracks-*.jsonl", "mot-*.txt", "coco-*.json",
     "alerts.jsonl", "alerts.sqlite*", "summary.json",
 )  # fmt: skip
@@ -28,7 +30,7 @@ RESULTS = (
 INSTANT_SHOWN_NS = 1_500_000_000
 """How long an alert that is an instant (a line crossed) is shown, media time."""
 
-_Step = tuple[TracksWriter | MotWriter | VideoWriter, Callable[[], None]]
+_Step = tuple[TracksWriter | MotWriter | VideoWriter | MapFiles, Callable[[], None]]
 
 
 def set_aside(folder: Path, camera: str) -> None:
@@ -85,12 +87,14 @@ class CameraOutput:
         *,
         video: bool = True,
         tracks: bool = True,
+        map_page: str | None = None,
         deterministic: bool = False,
     ) -> None:
         """folder: made with the first frame. zones, lines: by name, fractions of the image.
 
-        video, tracks: which files are written. deterministic: equal runs give equal files; ages,
-        arrival and wall times are left out of the text and the picture.
+        video, tracks: which files are written. map_page: name of the map's page, None: no map.
+        deterministic: equal runs give equal files; ages, arrival and wall times are left out of the
+        text and the picture.
         """
         folder = Path(folder)
         self.failed: dict[str, str] = {}
@@ -106,6 +110,9 @@ class CameraOutput:
             ]
             if tracks
             else []
+        )
+        self._map = (
+            MapFiles(folder, camera, page=map_page, live=not deterministic) if map_page else None
         )
 
     @property
@@ -127,6 +134,10 @@ class CameraOutput:
         once for each file that is given up, after the others have been written.
         """
         steps: list[_Step] = [(text, lambda text=text: text.add(message)) for text in self._texts]
+        alerts = list(alerts)
+        if (maps := self._map) is not None:
+            raised = [a for a in alerts if a.start_t_media_ns == message.stamp.t_media_ns]
+            steps.append((maps, lambda: maps.add(message, raised)))
         video = self._video
         if video is not None and image is not None and video.path.name not in self.failed:
             picture = self._painted(message, image, alerts, counts)
@@ -135,7 +146,7 @@ class CameraOutput:
 
     def close(self) -> None:
         """End all files. Raises SinkError once, after all are closed, where one cannot be ended."""
-        writers = [*self._texts, *([self._video] if self._video else [])]
+        writers = [*self._texts, *filter(None, (self._video, self._map))]
         self._try([(writer, writer.close) for writer in writers])
 
     def _painted(

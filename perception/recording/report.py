@@ -177,6 +177,7 @@ def _camera(
         dropped=drops,
         looks=_counted(metrics, f"looks.{name}."),
         missed=lost,
+        unplaced=_counted(metrics, f"unplaced.{name}."),
         tracks_confirmed=count("confirmed"),
         crossings=crossings,
         alerts=dict(alerts),

@@ -81,6 +81,10 @@ class CameraSummary(msgspec.Struct, frozen=True, kw_only=True):
         ),
     ] = {}
     tracks_confirmed: Annotated[int, Meta(ge=0, description="tracks that were ever confirmed")]
+    unplaced: Annotated[
+        dict[str, Count],
+        Meta(description="with telemetry: frames whose tracks have no place on earth, by reason"),
+    ] = {}
     crossings: Annotated[
         dict[str, dict[str, Count]], Meta(description="by rule, then by direction")
     ] = {}

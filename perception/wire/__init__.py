@@ -28,6 +28,7 @@ from perception.wire.fields import (
 )
 from perception.wire.frames import CODINGS, Coding, FrameMessage
 from perception.wire.health import HealthMessage
+from perception.wire.places import Place, View, ellipse
 from perception.wire.topics import TOPICS, Message, Topic
 from perception.wire.tracks import (
     CONFIRMED,
@@ -75,6 +76,7 @@ __all__ = [
     "Name",
     "Names",
     "Natural",
+    "Place",
     "Side",
     "Size",
     "Small",
@@ -83,7 +85,9 @@ __all__ = [
     "Track",
     "TrackMessage",
     "Tracks",
+    "View",
     "column",
+    "ellipse",
     "make_id",
     "short_id",
     "table_columns",

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from perception import clock
 
-VERSION = 3
+VERSION = 4
 
 MAX_ROWS = 10_000
 

@@ -36,6 +36,8 @@ class CameraPlan(msgspec.Struct, frozen=True, kw_only=True):
     rules: dict[str, StagePlan]
     keep_s: float
     watch: dict[str, Any] | None = None
+    telemetry: StagePlan | None = None
+    map: dict[str, Any] | None = None
 
 
 class IdentityPlan(msgspec.Struct, frozen=True, kw_only=True):
@@ -79,6 +81,13 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     def cameras_of(self, kind: str) -> list[str]:
         """Return the cameras that processes of a kind serve; none where there is no such one."""
         return [name for p in self.processes if p.kind == kind for name in p.cameras]
+
+    def map_page(self, camera: str) -> str | None:
+        """Return the name of a camera's map page; None where it has no telemetry."""
+        mapped = [name for name, plan in self.cameras.items() if plan.telemetry is not None]
+        if camera not in mapped:
+            return None
+        return "map.html" if len(mapped) == 1 else f"map-{camera}.html"
 
     def process(self, name: str) -> ProcessPlan:
         """Return a process by name. Raises ConfigError, which names those there are."""

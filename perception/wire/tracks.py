@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perception.wire.fields import Name, Names, Natural, Side, Small, Stamp, column, table_columns
+from perception.wire.places import VIEW_WIDTH, Place
 
 TENTATIVE, CONFIRMED, LOST, REMOVED = 0, 1, 2, 3
 
@@ -23,7 +24,8 @@ class Track:
     """One object in one frame, as user code and rules see it. Boxes px, velocities px/s.
 
     ttc_s: seconds to collision at its present closing speed, None where it does not come nearer;
-    ttc_interval_s: its 1-sigma interval, whose end may be infinite.
+    ttc_interval_s: its 1-sigma interval, whose end may be infinite. place: where on earth it is,
+    None where that is not known or not asked.
     """
 
     track_id: int
@@ -38,6 +40,7 @@ class Track:
     unseen_s: float
     ttc_s: float | None = None
     ttc_interval_s: tuple[float, float] | None = None
+    place: Place | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -48,6 +51,8 @@ class Tracks:
     ages_s: media time since the first detection. unseen_s: media time since the last one.
     detection_rows: the row of this frame's detections that was matched, or -1. closings: inverse
     time to collision in 1/s, negative where it moves away, and its 1 sigma; 0, 0: not known.
+    places: latitude, longitude deg, height m, covariance ee, en, nn m^2, velocity east, north m/s
+    and the deviation of each; place_codes: rows of places.REASONS, which say what a place is worth.
     """
 
     track_ids: NDArray[np.int64] = column("<i8", "M")
@@ -60,10 +65,16 @@ class Tracks:
     unseen_s: NDArray[np.float32] = column("<f4", "M")
     detection_rows: NDArray[np.int32] = column("<i4", "M")
     closings: NDArray[np.float32] = column("<f4", "M", 2, optional=True)
+    places: NDArray[np.float64] = column("<f8", "M", 9, optional=True)
+    place_codes: NDArray[np.uint8] = column("|u1", "M", optional=True)
 
     def __post_init__(self) -> None:
         if self.closings is None:  # pyright: ignore[reportUnnecessaryComparison]
             self.closings = np.zeros((len(self.track_ids), 2), np.float32)
+        if self.places is None:  # pyright: ignore[reportUnnecessaryComparison]
+            self.places = np.zeros((len(self.track_ids), 9))
+        if self.place_codes is None:  # pyright: ignore[reportUnnecessaryComparison]
+            self.place_codes = np.zeros(len(self.track_ids), np.uint8)
 
     def __len__(self) -> int:
         return len(self.track_ids)
@@ -100,6 +111,7 @@ class Tracks:
             unseen_s=float(self.unseen_s[i]),
             ttc_s=ttc_s,
             ttc_interval_s=interval,
+            place=Place.of(self.places[i].tolist(), int(self.place_codes[i])),
         )
 
 
@@ -122,7 +134,8 @@ class TrackMessage:
 
     dropped: frames without detections since the last message, by cause. cut: the picture shows
     another scene than the last; nothing goes on across it. message_id: tracker epoch << 32 | n, n
-    the messages of this camera before it: a gap is a message that you missed.
+    the messages of this camera before it: a gap is a message that you missed. view: where the
+    camera is and looks, see places.View; its first value is a row of places.REASONS.
     """
 
     stamp: Stamp
@@ -136,6 +149,11 @@ class TrackMessage:
     warp: NDArray[np.float32] = column("<f4", 2, 3)
     cut: bool = False
     message_id: Natural = 0
+    view: NDArray[np.float64] = column("<f8", VIEW_WIDTH, optional=True)
+
+    def __post_init__(self) -> None:
+        if self.view is None:  # pyright: ignore[reportUnnecessaryComparison]
+            self.view = np.zeros(VIEW_WIDTH)
 
     @property
     def age_ms(self) -> float:

@@ -1,0 +1,97 @@
+"""The map files of one camera: GeoJSON, KML, GPX and a page that needs no network.
+
+Each is written whole under another name and then renamed, so a reader never sees half of it.
+Imports wire, errors and the rest of this room.
+"""
+
+import json
+import os
+from collections.abc import Callable, Iterable
+from importlib import resources
+from pathlib import Path
+
+from perception.clock import NS_PER_S
+from perception.errors import SinkError
+from perception.recording.flight import Flight
+from perception.recording.geojson import collection, features, gpx, iso
+from perception.recording.kml import kml
+from perception.recording.live_map import live_collection
+from perception.wire import Alert, TrackMessage
+
+LIVE_NS = NS_PER_S
+SAVE_NS = 30 * NS_PER_S
+
+
+class MapFiles:
+    """Writes map-<camera>.geojson, .kml, .gpx and a page at the end; live ones while it runs.
+
+    page: name of the page. live: targets-<camera>.geojson has the newest targets, once a second,
+    and the others are saved each 30 s, so that a run that is killed leaves a map.
+    """
+
+    def __init__(self, folder: Path, camera: str, *, page: str, live: bool) -> None:
+        self._folder, self._page, self._live = folder, page, live
+        self.path = folder / page
+        self.flight = Flight(camera)
+        self._live_ns: int | None = None
+        self._save_ns: int | None = None
+
+    def add(self, message: TrackMessage, alerts: Iterable[Alert] = ()) -> None:
+        """Take one frame. alerts: raised with it. Raises SinkError."""
+        self.flight.add(message, alerts)
+        if not self._live:
+            return
+        t_ns = message.stamp.t_media_ns
+        if self._live_ns is None or t_ns - self._live_ns >= LIVE_NS:
+            self._live_ns = t_ns
+            name = f"targets-{self.flight.camera}.geojson"
+            self._write(name, live_collection(message, self.flight).encode())
+        self._save_ns = t_ns if self._save_ns is None else self._save_ns
+        if t_ns - self._save_ns >= SAVE_NS:
+            self._save_ns = t_ns
+            self.close()
+
+    def close(self) -> None:
+        """Write all files; none where no frame had a place. Raises SinkError."""
+        flight = self.flight
+        if not flight.frames_placed:
+            return
+        stem = f"map-{flight.camera}"
+        kinds: dict[str, Callable[[], bytes]] = {
+            f"{stem}.geojson": lambda: collection(flight).encode(),
+            f"{stem}.kml": lambda: kml(flight),
+            f"{stem}.gpx": lambda: gpx(flight),
+            self._page: lambda: page(flight).encode(),
+        }
+        for name, make in kinds.items():
+            self._write(name, make())
+
+    def _write(self, name: str, data: bytes) -> None:
+        replace_file(self._folder / name, data)
+
+
+def replace_file(path: Path, data: bytes) -> None:
+    """Replace a file at once. Raises SinkError."""
+    beside = path.with_name(f".{path.name}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        beside.write_bytes(data)
+        os.replace(beside, path)
+    except OSError as error:
+        raise SinkError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+def page(flight: Flight) -> str:
+    """Return a page with the flight in it: one file, nothing is fetched."""
+    data = {
+        "camera": flight.camera,
+        "frames": flight.frames,
+        "frames_placed": flight.frames_placed,
+        "begin": iso(flight.path[0].utc_ns) if flight.path else None,
+        "path": [[round(f.t_s, 2), round(f.lon_deg, 7), round(f.lat_deg, 7)] for f in flight.path],
+        "features": features(flight),
+    }
+    # `<` as an escape: no text of a track or camera can end the script element.
+    text = json.dumps(data).replace("<", "\\u003c")
+    frame = resources.files("perception.recording").joinpath("map_page.html").read_text()
+    return frame.replace("/*DATA*/", text)

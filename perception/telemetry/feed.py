@@ -1,0 +1,41 @@
+"""A reader's series at media time, and what a summary says of it.
+
+Imports the rest of this room.
+"""
+
+from dataclasses import replace
+
+from perception.clock import to_ns
+from perception.geo.state import State
+from perception.telemetry import Telemetry, TelemetryOptions
+
+
+class TelemetryFeed:
+    """What geo.camera.Feed asks for, of an open reader."""
+
+    def __init__(self, reader: Telemetry, options: TelemetryOptions) -> None:
+        self._reader, self._options = reader, options
+        self._offset_ns = to_ns(options.offset_s)
+        self.sigmas = reader.sigmas
+
+    @property
+    def why(self) -> str:
+        """Why nothing can be had now."""
+        return self._reader.why
+
+    def at(self, t_ns: int) -> tuple[State, dict[str, float]]:
+        """Return the state at a media time and the age of each piece in s."""
+        if self._reader.why:
+            return State(t_ns=t_ns), {}
+        found, ages = self._reader.series.at(t_ns - self._offset_ns, self._options.max_age_s)
+        return replace(found, t_ns=t_ns), ages
+
+    @property
+    def counters(self) -> dict[str, int]:
+        """What was read and refused, by name."""
+        refused = {f"refused: {why}": n for why, n in self._reader.series.refused.items()}
+        return {**self._reader.counters, **refused}
+
+    def close(self) -> None:
+        """Stop listening."""
+        self._reader.close()
