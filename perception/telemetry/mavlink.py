@@ -39,7 +39,7 @@ def _url(text: str) -> str:
     except ValueError:
         parts, port = urlsplit(""), None
     if parts.scheme not in ("udp", "tcp") or not port or parts.path not in ("", "/"):
-        form = "udp://127.0.0.1:14550 (listens there), tcp://host:5760 (connects) or serial:/dev/ttyUSB0:57600"
+        form = "udp://127.0.0.1:14550 (listens), tcp://host:5760 or serial:/dev/ttyUSB0:57600"
         raise ValueError(f"{text}: expected {form}")
     if parts.scheme == "tcp" and not parts.hostname:
         raise ValueError(f"{text}: tcp needs a host")
@@ -48,8 +48,8 @@ def _url(text: str) -> str:
 
 class MavlinkLive:
     """A vehicle. Options: url: udp://address:port listens on that address of this host, 127.0.0.1
-    where none is given; tcp://host:port connects, serial:/dev/NAME:BAUD. system: the vehicle's id, where several
-    speak; not given: the first that flies.
+    where none is given; tcp://host:port connects; serial:/dev/NAME:BAUD. system: the vehicle's id,
+    where several speak; not given: the first that flies.
     """
 
     class Options(TelemetryOptions):
