@@ -1,6 +1,6 @@
 """Where the network looks: a quiet door, moving targets from above, tiles under a budget.
 
-python -m benchmarks.attention --json FILE [--parts quiet,people,missed,moving,tiles]
+python -m benchmarks.attention --json FILE [--parts moving,pictures,video,missed,quiet,people]
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from pathlib import Path
 
 from benchmarks import attention_air as air
 from benchmarks import attention_door as door
+from benchmarks import attention_tiles as tiles
 from benchmarks import harness
 from benchmarks.harness import Report
 
@@ -38,6 +39,8 @@ def _missed(report: Report, short: bool) -> None:
 
 PARTS: dict[str, Callable[[Report, bool], None]] = {
     "moving": lambda report, short: air.moving(report),
+    "pictures": lambda report, short: tiles.pictures(report),
+    "video": tiles.video,
     "missed": _missed,
     "quiet": door.quiet,
     "people": lambda report, short: door.people(report),

@@ -19,8 +19,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from benchmarks import harness
 from benchmarks.harness import FOOTAGE, Report, median
+from perception.geometry.camera_motion import CameraMotion
 from perception.geometry.grey import small_grey
-from perception.trackers.camera_motion import CameraMotion
 
 MOVING = {
     "dash-cam": ("driving/highway_solidWhiteRight.mp4", "at most 0.8"),

@@ -22,6 +22,7 @@ import numpy as np
 from benchmarks.harness import FOOTAGE, Report, options, percentile, report
 from perception import clock
 from perception.detectors.model import OnnxDetector
+from perception.geometry.camera_motion import CameraMotion
 from perception.geometry.grey import small_grey
 from perception.identity import Vector
 from perception.identity.decide import Decision, Evidence, Thresholds
@@ -30,7 +31,6 @@ from perception.identity.faces import FaceFinder, align
 from perception.identity.gallery import Person, Portrait, Templates
 from perception.identity.quality import judge
 from perception.identity.who import Recogniser
-from perception.trackers.camera_motion import CameraMotion
 from perception.trackers.scene_cut import SceneCut
 from perception.trackers.two_stage import TwoStageTracker
 from perception.wire import Stamp, TrackMessage

@@ -124,6 +124,9 @@ def _cameras(what: Plan, seen: dict[str, _Seen]) -> None:
         rules = ", ".join(f"{k} ({rule.type})" for k, rule in camera.rules.items()) or "-"
         limit = f" at most {camera.rate_hz:g}/s" if camera.rate_hz else ""
         limit += f", auto, all every {camera.sweep_s:g} s" if camera.sweep_s else ""
+        if camera.tiles:
+            budget = camera.tiles["budget_ms"]
+            limit += f", tiles in {budget:g} ms" if budget else ", all tiles"
         source = report.shown_source(what, name)
         table.add_row(name, Text(source), picture, " + ".join(camera.detectors) + limit, rules)
     console().print(table)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel
 
-from perception.detectors import Detector, for_camera, prepare
+from perception.detectors import Detector, for_camera, looks, prepare
 from perception.pixels import Pixels
 from perception.wire import Detections
 
@@ -39,6 +39,20 @@ class Combined:
     def for_camera(self) -> "Combined":
         """Return the same detectors with states of their own."""
         return Combined([for_camera(part) for part in self._parts])
+
+    @property
+    def first(self) -> Detector:
+        """The detector whose boxes win."""
+        return self._parts[0]
+
+    @property
+    def looks(self) -> dict[str, int]:
+        """What the first detector looked at; see detectors.looks."""
+        return looks(self._parts[0])
+
+    def with_first(self, first: Detector) -> "Combined":
+        """Return the same detectors with another first one."""
+        return Combined([first, *self._parts[1:]])
 
     def prepare(self, image: NDArray[np.uint8]) -> Any:
         """Return what each part needs of a uint8 (H, W, 3) BGR image."""

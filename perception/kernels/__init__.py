@@ -31,6 +31,7 @@ MODULES: tuple[str, ...] = (
     "perception.kernels.ground",
     "perception.kernels.ground_filter",
     "perception.kernels.change",
+    "perception.kernels.tiles",
 )
 """Kernel modules in the order they are compiled; a new kernel file is one more row."""
 

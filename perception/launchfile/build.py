@@ -59,6 +59,12 @@ def make_detector(plan: Plan, names: Sequence[str], threads: int) -> detectors.D
 def camera_detector(camera: CameraPlan, detector: detectors.Detector) -> detectors.Detector:
     """Return the detector for one camera: its own where it remembers pictures."""
     own = detectors.for_camera(detector)
+    if camera.tiles is not None:
+        from perception.detectors.tiles import TiledDetector  # brings OpenCV and Numba
+
+        if isinstance(own, Combined):
+            return own.with_first(TiledDetector(own.first, **camera.tiles))
+        return TiledDetector(own, **camera.tiles)
     if camera.sweep_s is None:
         return own
     from perception.detectors.attention import AttentiveDetector  # brings OpenCV and Numba

@@ -31,6 +31,24 @@ class _Base(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+class Tiles(_Base):
+    """A large picture looked at in tiles, so that small objects keep their pixels."""
+
+    budget_ms: Annotated[float, Field(ge=1, le=60_000)] | None = Field(
+        default=80.0,
+        description="time for the tiles of one frame, ms; null: all tiles of every frame",
+    )
+    size: Annotated[int, Field(ge=64, le=4096, multiple_of=2)] = Field(
+        default=512, description="side of a tile, px of the picture"
+    )
+    overlap: Annotated[float, Field(ge=0.0, le=0.5)] = Field(
+        default=0.2, description="share of a side that neighbours have in common at least"
+    )
+    sweep_s: Annotated[float, Field(gt=0, le=600)] = Field(
+        default=1.0, description="a tile that was not looked at for so long goes first, s"
+    )
+
+
 class Detect(_Base):
     """What is detected in a camera's frames, by which detector and how often."""
 
@@ -51,6 +69,16 @@ class Detect(_Base):
         default=None,
         description="with mode auto: the whole picture is looked at at least so often, s; 2",
     )
+
+    tiles: Tiles | None = Field(
+        default=None, description="small objects in a large picture; {} for the defaults"
+    )
+
+    @model_validator(mode="after")
+    def _tiles_or_auto(self) -> Self:
+        if self.tiles is not None and self.mode == "auto":
+            raise ValueError("tiles are for a moving camera, mode auto for a fixed one: take one")
+        return self
 
     @model_validator(mode="after")
     def _sweep_is_of_auto(self) -> Self:

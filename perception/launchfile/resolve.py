@@ -226,6 +226,7 @@ def _camera(name: str, launch: Launch, document: Document, *, realtime: bool) ->
         detectors=chosen,
         rate_hz=camera.detect.rate_hz,
         sweep_s=_sweep_s(camera.detect, launch, document, path),
+        tiles=_tiles(camera.detect, launch, document, path),
         objects=camera.objects,
         zones={key: zone.model_dump(mode="json") for key, zone in zones.items()},
         lines={key: line.model_dump(mode="json") for key, line in lines.items()},
@@ -255,6 +256,20 @@ def _sweep_s(
         text = f"mode auto needs a detector of type onnx, {detect.detector} is {kind}"
         raise document.error((*path, "detect"), text)
     return SWEEP_S if detect.sweep_s is None else detect.sweep_s
+
+
+def _tiles(
+    detect: config.Detect, launch: Launch, document: Document, path: Path_
+) -> dict[str, Any] | None:
+    """Return the options of tiles, checked against the first detector; None: no tiles."""
+    if detect.tiles is None:
+        return None
+    first = (detect.detectors or [detect.detector])[0]
+    kind = launch.detectors[first].get("type", "onnx")
+    if kind != "onnx":
+        text = f"tiles need a first detector of type onnx, {first} is {kind}"
+        raise document.error((*path, "detect", "tiles"), text)
+    return detect.tiles.model_dump(mode="json")
 
 
 def _source(given: Any, document: Document, path: Path_, *, realtime: bool) -> StagePlan:

@@ -70,7 +70,7 @@ class CameraSummary(msgspec.Struct, frozen=True, kw_only=True):
         dict[str, Count],
         Meta(
             description="with `detect: auto`: frames of which the network saw the whole, or parts, "
-            "or nothing (still)"
+            "or nothing (still); with tiles: how many it saw, and how many it left for later"
         ),
     ] = {}
     missed: Annotated[
@@ -245,8 +245,9 @@ def _seen(summary: Summary) -> Table:
 def _looks(name: str, looks: Mapping[str, int]) -> Text:
     """Return one line: what the network saw of a camera's frames."""
     total = max(1, sum(looks.values()))
-    shares = ", ".join(f"{kind} {n / total:.0%}" for kind, n in looks.items())
-    return Text(f"{name}: of {total:,} frames the network saw: {shares}", style="dim")
+    shares = ", ".join(f"{kind.replace('_', ' ')} {n / total:.0%}" for kind, n in looks.items())
+    what = "tiles" if "tiles" in looks else "frames"
+    return Text(f"{name}: of {total:,} {what} the network saw: {shares}", style="dim")
 
 
 def _listed(counts: Mapping[str, int]) -> str:

@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perception import clock
+from perception.geometry.camera_motion import CameraMotion
 from perception.geometry.looming import Looming
 from perception.kernels.boxes import carry_boxes
 from perception.trackers import Tracker
-from perception.trackers.camera_motion import CameraMotion
 from perception.trackers.scene_cut import SceneCut
 from perception.trackers.size_change import Affine, find_affine, shrink_affine
 from perception.wire import CONFIRMED, DetectionMessage, TrackMessage

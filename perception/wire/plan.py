@@ -23,6 +23,7 @@ class CameraPlan(msgspec.Struct, frozen=True, kw_only=True):
 
     detectors: names, at least one; where boxes of two overlap the first one's is kept.
     sweep_s: `detect: auto` with a look at the whole picture at least so often; None: every frame.
+    tiles: options of tiles, None: the whole picture on one canvas.
     """
 
     name: str
@@ -30,6 +31,7 @@ class CameraPlan(msgspec.Struct, frozen=True, kw_only=True):
     detectors: list[str]
     rate_hz: float | None
     sweep_s: float | None = None
+    tiles: dict[str, Any] | None = None
     objects: list[str] | None
     zones: dict[str, Any]
     lines: dict[str, Any]

@@ -13,8 +13,8 @@ import av
 import numpy as np
 
 from perception.detectors.model import OnnxDetector, OnnxOptions
+from perception.geometry.camera_motion import CameraMotion
 from perception.geometry.grey import small_grey
-from perception.trackers.camera_motion import CameraMotion
 from perception.trackers.scene_cut import SceneCut
 
 HERE = Path(__file__).parent

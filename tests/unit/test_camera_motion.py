@@ -3,8 +3,8 @@ import numpy as np
 import pytest
 
 from benchmarks.camera_motion import ManyPoints, corner_error
+from perception.geometry.camera_motion import CameraMotion
 from perception.geometry.grey import small_grey
-from perception.trackers.camera_motion import CameraMotion
 
 W, H = 1280, 720
 NOBODY = np.zeros((0, 4), np.float32)
