@@ -226,7 +226,7 @@ def _camera(name: str, launch: Launch, document: Document, *, realtime: bool) ->
         detectors=chosen,
         rate_hz=camera.detect.rate_hz,
         sweep_s=_sweep_s(camera.detect, launch, document, path),
-        tiles=_tiles(camera.detect, launch, document, path),
+        tiles=_tiles(camera.detect, launch, document, path, realtime=realtime),
         objects=camera.objects,
         zones={key: zone.model_dump(mode="json") for key, zone in zones.items()},
         lines={key: line.model_dump(mode="json") for key, line in lines.items()},
@@ -259,9 +259,12 @@ def _sweep_s(
 
 
 def _tiles(
-    detect: config.Detect, launch: Launch, document: Document, path: Path_
+    detect: config.Detect, launch: Launch, document: Document, path: Path_, *, realtime: bool
 ) -> dict[str, Any] | None:
-    """Return the options of tiles, checked against the first detector; None: no tiles."""
+    """Return the options of tiles, checked against the first detector; None: no tiles.
+
+    Analysis has no budget: its results must not depend on how fast the machine is.
+    """
     if detect.tiles is None:
         return None
     first = (detect.detectors or [detect.detector])[0]
@@ -269,7 +272,8 @@ def _tiles(
     if kind != "onnx":
         text = f"tiles need a first detector of type onnx, {first} is {kind}"
         raise document.error((*path, "detect", "tiles"), text)
-    return detect.tiles.model_dump(mode="json")
+    options = detect.tiles.model_dump(mode="json")
+    return options if realtime else {**options, "budget_ms": None}
 
 
 def _source(given: Any, document: Document, path: Path_, *, realtime: bool) -> StagePlan:

@@ -245,7 +245,9 @@ def _seen(summary: Summary) -> Table:
 def _looks(name: str, looks: Mapping[str, int]) -> Text:
     """Return one line: what the network saw of a camera's frames."""
     total = max(1, sum(looks.values()))
-    shares = ", ".join(f"{kind.replace('_', ' ')} {n / total:.0%}" for kind, n in looks.items())
+    shares = ", ".join(
+        f"{kind.replace('_', ' ')} {n / total:.0%}" for kind, n in looks.items() if n
+    )
     what = "tiles" if "tiles" in looks else "frames"
     return Text(f"{name}: of {total:,} {what} the network saw: {shares}", style="dim")
 
