@@ -116,16 +116,18 @@ def run_live(given: dict[str, Any], *, settle_s: float, watch_s: float | None) -
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         ) as process:
-            time.sleep(settle_s)
-            begun, before = time.monotonic(), _cpu_s(process.pid)
-            now, last = begun, before
-            while process.poll() is None and (watch_s is None or now - begun < watch_s):
-                time.sleep(0.5)
-                seen = _cpu_s(process.pid)
-                if seen >= last:
-                    now, last = time.monotonic(), seen
-            process.terminate()
-            process.wait(30)
+            try:
+                time.sleep(settle_s)
+                begun, before = time.monotonic(), _cpu_s(process.pid)
+                now, last = begun, before
+                while process.poll() is None and (watch_s is None or now - begun < watch_s):
+                    time.sleep(0.5)
+                    seen = _cpu_s(process.pid)
+                    if seen >= last:
+                        now, last = time.monotonic(), seen
+            finally:
+                process.terminate()
+                process.wait(30)
         out = folder / "recordings" / "doorway"
         camera = json.loads((out / "summary.json").read_text())["cameras"]["door"]
         told = out / "alerts.jsonl"
