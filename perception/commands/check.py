@@ -12,6 +12,7 @@ import numpy as np
 from rich.text import Text
 
 from perception import assets, draw
+from perception.commands import load
 from perception.commands.console import console, sheet
 from perception.errors import EXIT_DONE, EXIT_SOURCE, PerceptionError, RingError, SourceError
 from perception.launchfile import build as stages
@@ -59,6 +60,7 @@ def show(what: Plan, pictures: Path | None) -> int:
     _models(what)
     _processes(what)
     problem = _memory(what, seen)
+    too_much = _load(what, seen)
     if pictures is not None:
         for name, found in seen.items():
             image, note = found.image, ""
@@ -72,6 +74,8 @@ def show(what: Plan, pictures: Path | None) -> int:
         elif found.why and what.cameras[name].source.type != "push":
             warning = f"{name}: no picture now, a run goes on trying: {found.why}"
             screen.print(Text(warning, style="yellow"), soft_wrap=True)
+    if too_much:
+        screen.print(Text(too_much, style="yellow"), soft_wrap=True)
     if problem:
         screen.print(Text(problem, style="red"), soft_wrap=True)
     return EXIT_SOURCE if failed or problem else EXIT_DONE
@@ -176,6 +180,18 @@ def _memory(what: Plan, seen: dict[str, _Seen]) -> str:
     table.add_row("free", "", f"{ring_map.free_bytes() / 1e6:.0f}")
     console().print(table)
     return problem
+
+
+def _load(what: Plan, seen: dict[str, _Seen]) -> str:
+    """Print what the cameras will ask of the processor; return a sentence where it is too much."""
+    sizes = {
+        name: (*found.image.shape[:2], found.fps)
+        for name, found in seen.items()
+        if found.image is not None
+    }
+    loads = load.expected(what, sizes)
+    console().print(load.table(loads))
+    return load.warning(loads)
 
 
 def _draw(camera: CameraPlan, image: Image, folder: Path) -> Path:
