@@ -19,10 +19,11 @@ from numpy.typing import NDArray
 from perception.clock import monotonic_ns, to_ns
 from perception.errors import ConfigError, unknown
 from perception.sources.push import Pusher
-from perception.transport import rundir
+from perception.transport import push_queue, rundir
 from perception.transport.bus import Inbox
 from perception.transport.ring import RingReader
-from perception.wire import Alert, DetectionMessage, TrackMessage, plan
+from perception.transport.sockets import OWN_MOTION
+from perception.wire import Alert, DetectionMessage, OwnMotion, TrackMessage, plan
 
 _POLL_MS = 200
 _CONNECT_S = 0.5
@@ -51,6 +52,7 @@ class Run:
         self._dir = run_dir
         self._plan = plan.decode((run_dir / rundir.PLAN).read_bytes())
         self._reader = RingReader()
+        self._motion: push_queue.Pusher | None = None
 
     @property
     def name(self) -> str:
@@ -99,6 +101,22 @@ class Run:
         if source.type != "push":
             raise ConfigError(f"camera {camera!r} has source {source.type}, not push")
         return Pusher(self._dir, camera)
+
+    def state(
+        self, speed_m_s: float, yaw_rate: float | None = None, *, timeout_s: float = 0.1
+    ) -> bool:
+        """Say how the vehicle that bears the cameras moves now; it holds for 1 s.
+
+        speed_m_s: forwards. yaw_rate: rad/s, to the left positive. Return False where the run did
+        not take it within timeout_s. Raises ValueError for what no vehicle does (200 m/s, 10 rad/s)
+        and where a value is not finite.
+        """
+        if not (abs(speed_m_s) <= 200.0 and (yaw_rate is None or abs(yaw_rate) <= 10.0)):
+            raise ValueError(f"speed_m_s {speed_m_s}, yaw_rate {yaw_rate}: not the motion of a car")
+        if self._motion is None:
+            self._motion = push_queue.Pusher(self._dir, OWN_MOTION)
+        said = OwnMotion(t_monotonic_ns=monotonic_ns(), speed_m_s=speed_m_s, yaw_rate=yaw_rate)
+        return self._motion.send(said, timeout_s)
 
     def _known(self, camera: str) -> str:
         if camera not in self._plan.cameras:

@@ -125,6 +125,33 @@ def check(
 
 
 @app.command()
+def calibrate(
+    launch: LaunchFile,
+    camera: Annotated[str | None, typer.Option(help="camera; the first, if not given")] = None,
+    height: Annotated[
+        float | None, typer.Option(help="m of the camera above the ground; else the file's")
+    ] = None,
+    fov: Annotated[
+        float | None, typer.Option(help="horizontal field of view, degrees; else the file's")
+    ] = None,
+    point: Annotated[
+        list[str] | None,
+        typer.Option(help="four times: X,Y=M,M a ground point in fractions and its metres"),
+    ] = None,
+    picture: Annotated[Path, typer.Option(help="picture with rings at 5, 10, 20 and 50 m")] = Path(
+        "calibration.png"
+    ),
+) -> None:
+    """Find a camera's horizon from lane lines or motion, or take four points; print the lines for
+    the launch file and draw 5, 10, 20 and 50 m, to be judged by eye.
+    """
+    from perception.commands import calibrate as calibrating
+
+    asked = calibrating.Asked(height, fov, point or [], picture)
+    sys.exit(calibrating.run(launch, camera, asked))
+
+
+@app.command()
 def schema() -> None:
     """Print the JSON Schema of launch files, for editors."""
     import json

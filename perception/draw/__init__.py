@@ -4,6 +4,7 @@ Everything draws in place on uint8 (H, W, 3) BGR and takes plain values: the ann
 window, snapshots and user code share it. Imports wire and below.
 """
 
+from perception.draw.ground import curves
 from perception.draw.scene import Painter, alerts, boxes, lines, overlay, tracks, zones
 from perception.draw.strokes import ALERT, LINE, PALETTE, ZONE, Colour, Image, Point, colour_of
 from perception.draw.trails import Trails
@@ -21,6 +22,7 @@ __all__ = [
     "alerts",
     "boxes",
     "colour_of",
+    "curves",
     "lines",
     "overlay",
     "tracks",

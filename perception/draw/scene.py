@@ -82,6 +82,14 @@ def _seconds(closing: NDArray[np.float32]) -> str:
     return f"  {ttc_s:.1f} s" if is_shown else ""
 
 
+def _metres(place: NDArray[np.float32]) -> str:
+    """Return how far ahead a track is for a label, where that is known to a third."""
+    ahead, sigma = float(place[1]), float(place[5])
+    if not 0.0 < sigma < abs(ahead) / 3:
+        return ""
+    return f"  {ahead:.1f} m" if abs(ahead) < 9.95 else f"  {ahead:.0f} m"
+
+
 def _labels(
     image: Image,
     message: TrackMessage,
@@ -101,7 +109,8 @@ def _labels(
             continue
         class_id, number = int(rows.class_ids[i]), short_id(int(rows.track_ids[i]))
         name = message.names.get(class_id, str(class_id))
-        text = f"{name} {number} {float(rows.scores[i]):.2f}{_seconds(rows.closings[i])}"
+        text = f"{name} {number} {float(rows.scores[i]):.2f}"
+        text += _metres(rows.metres[i]) + _seconds(rows.closings[i])
         at, own = (boxes[i, 0], boxes[i, 1]), pen
         plate = plate_of(image, text, at, own)
         if boxes[i, 3] < boxes[i, 1] + plate[3]:

@@ -24,6 +24,7 @@ from perception.wire import Detections
 from perception.wire.plan import CameraPlan, Plan, StagePlan
 
 if TYPE_CHECKING:
+    from perception.geometry import Ground
     from perception.trackers.follow import Follower
 
 MIN_SLOTS = 4
@@ -102,7 +103,21 @@ def make_follower(plan: Plan, camera: str, epoch: int) -> "Follower":
     """Return what turns a camera's detections into tracks; see make_tracker."""
     from perception.trackers.follow import Follower  # brings OpenCV and Numba: tracking only
 
-    return Follower(make_tracker(plan, camera, epoch), alone=is_stills(plan.cameras[camera]))
+    one = plan.cameras[camera]
+    ground = make_ground(one.calibration)
+    return Follower(make_tracker(plan, camera, epoch), ground=ground, alone=is_stills(one))
+
+
+def make_ground(options: Mapping[str, object] | None) -> "Ground | None":
+    """Return what finds metres for the options of `calibration:`; None for None."""
+    if options is None:
+        return None
+    from perception.geometry.ahead import Ahead  # brings OpenCV: tracking only
+    from perception.geometry.calibration import Calibration
+    from perception.geometry.plane import Plane
+
+    calibration = Calibration.model_validate(options)
+    return Plane(calibration) if calibration.points is not None else Ahead(calibration)
 
 
 def make_rules(camera: CameraPlan) -> list[rules.Rule]:

@@ -1,7 +1,7 @@
 """The models of a launch file.
 
 Stages own their options (a class's `Options`), so a stage's part of the file is kept here as a
-plain mapping and validated by resolve.py with `Document.validate`. Imports errors.
+plain mapping and validated by resolve.py with `Document.validate`. Imports geometry, errors.
 """
 
 import re
@@ -17,6 +17,7 @@ from pydantic import (
     model_validator,
 )
 
+from perception.geometry.calibration import Calibration
 from perception.launchfile.document import NAME_PATTERN, Document, parse, read_text
 
 Name = Annotated[str, Field(pattern=NAME_PATTERN)]
@@ -116,6 +117,10 @@ class Camera(_Base):
     )
     rules: dict[Name, Options] = Field(
         default={}, description="name -> rule with its type and options"
+    )
+    calibration: Calibration | None = Field(
+        default=None,
+        description="focal length, height and pitch of the camera, or four points: gives metres",
     )
     keep_s: Annotated[float, Field(ge=0.1, le=30)] = Field(
         default=0.7, description="seconds that frames stay in shared memory for late readers"

@@ -216,6 +216,8 @@ def _camera(name: str, launch: Launch, document: Document, *, realtime: bool) ->
             if camera.objects is not None and wanted not in camera.objects:
                 text = unknown(wanted, camera.objects, "objects of this camera")
                 raise document.error((*place, "objects"), text)
+        if stages[key].options.get("min_km_h") and camera.calibration is None:
+            raise document.error((*place, "min_km_h"), "needs a `calibration:` of this camera")
         try:
             make_rule(key, stages[key], zones, lines)
         except ConfigError as error:
@@ -236,6 +238,8 @@ def _camera(name: str, launch: Launch, document: Document, *, realtime: bool) ->
         if camera.telemetry is None
         else resolve_telemetry(camera.telemetry, document, (*path, "telemetry")),
         map=None if camera.map is None else resolve_map(camera.map, document, (*path, "map")),
+        calibration=camera.calibration
+        and camera.calibration.model_dump(mode="json", exclude_unset=True),
         watch=None
         if camera.watch is None
         else document.validate(WatchOptions, camera.watch, (*path, "watch")).model_dump(),

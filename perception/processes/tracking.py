@@ -8,10 +8,15 @@ from perception.launchfile.mapping import make_placer
 from perception.processes.runtime import IDLE_MS, Runtime, drain
 from perception.transport.bus import Inbox, Publisher
 from perception.transport.catch_up import CatchUpServer
-from perception.wire import CatchUpRequest, DetectionMessage, TrackMessage, make_id
+from perception.transport.push_queue import Puller
+from perception.transport.sockets import OWN_MOTION
+from perception.wire import CatchUpRequest, DetectionMessage, OwnMotion, TrackMessage, make_id
 
 KEEP_NS = 30 * clock.NS_PER_S
 MAX_KEPT = 30 * 240
+MOTION_NS, MAX_SAID = clock.NS_PER_S, 500
+"""How long a vehicle's own motion holds after it was said, and how many are kept for frames that
+were still in the detector when it was."""
 
 
 def run(runtime: Runtime) -> None:
@@ -19,6 +24,7 @@ def run(runtime: Runtime) -> None:
     names = runtime.process.cameras
     inbox = Inbox(runtime.run_dir, "detections", names)
     server = CatchUpServer(runtime.run_dir)
+    motion = _Motion(runtime)
     lines = {name: _Line(runtime, name) for name in names}
     runtime.count_rejected(inbox.rejected)
     runtime.count_rejected(server.rejected)
@@ -27,18 +33,40 @@ def run(runtime: Runtime) -> None:
         while not runtime.stopping:
             runtime.turn()
             for message in inbox.poll(IDLE_MS):
-                lines[message.stamp.camera].take(message)
+                lines[message.stamp.camera].take(message, motion.at(message.stamp.t_arrival_ns))
             for who, request in server.requests():
                 line = lines.get(request.camera)
                 server.answer(who, request.camera, line.kept_after(request) if line else [])
         for message in drain(inbox):
             runtime.turn()
-            lines[message.stamp.camera].take(message)
+            lines[message.stamp.camera].take(message, motion.at(message.stamp.t_arrival_ns))
     finally:
         inbox.close()
+        motion.close()
         server.close()
         for line in lines.values():
             line.close()
+
+
+class _Motion:
+    """How the vehicle moves, as user code last said before a frame came."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._puller = Puller(runtime.run_dir, OWN_MOTION, "motion")
+        self._said: deque[OwnMotion] = deque(maxlen=MAX_SAID)
+        runtime.count_rejected(self._puller.rejected)
+
+    def at(self, t_arrival_ns: int) -> OwnMotion | None:
+        """Return the last one before this time; None where it is older than MOTION_NS."""
+        while (said := self._puller.receive(0)) is not None:
+            self._said.append(said)
+        for said in reversed(self._said):
+            if said.t_monotonic_ns <= t_arrival_ns:
+                return said if t_arrival_ns - said.t_monotonic_ns <= MOTION_NS else None
+        return None
+
+    def close(self) -> None:
+        self._puller.close()
 
 
 class _Line:
@@ -58,7 +86,7 @@ class _Line:
                 runtime.note(f"{name}: {why}")
                 runtime.log.error("telemetry", camera=name, reason=why)
 
-    def take(self, message: DetectionMessage) -> None:
+    def take(self, message: DetectionMessage, own: OwnMotion | None) -> None:
         metrics, stamp, started_ns = self._runtime.metrics, message.stamp, clock.monotonic_ns()
         if stamp.frame_id <= self._last_id:
             metrics.count(f"rejected.{self._name}.order")
@@ -68,7 +96,7 @@ class _Line:
         # What detection did not say was lost between the two processes.
         metrics.count(f"dropped.{self._name}.lost", max(0, missed - sum(message.dropped.values())))
         self._last_id = stamp.frame_id
-        answer = self._follower.follow(message, missed)
+        answer = self._follower.follow(message, missed, own)
         if self._placer is not None and self._feed is not None:
             self._placer.place(answer)
             for cause, count in self._placer.reasons.items():

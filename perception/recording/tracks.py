@@ -40,7 +40,8 @@ class TrackRow(msgspec.Struct, frozen=True, omit_defaults=True):
     """One track in one frame: box xyxy px, rates of centre x, y, width, height in px/s.
 
     id: low part of the track id. row: the detection that was matched, -1: none (not seen).
-    closing: inverse time to collision 1/s and its 1 sigma; absent: not known.
+    closing: inverse time to collision 1/s and its 1 sigma; absent: not known. metres: m to the
+    right and ahead, their speeds m/s, and the sigmas of these four; absent: not known.
     """
 
     id: int
@@ -53,6 +54,7 @@ class TrackRow(msgspec.Struct, frozen=True, omit_defaults=True):
     unseen_s: float
     row: int
     closing: tuple[float, float] = (0.0, 0.0)
+    metres: tuple[float, ...] = ()
 
 
 class TrackLine(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -60,7 +62,8 @@ class TrackLine(msgspec.Struct, frozen=True, omit_defaults=True):
 
     frame: low part of the frame id, the source's own number from 0. names: class names by id.
     dropped: frames without detections since the last line, by cause. warp: camera motion since
-    the last line, rows of an affine (2, 3) in px; absent: still.
+    the last line, rows of an affine (2, 3) in px; absent: still. own: the vehicle's speed m/s and
+    yaw rate rad/s (null: not known), absent: nobody said.
     """
 
     camera: str
@@ -72,6 +75,7 @@ class TrackLine(msgspec.Struct, frozen=True, omit_defaults=True):
     names: dict[int, str] = {}
     dropped: dict[str, int] = {}
     warp: list[list[float]] | None = None
+    own: tuple[float, float | None] | None = None
     run: RunFields | None = None
 
 
@@ -109,6 +113,7 @@ def line_of(message: TrackMessage, *, run: bool = True) -> TrackLine:
         _rounded(rows.unseen_s, 3),
         rows.detection_rows.tolist(),
         map(tuple, _rounded(rows.closings, 4)),
+        [tuple(place) if place[5] > 0.0 else () for place in _rounded(rows.metres, 3)],
     )
     still = np.array_equal(message.warp, np.eye(2, 3))
     return TrackLine(
@@ -121,6 +126,9 @@ def line_of(message: TrackMessage, *, run: bool = True) -> TrackLine:
         names=message.names,
         dropped=message.dropped,
         warp=None if still else _rounded(message.warp, 6),
+        own=None
+        if message.own_speed_m_s is None
+        else (message.own_speed_m_s, message.own_yaw_rate),
         run=_run_fields(message) if run else None,
     )
 
@@ -189,6 +197,9 @@ def _message_of(line: TrackLine) -> TrackMessage:
             unseen_s=np.array([row.unseen_s for row in rows], np.float32),
             detection_rows=np.array([row.row for row in rows], np.int32),
             closings=np.array([row.closing for row in rows], np.float32).reshape(-1, 2),
+            metres=np.array([row.metres or (0.0,) * 8 for row in rows], np.float32).reshape(-1, 8),
         ),
+        own_speed_m_s=line.own[0] if line.own else None,
+        own_yaw_rate=line.own[1] if line.own else None,
         warp=np.array(np.eye(2, 3) if line.warp is None else line.warp, np.float32).reshape(2, 3),
     )

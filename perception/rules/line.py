@@ -19,6 +19,7 @@ from perception.rules.observed import (
     PictureSize,
     Timeline,
     TrackSelector,
+    about_speed,
     feet,
     place,
     seen,
@@ -149,6 +150,7 @@ class LineRule:
                 "line": self._options.line,
                 "direction": direction,
                 "count": self.counts[direction],
+                **about_speed(message, track.track_id),
             },
         )
 

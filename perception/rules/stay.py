@@ -4,11 +4,12 @@ Imports wire, kernels and the rest of this room.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from perception.kernels import polygons
 from perception.rules import Event, Json
-from perception.rules.observed import Timeline, TrackSelector, feet, place
+from perception.rules.observed import Timeline, TrackSelector, about_speed, feet, place
 from perception.rules.presence import Ended, Presence, stay_events
 from perception.rules.zones import Line, Zone
 from perception.wire import TrackMessage
@@ -43,7 +44,14 @@ class StayRule:
 
     def _events(self, message: TrackMessage, begun: list[int], ended: list[Ended]) -> list[Event]:
         about: dict[str, Json] = {"zone": self._options.zone}
-        return stay_events(self.name, self.kind, message, self._presence, begun, ended, about)
+        events = stay_events(self.name, self.kind, message, self._presence, begun, ended, about)
+        return [self._with_speed(message, event) for event in events]
+
+    def _with_speed(self, message: TrackMessage, event: Event) -> Event:
+        if event.phase != "begin":
+            return event
+        speed = about_speed(message, event.track_id)
+        return replace(event, details={**event.details, **speed}) if speed else event
 
     def state(self) -> dict[str, Any]:
         return {

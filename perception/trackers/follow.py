@@ -8,21 +8,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perception import clock
+from perception.geometry import Ground
 from perception.geometry.camera_motion import CameraMotion
 from perception.geometry.looming import Looming
 from perception.kernels.boxes import carry_boxes
 from perception.trackers import Tracker
 from perception.trackers.scene_cut import SceneCut
 from perception.trackers.size_change import Affine, find_affine, shrink_affine
-from perception.wire import CONFIRMED, DetectionMessage, TrackMessage
+from perception.wire import CONFIRMED, DetectionMessage, OwnMotion, TrackMessage
 
 
 class Follower:
     """Follows what one camera sees. confirmed, cuts: tracks confirmed and scene cuts so far."""
 
-    def __init__(self, tracker: Tracker, *, alone: bool = False) -> None:
-        """alone: each picture shows another scene than the last, as stills do."""
+    def __init__(
+        self, tracker: Tracker, *, ground: Ground | None = None, alone: bool = False
+    ) -> None:
+        """ground: what finds metres, of a camera with `calibration:`. alone: each picture
+        shows another scene than the last, as stills do."""
         self.tracker = tracker
+        self._ground = ground
         self._alone = alone
         self.confirmed = self.cuts = 0
         self._motion = CameraMotion()
@@ -32,10 +37,13 @@ class Follower:
         self._names: dict[int, str] = {}
         self._known: set[int] = set()
 
-    def follow(self, message: DetectionMessage, dropped: int = 0) -> TrackMessage:
+    def follow(
+        self, message: DetectionMessage, dropped: int = 0, own: OwnMotion | None = None
+    ) -> TrackMessage:
         """Return the tracks after a frame's detections.
 
-        dropped: frames between the last one and this that were not detected.
+        dropped: frames between the last one and this that were not detected. own: how the camera
+        moves, where somebody says so.
         """
         self._names.update(message.names)
         found = message.detections
@@ -52,6 +60,8 @@ class Follower:
         t_ns = message.stamp.t_media_ns
         tracks = self.tracker.update(found, t_ns, warp, dropped)
         tracks.closings = self._looming.update(tracks, found, t_ns, *size)
+        if self._ground is not None:
+            tracks.metres = self._ground.update(tracks, found, t_ns, size, self._names)
         confirmed = set(tracks.track_ids[tracks.states == CONFIRMED].tolist())
         self.confirmed += len(confirmed - self._known)
         self._known = (self._known | confirmed) & set(tracks.track_ids.tolist())
@@ -66,6 +76,8 @@ class Follower:
             tracks=tracks,
             warp=warp if carried is None else _after(warp, carried),
             cut=cut,
+            own_speed_m_s=own.speed_m_s if own else None,
+            own_yaw_rate=own.yaw_rate if own else None,
         )
 
     def _resize(self, message: DetectionMessage) -> tuple[Affine | None, bool]:

@@ -12,6 +12,7 @@ from perception.wire import (
     AlertMessage,
     CatchUpEnd,
     HealthMessage,
+    OwnMotion,
 )
 from perception.wire.codec import decode as decode_message
 
@@ -20,6 +21,9 @@ _MAX_ENDPOINT_BYTES = 107
 _RECONNECT_MS = 20
 
 _RECONNECT_MAX_MS = 200
+
+OWN_MOTION = "own.motion"
+"""Name of the socket that takes OwnMotion; no camera can have it, for its dot."""
 
 _DRAINED_A_TURN = 4_000
 """Messages that receive_newest takes at most: more than the queues of both ends hold."""
@@ -138,6 +142,8 @@ class Receiver:
 
 def _senders(message: Any) -> list[str]:
     """Return every camera or process name in a message."""
+    if isinstance(message, OwnMotion):
+        return [OWN_MOTION]
     if isinstance(message, HealthMessage):
         return [message.process]
     if isinstance(message, CatchUpEnd):

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from perception import clock
 
-VERSION = 4
+VERSION = 5
 
 MAX_ROWS = 10_000
 

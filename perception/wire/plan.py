@@ -40,6 +40,7 @@ class CameraPlan(msgspec.Struct, frozen=True, kw_only=True):
     watch: dict[str, Any] | None = None
     telemetry: StagePlan | None = None
     map: dict[str, Any] | None = None
+    calibration: dict[str, Any] | None = None
 
 
 class IdentityPlan(msgspec.Struct, frozen=True, kw_only=True):

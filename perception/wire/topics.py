@@ -7,7 +7,7 @@ from perception.wire.alerts import AlertMessage, IdentityMessage
 from perception.wire.detections import DetectionMessage
 from perception.wire.frames import FrameMessage
 from perception.wire.health import HealthMessage
-from perception.wire.tracks import CatchUpEnd, CatchUpRequest, TrackMessage
+from perception.wire.tracks import CatchUpEnd, CatchUpRequest, OwnMotion, TrackMessage
 
 Message = (
     FrameMessage
@@ -16,6 +16,7 @@ Message = (
     | AlertMessage
     | IdentityMessage
     | HealthMessage
+    | OwnMotion
     | CatchUpRequest
     | CatchUpEnd
 )
@@ -44,6 +45,7 @@ TOPICS = {
         Topic("alerts", AlertMessage, "queue", 1024, True),
         Topic("identities", IdentityMessage, "queue", 1024, True),
         Topic("health", HealthMessage, "queue", 64, True),
+        Topic("motion", OwnMotion, "queue", 64, True),
         Topic("catchup", CatchUpRequest, "queue", 64, False),
         Topic("caughtup", CatchUpEnd, "queue", 64, False),
     )

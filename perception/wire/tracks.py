@@ -9,7 +9,17 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from perception.wire.fields import Name, Names, Natural, Side, Small, Stamp, column, table_columns
+from perception.wire.fields import (
+    Finite,
+    Name,
+    Names,
+    Natural,
+    Side,
+    Small,
+    Stamp,
+    column,
+    table_columns,
+)
 from perception.wire.places import VIEW_WIDTH, Place
 
 TENTATIVE, CONFIRMED, LOST, REMOVED = 0, 1, 2, 3
@@ -20,12 +30,37 @@ STATE_NAMES = ("tentative", "confirmed", "lost", "removed")
 
 
 @dataclass(frozen=True, slots=True)
+class Metres:
+    """Where a track is on the ground, of a camera with `calibration:`; m, m/s, each with 1 sigma.
+
+    lateral: to the right of the camera, the object's middle. ahead: in front of it, the object's
+    nearest point. Speeds are relative to the camera. With four points the axes are theirs, and the
+    place is that of the box's foot.
+    """
+
+    lateral_m: float
+    ahead_m: float
+    lateral_m_s: float
+    ahead_m_s: float
+    lateral_sigma_m: float
+    ahead_sigma_m: float
+    lateral_sigma_m_s: float
+    ahead_sigma_m_s: float
+
+    @property
+    def closing_m_s(self) -> float:
+        """How fast it comes nearer."""
+        return -self.ahead_m_s
+
+
+@dataclass(frozen=True, slots=True)
 class Track:
     """One object in one frame, as user code and rules see it. Boxes px, velocities px/s.
 
     ttc_s: seconds to collision at its present closing speed, None where it does not come nearer;
     ttc_interval_s: its 1-sigma interval, whose end may be infinite. place: where on earth it is,
-    None where that is not known or not asked.
+    None where that is not known or not asked. metres: where it is as the camera sees it, None where
+    that is not known.
     """
 
     track_id: int
@@ -41,6 +76,7 @@ class Track:
     ttc_s: float | None = None
     ttc_interval_s: tuple[float, float] | None = None
     place: Place | None = None
+    metres: Metres | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -53,6 +89,7 @@ class Tracks:
     time to collision in 1/s, negative where it moves away, and its 1 sigma; 0, 0: not known.
     places: latitude, longitude deg, height m, covariance ee, en, nn m^2, velocity east, north m/s
     and the deviation of each; place_codes: rows of places.REASONS, which say what a place is worth.
+    metres: the fields of Metres in their order; a distance's sigma of 0: not known.
     """
 
     track_ids: NDArray[np.int64] = column("<i8", "M")
@@ -67,6 +104,7 @@ class Tracks:
     closings: NDArray[np.float32] = column("<f4", "M", 2, optional=True)
     places: NDArray[np.float64] = column("<f8", "M", 9, optional=True)
     place_codes: NDArray[np.uint8] = column("|u1", "M", optional=True)
+    metres: NDArray[np.float32] = column("<f4", "M", 8, optional=True)
 
     def __post_init__(self) -> None:
         if self.closings is None:  # pyright: ignore[reportUnnecessaryComparison]
@@ -75,6 +113,8 @@ class Tracks:
             self.places = np.zeros((len(self.track_ids), 9))
         if self.place_codes is None:  # pyright: ignore[reportUnnecessaryComparison]
             self.place_codes = np.zeros(len(self.track_ids), np.uint8)
+        if self.metres is None:  # pyright: ignore[reportUnnecessaryComparison]
+            self.metres = np.zeros((len(self.track_ids), 8), np.float32)
 
     def __len__(self) -> int:
         return len(self.track_ids)
@@ -112,6 +152,7 @@ class Tracks:
             ttc_s=ttc_s,
             ttc_interval_s=interval,
             place=Place.of(self.places[i].tolist(), int(self.place_codes[i])),
+            metres=Metres(*self.metres[i].tolist()) if self.metres[i, 5] > 0.0 else None,
         )
 
 
@@ -133,9 +174,11 @@ class TrackMessage:
     """Tracks after one frame. warp: camera motion since the last one, affine px (identity: still).
 
     dropped: frames without detections since the last message, by cause. cut: the picture shows
-    another scene than the last; nothing goes on across it. message_id: tracker epoch << 32 | n, n
-    the messages of this camera before it: a gap is a message that you missed. view: where the
-    camera is and looks, see places.View; its first value is a row of places.REASONS.
+    another scene than the last; nothing goes on across it. own_speed_m_s, own_yaw_rate: how the
+    camera itself moves, m/s and rad/s, left positive; None: nobody said. message_id: tracker
+    epoch << 32 | n, n the messages of this camera before it: a gap is a message that you missed.
+    view: where the camera is and looks, see places.View; its first value is a row of
+    places.REASONS.
     """
 
     stamp: Stamp
@@ -148,6 +191,8 @@ class TrackMessage:
     tracks: Tracks
     warp: NDArray[np.float32] = column("<f4", 2, 3)
     cut: bool = False
+    own_speed_m_s: Finite | None = None
+    own_yaw_rate: Finite | None = None
     message_id: Natural = 0
     view: NDArray[np.float64] = column("<f8", VIEW_WIDTH, optional=True)
 
@@ -162,6 +207,19 @@ class TrackMessage:
 
     def __iter__(self) -> Iterator[Track]:
         return self.tracks.rows(self.names)
+
+
+@dataclass(slots=True, eq=False, kw_only=True)
+class OwnMotion:
+    """How the vehicle that bears the cameras moves, as user code says.
+
+    speed_m_s: forwards. yaw_rate: rad/s, to the left positive, None: not known. t_monotonic_ns:
+    when it was said, on this host.
+    """
+
+    t_monotonic_ns: Natural
+    speed_m_s: Annotated[float, msgspec.Meta(ge=-200, le=200)]
+    yaw_rate: Annotated[float, msgspec.Meta(ge=-10, le=10)] | None = None
 
 
 @dataclass(slots=True, eq=False, kw_only=True)

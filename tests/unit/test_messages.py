@@ -58,7 +58,11 @@ def tracks(n):
             ages_s=rng.uniform(0, 9, n).astype(np.float32),
             unseen_s=rng.uniform(0, 1, n).astype(np.float32),
             detection_rows=rng.integers(-1, n + 1, n).astype(np.int32),
+            closings=rng.normal(0, 1, (n, 2)).astype(np.float32),
+            metres=rng.normal(9, 3, (n, 8)).astype(np.float32),
         ),
+        own_speed_m_s=13.5 if n else None,
+        own_yaw_rate=0.1 if n > 1 else None,
         warp=rng.normal(0, 1, (2, 3)).astype(np.float32),
     )
 
@@ -105,6 +109,8 @@ MESSAGES = [
     HEALTH,
     m.CatchUpRequest(camera="front", after_frame_id=-1),
     m.CatchUpEnd(camera="front", sent=3),
+    m.OwnMotion(t_monotonic_ns=5, speed_m_s=13.5, yaw_rate=-0.2),
+    m.OwnMotion(t_monotonic_ns=5, speed_m_s=-1.0),
 ]
 MAGIC = b"prc%d" % m.VERSION
 SENT = [codec.encode(message) for message in MESSAGES]
