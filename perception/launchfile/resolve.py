@@ -4,8 +4,7 @@ Everything that can be known to be wrong before a process starts is found here, 
 line and key.
 """
 
-import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +18,11 @@ from perception.launchfile import config
 from perception.launchfile.build import make_rule, make_tracker
 from perception.launchfile.config import Launch
 from perception.launchfile.document import Document, Path_
+from perception.launchfile.layout import lay_out
 from perception.launchfile.mapping import resolve_map, resolve_telemetry
 from perception.rules.zones import Line, Zone
 from perception.sources.spec import parse as parse_source
-from perception.wire.plan import CameraPlan, IdentityPlan, Plan, ProcessPlan, StagePlan
+from perception.wire.plan import CameraPlan, IdentityPlan, Plan, StagePlan
 
 ASSET = "asset:"
 SWEEP_S = 2.0
@@ -59,39 +59,12 @@ def resolve(launch: Launch, document: Document, *, realtime: bool = True) -> Pla
         video=launch.output.video,
         tracks=launch.output.tracks,
         metrics_port=launch.metrics.port,
-        processes=_processes(launch, document, {n: c.detectors for n, c in cameras.items()}),
+        processes=lay_out(launch, document, {n: c.detectors for n, c in cameras.items()}),
         identity=_identity(launch.identity, document) if launch.identity else None,
         retain_days=launch.alerts.retain_days,
     )
     _check_tracker(plan, document)
     return plan
-
-
-def _processes(
-    launch: Launch, document: Document, detectors_of: Mapping[str, list[str]]
-) -> list[ProcessPlan]:
-    """Return the processes of a line: one a camera, one a set of detectors, one each besides."""
-    names = list(detectors_of)
-    used = list(dict.fromkeys(tuple(given) for given in detectors_of.values()))
-    threads = launch.threads.detection or max(1, (_cores() - 1) // len(used))
-    processes = [ProcessPlan(name=f"camera-{n}", kind="camera", cameras=[n]) for n in names]
-    for group in used:
-        served = [name for name in names if tuple(detectors_of[name]) == group]
-        title = f"detection-{'-'.join(group)}"
-        processes.append(ProcessPlan(name=title, kind="detection", cameras=served, threads=threads))
-    processes.append(ProcessPlan(name="tracking", kind="tracking", cameras=names))
-    processes.append(ProcessPlan(name="alert", kind="alert", cameras=names))
-    if launch.identity:
-        asked = _asked(launch.identity, document, names)
-        processes.append(ProcessPlan(name="identity", kind="identity", cameras=asked))
-    mapped = any(camera.telemetry for camera in launch.cameras.values())
-    if launch.output.video or launch.output.tracks or mapped:
-        processes.append(ProcessPlan(name="output", kind="output", cameras=names))
-    return processes
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0))
 
 
 def _stage(
@@ -178,14 +151,6 @@ def _identity(asked: config.Identity, document: Document) -> IdentityPlan:
         min_faces=asked.min_faces,
         rate_hz=asked.rate_hz,
     )
-
-
-def _asked(asked: config.Identity, document: Document, names: list[str]) -> list[str]:
-    for name in asked.cameras or ():
-        if name not in names:
-            text = unknown(name, names, "cameras")
-            raise document.error(("identity", "cameras"), text)
-    return names if asked.cameras is None else [name for name in names if name in asked.cameras]
 
 
 def _camera(name: str, launch: Launch, document: Document, *, realtime: bool) -> CameraPlan:
