@@ -31,6 +31,7 @@ from kitti import Object, calibration, overlaps, read_labels
 from numpy.typing import NDArray
 from suites import Sequence, load, sequence_names
 from tracking import Shipped
+from vehicle_collision import Threats, Watch, figures
 
 from perception.geometry.ahead import Ahead
 from perception.geometry.looming import Looming
@@ -59,10 +60,11 @@ class Sample:
     place: list[float]
 
 
-def samples(sequence: Sequence, objects: list[Object], ahead: Ahead) -> list[Sample]:
+def samples(sequence: Sequence, objects: list[Object], ahead: Ahead, watch: Watch) -> list[Sample]:
     """Return every counted track of a sequence, frame by frame."""
     out: list[Sample] = []
     for frame, rows, tracks in follow(sequence, ahead):
+        watch.take(frame, tracks)
         here = [one for one in objects if frame in one.boxes]
         labels = np.array([one.boxes[frame] for one in here]).reshape(-1, 4)
         for i in counted(tracks):
@@ -175,12 +177,15 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="write the results here")
     options = parser.parse_args()
     names = [n for n in sequence_names(options.data) if (options.labels / f"{n}.txt").is_file()]
-    found: list[Sample] = []
+    found, threats = list[Sample](), list[Threats]()
     for name in names:
         sequence = load(options.data, name, drop=options.drop, seed=options.seed)
         size = sequence.width, sequence.height
         ahead = Ahead(calibration(options.labels, name, *size))
-        found += samples(sequence, read_labels(options.labels / f"{name}.txt"), ahead)
+        objects = read_labels(options.labels / f"{name}.txt")
+        watch = Watch(objects, size)
+        found += samples(sequence, objects, ahead, watch)
+        threats.append(watch.judge())
     result = {"sequences": names, "drop": options.drop, "samples": len(found)}
     result["ttc"], result["distance"] = ttc_figures(found), distance_figures(found)
     print(f"{len(names)} sequences ({', '.join(names)}), {len(found)} samples, drop {options.drop}")
@@ -200,6 +205,13 @@ def main() -> None:
             f"{row['lateral_in_interval']}; closing speed: median {row['closing_median_m_s']} m/s, "
             f"in the interval {row['closing_in_interval']}"
         )
+    result["collision"] = row = figures(threats)
+    print(
+        f"collisions: {row['true_threats']} true threats in {row['minutes']} minutes: raised "
+        f"{row['raised']} (target {row['raised_target']}), lead {row['lead']} of the true one "
+        f"({row['lead_target']}), false {row['false']}: {row['false_in_10_min']} in 10 minutes "
+        f"({row['false_in_10_min_target']})"
+    )
     if options.json:
         options.json.write_text(json.dumps(result, indent=1) + "\n")
 

@@ -9,6 +9,7 @@ Listeners get the newest message and never slow the line. Imports transport, pla
 """
 
 import contextlib
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -115,6 +116,7 @@ class Run:
             raise ValueError(f"speed_m_s {speed_m_s}, yaw_rate {yaw_rate}: not the motion of a car")
         if self._motion is None:
             self._motion = push_queue.Pusher(self._dir, OWN_MOTION)
+            weakref.finalize(self, self._motion.close)
         said = OwnMotion(t_monotonic_ns=monotonic_ns(), speed_m_s=speed_m_s, yaw_rate=yaw_rate)
         return self._motion.send(said, timeout_s)
 

@@ -94,14 +94,20 @@ def run(
 
 @app.command()
 def demo(
+    which: Annotated[str, typer.Argument(help="line or vehicle")] = "line",
     detector: Annotated[str, typer.Option(help="onnx, or ultralytics where installed")] = "onnx",
-    output: Annotated[Path, typer.Option(help="folder for the results")] = Path("recordings/demo"),
+    output: Annotated[
+        Path | None, typer.Option(help="folder for the results; recordings/demo, if not given")
+    ] = None,
     show: Annotated[bool, typer.Option(help="a window with the newest frames")] = False,
 ) -> None:
-    """Fetch the default model and two clips, run launch/demo.yaml on them, show the results."""
+    """Fetch the default model and two clips, run launch/demo.yaml on them, show the results.
+
+    vehicle: launch/vehicle-demo.yaml on one clip: metres, seconds to collision, collision alerts.
+    """
     from perception.commands import start as launching
 
-    sys.exit(launching.run_demo(detector, output, show=show))
+    sys.exit(launching.run_demo(detector, output, which=which, show=show))
 
 
 @app.command()

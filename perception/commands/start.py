@@ -8,7 +8,7 @@ from typing import Any
 
 from perception import assets, detectors
 from perception.commands.console import console, downloads, steps
-from perception.errors import EXIT_DONE, EXIT_SOURCE, ConfigError, SinkError
+from perception.errors import EXIT_DONE, EXIT_SOURCE, ConfigError, SinkError, unknown
 from perception.launchfile import config, warm
 from perception.launchfile import resolve as resolving
 from perception.launchfile.resolve import ASSET
@@ -17,6 +17,11 @@ from perception.transport import rundir
 from perception.wire.plan import Plan, ProcessPlan
 
 DEFAULT_MODEL = "yolo11n"
+DEMOS = {
+    "line": ("demo.yaml", "recordings/demo"),
+    "vehicle": ("vehicle-demo.yaml", "recordings/vehicle-demo"),
+}
+"""Launch file and folder of the results of each `perception demo`."""
 FACE_FINDER, FACE_MODEL = "yunet", "sface"
 
 
@@ -162,15 +167,18 @@ def run_live(
     return code
 
 
-def run_demo(detector: str, output: Path, *, show: bool = False) -> int:
-    """Run launch/demo.yaml, its results made afresh in `output`."""
+def run_demo(detector: str, output: Path | None, *, which: str = "line", show: bool = False) -> int:
+    """Run a demo's launch file, its results made afresh in `output`. which: a row of DEMOS."""
+    if which not in DEMOS:
+        raise ConfigError(unknown(which, DEMOS, "demos"))
+    file, usual = DEMOS[which]
     options = {"type": "onnx", "model": DEFAULT_MODEL, "size": 640}
     if detector == "ultralytics":
         options = {"type": "ultralytics", "model": "yolo11n.pt"}
     elif detector != "onnx":
         raise ConfigError(f"--detector {detector}: expected onnx or ultralytics")
-    folder = {"folder": output, "video": True, "tracks": True}
-    plan = load_plan(launch_file("demo.yaml"), None, detectors={"default": options}, output=folder)
+    folder = {"folder": output or Path(usual), "video": True, "tracks": True}
+    plan = load_plan(launch_file(file), None, detectors={"default": options}, output=folder)
     return run_live(plan, show=show, fresh=True)
 
 

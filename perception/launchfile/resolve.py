@@ -181,8 +181,10 @@ def _camera(name: str, launch: Launch, document: Document, *, realtime: bool) ->
             if camera.objects is not None and wanted not in camera.objects:
                 text = unknown(wanted, camera.objects, "objects of this camera")
                 raise document.error((*place, "objects"), text)
-        if stages[key].options.get("min_km_h") and camera.calibration is None:
-            raise document.error((*place, "min_km_h"), "needs a `calibration:` of this camera")
+        asks = "min_km_h" if stages[key].options.get("min_km_h") else None
+        asks = "type" if stages[key].type == "collision" else asks
+        if asks and camera.calibration is None:
+            raise document.error((*place, asks), "needs a `calibration:` of this camera")
         try:
             make_rule(key, stages[key], zones, lines)
         except ConfigError as error:

@@ -74,6 +74,7 @@ RULES = {
     "visit": "perception.rules.visit:VisitRule",
     "count": "perception.rules.count:CountRule",
     "approach": "perception.rules.approach:ApproachRule",
+    "collision": "perception.rules.collision:CollisionRule",
 }
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Annotated, Any
 
 import numpy as np
-from pydantic import Field
+from pydantic import AliasChoices, Field
 
 from perception.kernels import polygons
 from perception.rules import Event
@@ -26,11 +26,13 @@ class ApproachRule(StayRule):
     kind = "approach"
 
     class Options(Filter):
-        """zone: its name. within_s, enter_s, leave_s: s of media time. min_speed: box heights a
-        second; slower tracks only seem to move."""
+        """zone, also `to`: its name. within_s, also `seconds`, enter_s, leave_s: s of media time.
+        min_speed: box heights a second; slower tracks only seem to move."""
 
-        zone: str
-        within_s: Annotated[float, Field(gt=0.0, le=600.0, allow_inf_nan=False)] = 3.0
+        zone: str = Field(validation_alias=AliasChoices("zone", "to"))
+        within_s: Annotated[float, Field(gt=0.0, le=600.0, allow_inf_nan=False)] = Field(
+            default=3.0, validation_alias=AliasChoices("within_s", "seconds")
+        )
         min_speed: Annotated[float, Field(ge=0.0, le=100.0, allow_inf_nan=False)] = 0.2
         enter_s: Seconds = 0.3
         leave_s: Seconds = 1.0
