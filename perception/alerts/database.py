@@ -84,7 +84,7 @@ class Database:
     def __init__(self, path: Path, *, beside: bool = False) -> None:
         self.path = path
         self.set_aside: Path | None = None
-        self._own = path.with_name(f"{path.stem}.v{len(MIGRATIONS)}{path.suffix}")
+        self._own = own_version(path)
         self._beside = beside
         self._lock = threading.RLock()
         self._look_ns = self._held_ns = 0
@@ -211,6 +211,11 @@ class Database:
         stood = f"replaced while in use (what stood there is {aside.name} now)"
         what = stood if aside.exists() else "removed while in use"
         raise SinkError(f"{self.path}: {what}: written again, nothing is lost")
+
+
+def own_version(path: Path) -> Path:
+    """Return the file used instead of `path` where `path` is of a newer version."""
+    return path.with_name(f"{path.stem}.v{len(MIGRATIONS)}{path.suffix}")
 
 
 def _connect(path: Path) -> sqlite3.Connection:

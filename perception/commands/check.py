@@ -13,7 +13,7 @@ from rich.text import Text
 
 from perception import assets, draw
 from perception.commands import load
-from perception.commands.console import console, sheet
+from perception.commands.console import console, say, sheet
 from perception.errors import EXIT_DONE, EXIT_SOURCE, PerceptionError, RingError, SourceError
 from perception.launchfile import build as stages
 from perception.processes.camera import may_come_back
@@ -70,14 +70,14 @@ def show(what: Plan, pictures: Path | None) -> int:
     failed = [name for name, found in seen.items() if found.is_lasting]
     for name, found in seen.items():
         if name in failed:
-            screen.print(Text(f"{name}: {found.why}", style="red"), soft_wrap=True)
+            say(screen, Text(f"{name}: {found.why}", style="red"))
         elif found.why and what.cameras[name].source.type != "push":
             warning = f"{name}: no picture now, a run goes on trying: {found.why}"
-            screen.print(Text(warning, style="yellow"), soft_wrap=True)
+            say(screen, Text(warning, style="yellow"))
     if too_much:
-        screen.print(Text(too_much, style="yellow"), soft_wrap=True)
+        say(screen, Text(too_much, style="yellow"))
     if problem:
-        screen.print(Text(problem, style="red"), soft_wrap=True)
+        say(screen, Text(problem, style="red"))
     return EXIT_SOURCE if failed or problem else EXIT_DONE
 
 
@@ -117,7 +117,6 @@ def _look(camera: CameraPlan) -> _Seen:
 
 def _cameras(what: Plan, seen: dict[str, _Seen]) -> None:
     table = sheet("camera", "source", "picture", "detector", "rules")
-    table.columns[1].overflow = "fold"
     for name, camera in what.cameras.items():
         found = seen[name]
         if found.image is None:
@@ -132,7 +131,7 @@ def _cameras(what: Plan, seen: dict[str, _Seen]) -> None:
             budget = camera.tiles["budget_ms"]
             limit += f", tiles in {budget:g} ms" if budget else ", all tiles"
         source = report.shown_source(what, name)
-        table.add_row(name, Text(source), picture, " + ".join(camera.detectors) + limit, rules)
+        table.add_row(name, source, picture, " + ".join(camera.detectors) + limit, rules)
     console().print(table)
 
 

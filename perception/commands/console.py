@@ -2,7 +2,6 @@
 
 import sys
 
-from rich import box
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -13,7 +12,9 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
-from rich.table import Table
+from rich.text import Text
+
+from perception.recording.sheet import Sheet
 
 
 def console() -> Console:
@@ -21,12 +22,14 @@ def console() -> Console:
     return Console(file=sys.stdout, highlight=False, soft_wrap=False)
 
 
-def sheet(*columns: str) -> Table:
+def sheet(*columns: str) -> Sheet:
     """Return an empty table."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for column in columns:
-        table.add_column(column)
-    return table
+    return Sheet(*columns)
+
+
+def say(screen: Console, text: Text) -> None:
+    """Print a message: wrapped between words on a terminal, one line in a pipe or file."""
+    screen.print(text, soft_wrap=not screen.is_terminal)
 
 
 def downloads() -> Progress:

@@ -7,15 +7,15 @@ import time
 from collections import deque
 from typing import Any
 
-from rich import box
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
-from rich.table import Table
 from rich.text import Text
 
 from perception import clock
+from perception.commands.console import say
 from perception.metrics import Histogram, Metrics
 from perception.recording import report
+from perception.recording.sheet import Sheet
 from perception.supervision.child import Child
 from perception.supervision.supervisor import Supervisor
 from perception.wire import Alert, short_id
@@ -86,8 +86,9 @@ class LiveView:
             note = child.health.note if child.health is not None else ""
             is_news = note != self._notes.get(child.name, "") and (note or child.state == "ready")
             if is_news and not self._console.is_terminal:
-                says = Text(f"{child.name}: {note or 'well again'}", style="yellow")
-                self._console.print(says, soft_wrap=True)
+                say(
+                    self._console, Text(f"{child.name}: {note or 'no problem now'}", style="yellow")
+                )
             self._notes[child.name] = note
             before, self._states[child.name] = self._states.get(child.name), child.state
             if child.is_finished and before != "done" and any(not c.is_over for c in cameras):
@@ -99,11 +100,8 @@ class LiveView:
                 self._console.print(Text(f"{child.name} {child.state}: {child.why}", style=style))
 
     def _picture(self, supervisor: Supervisor, metrics: Metrics) -> RenderableType:
-        sheet = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-        for i, title in enumerate(
-            ("camera", "read/s", "detected/s", "tracked/s", "dropped", "age ms p50 / p95", "tracks")
-        ):
-            sheet.add_column(title, justify="left" if i == 0 else "right")
+        numbers = ("read/s", "detected/s", "tracked/s", "dropped", "age ms p50 / p95", "tracks")
+        sheet = Sheet("camera", *numbers, right=numbers)
         for name in supervisor.plan.cameras:
             sheet.add_row(*self._cells(name, metrics, plain=False))
         states = Text("  ").join(

@@ -12,7 +12,7 @@ from perception.errors import EXIT_DONE, EXIT_SOURCE, ConfigError, SinkError, un
 from perception.launchfile import config, warm
 from perception.launchfile import resolve as resolving
 from perception.launchfile.resolve import ASSET
-from perception.recording import summary as summaries
+from perception.recording import summary_table
 from perception.transport import rundir
 from perception.wire.plan import Plan, ProcessPlan
 
@@ -162,7 +162,7 @@ def run_live(
         summary.write(Path(supervisor.plan.folder) / "summary.json")
     except SinkError as error:
         screen.print(f"[red]{error}[/]")
-    screen.print(summaries.table(summary))
+    screen.print(summary_table.table(summary))
     screen.print(f"results in {supervisor.plan.folder}/")
     return code
 
@@ -221,7 +221,7 @@ def run_analysis(
             screen.print(f"[red]{path.name}: {result}[/]")
             failed += 1
         else:
-            screen.print(summaries.table(result))
+            screen.print(summary_table.table(result))
             screen.print(f"results in {plans[path].folder}/")
     return EXIT_SOURCE if failed else EXIT_DONE
 

@@ -1,4 +1,4 @@
-"""summary.json: what a run did, for programs and for the table at its end.
+"""summary.json: what a run did. The table at its end is made in summary_table.py.
 
 The structs below are the documented schema; `schema()` gives it as JSON Schema. Every duration
 is in s or ms, memory in bytes. Imports metrics, clock and errors.
@@ -13,10 +13,6 @@ from typing import Annotated, Any, Literal, Self
 
 import msgspec
 from msgspec import Meta
-from rich import box
-from rich.console import Group
-from rich.table import Table
-from rich.text import Text
 
 from perception.errors import SinkError, SourceError
 from perception.metrics import Histogram
@@ -173,125 +169,3 @@ def versions() -> dict[str, str]:
         except metadata.PackageNotFoundError:
             continue
     return found
-
-
-def table(summary: Summary) -> Group:
-    """Return what a terminal of 80 columns or more shows at the end of a run (rich)."""
-    parts: list[Table | Text] = [_head(summary.run)]
-    if summary.cameras:
-        parts += [_frames(summary), _seen(summary)]
-        if summary.run.mode == "run":
-            parts.append(_ages(summary))
-    if summary.processes:
-        parts.append(_processes(summary))
-    parts += [_looks(name, c.looks) for name, c in summary.cameras.items() if c.looks]
-    problems = [
-        f"{name}: {problem}"
-        for name, camera in summary.cameras.items()
-        for problem in camera.problems
-    ]
-    if problems:
-        parts.append(Text("\n".join(problems), style="yellow"))
-    return Group(*parts)
-
-
-def _head(run: RunSummary) -> Text:
-    models = ", ".join(
-        f"{model.name} ({model.licence}) on {model.runtime}" for model in run.models.values()
-    )
-    good = run.exit_code == 0
-    return Text.assemble(
-        (run.name, "bold"),
-        f"  {run.duration_s:.1f} s  ",
-        ("done" if good else f"exit {run.exit_code}", "green" if good else "bold red"),
-        (f"\n{models}" if models else "", "dim"),
-        "\n",
-    )
-
-
-def _table(title: str, *columns: str, words: tuple[str, ...] = ()) -> Table:
-    """Return an empty sheet: first column and `words` to the left, numbers to the right."""
-    sheet = Table(
-        title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False
-    )
-    for i, column in enumerate(columns):
-        left = i == 0 or column in words
-        sheet.add_column(column, justify="left" if left else "right", no_wrap=column not in words)
-    return sheet
-
-
-def _frames(summary: Summary) -> Table:
-    sheet = _table(
-        "Frames", "camera", "read", "detected", "tracked", "dropped", "why", words=("why",)
-    )
-    for name, camera in summary.cameras.items():
-        dropped = {cause.replace("_", " "): n for cause, n in camera.dropped.items() if n}
-        counts = (camera.frames_read, camera.frames_detected, camera.frames_tracked)
-        sheet.add_row(name, *(f"{n:,}" for n in (*counts, sum(dropped.values()))), _listed(dropped))
-    return sheet
-
-
-def _seen(summary: Summary) -> Table:
-    words = ("alerts", "crossings")
-    sheet = _table("Seen", "camera", "tracks", "alerts", "crossings", words=words)
-    for name, camera in summary.cameras.items():
-        crossings = [f"{rule}: {_listed(counts)}" for rule, counts in camera.crossings.items()]
-        sheet.add_row(
-            name, f"{camera.tracks_confirmed:,}", _listed(camera.alerts), "\n".join(crossings)
-        )
-    return sheet
-
-
-def _looks(name: str, looks: Mapping[str, int]) -> Text:
-    """Return one line: what the network saw of a camera's frames."""
-    total = max(1, sum(looks.values()))
-    shares = ", ".join(
-        f"{kind.replace('_', ' ')} {n / total:.0%}" for kind, n in looks.items() if n
-    )
-    what = "tiles" if "tiles" in looks else "frames"
-    return Text(f"{name}: of {total:,} {what} the network saw: {shares}", style="dim")
-
-
-def _listed(counts: Mapping[str, int]) -> str:
-    return ", ".join(f"{name} {n:,}" for name, n in counts.items())
-
-
-def _ages(summary: Summary) -> Table:
-    sheet = _table(
-        "Age of a frame in ms, p50 / p95 / p99", "camera", "at detection", "at track", "at alert"
-    )
-    for name, camera in summary.cameras.items():
-        sheet.add_row(
-            name,
-            *map(_age, (camera.age_at_detection, camera.age_at_track, camera.age_at_alert)),
-        )
-    return sheet
-
-
-def _age(ages: Ages) -> str:
-    values = (ages.p50_ms, ages.p95_ms, ages.p99_ms)
-    if any(value is None for value in values):
-        return "none"
-    return " / ".join(
-        f"{value:,.0f}" if value and value >= 10 else f"{value:.1f}" for value in values
-    )
-
-
-def _processes(summary: Summary) -> Table:
-    sheet = _table("Processes", "process", "pid", "CPU s", "peak MB", "restarts", "exit")
-    for name, process in summary.processes.items():
-        sheet.add_row(
-            name,
-            " ".join(map(str, process.pids)),
-            f"{process.cpu_s:,.1f}",
-            f"{process.peak_memory_bytes / 1e6:,.0f}",
-            Text(str(process.restarts), style="yellow" if process.restarts else ""),
-            _exit(process),
-        )
-    return sheet
-
-
-def _exit(process: ProcessSummary) -> Text:
-    if process.exit_code is None:
-        return Text("running", style="bold red") if process.pids else Text("never begun")
-    return Text(str(process.exit_code), style="" if process.exit_code == 0 else "bold red")

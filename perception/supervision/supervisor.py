@@ -79,7 +79,7 @@ class Supervisor:
             self._alerts = Inbox(self.run_dir.path, "alerts", list(what.cameras))
             undo.pop_all()
         self._metrics_server: metrics.MetricsServer | None = None
-        self._raised = RaisedAlerts(what.cameras)
+        self._raised = RaisedAlerts(what.cameras, Path(what.store), self.started_wall_ns)
         self._states: dict[str, str] = {}
         self._interrupts = 0
         self._interrupted_ns = 0
@@ -196,7 +196,7 @@ class Supervisor:
         return report.summarise(
             self.plan,
             report.merge([child.metrics() for child in self.children]),
-            self._raised.counts,
+            self._raised.counts(),
             {
                 child.name: ProcessSummary(
                     pids=child.totals.pids,

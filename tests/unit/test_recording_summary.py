@@ -9,6 +9,7 @@ from rich.console import Console
 from perception.errors import SinkError, SourceError
 from perception.metrics import Histogram
 from perception.recording import summary as s
+from perception.recording import summary_table
 
 
 def ages(*milliseconds):
@@ -87,7 +88,7 @@ def test_versions_name_python_and_this_package():
 @pytest.mark.parametrize("width", [80, 100])
 def test_table_shows_each_number_within_the_terminal(full, width):
     console = Console(width=width, file=io.StringIO())
-    console.print(s.table(full))
+    console.print(summary_table.table(full))
     text = console.file.getvalue()
     for part in ("360", "newer frame 116", "towards 12", "road 21", "321", "-9", "no space", "41"):
         assert part in text
@@ -97,5 +98,5 @@ def test_table_shows_each_number_within_the_terminal(full, width):
 def test_table_of_nothing_is_the_head_alone():
     console = Console(width=80, file=io.StringIO())
     run = s.RunSummary(name="x", mode="analyze", started="", duration_s=0, exit_code=3)
-    console.print(s.table(s.Summary(run=run)))
+    console.print(summary_table.table(s.Summary(run=run)))
     assert "exit 3" in console.file.getvalue()
