@@ -14,6 +14,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from perception.kernels import cache
+
+cache.install()
+
 MODULES: tuple[str, ...] = (
     "perception.kernels.kalman",
     "perception.kernels.assignment",

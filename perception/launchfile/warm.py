@@ -38,10 +38,11 @@ def compile_all(progress: Callable[[int, int, str], None]) -> float:
     progress: called with modules done, modules in all, and the name of the next one.
     """
     started = time.monotonic()
-    lock = Path(user_cache_dir("perception")) / "warm.lock"
-    lock.parent.mkdir(parents=True, exist_ok=True)
-    with lock.open("w") as held:
-        fcntl.flock(held, fcntl.LOCK_EX)
+    with contextlib.ExitStack() as stack:
+        with contextlib.suppress(OSError):  # no folder can be written: nothing is cached either
+            lock = Path(user_cache_dir("perception")) / "warm.lock"
+            lock.parent.mkdir(parents=True, exist_ok=True)
+            fcntl.flock(stack.enter_context(lock.open("w")), fcntl.LOCK_EX)
         total = len(kernels.MODULES)
         for done, name in enumerate(kernels.MODULES):
             progress(done, total, name)

@@ -56,7 +56,7 @@ class When(Hours):
         up = [a.details.get("uptime_s") for a in (alert, last)]
         if isinstance(up[0], float) and isinstance(up[1], float) and up[0] > up[1]:
             since_ns = (up[0] - up[1]) * 1e9
-        return 0 < since_ns < self.cooldown_s * 1e9
+        return 0 <= since_ns < self.cooldown_s * 1e9
 
 
 def passes(only: Mapping[str, Words], name: str, value: object) -> bool:

@@ -1,6 +1,6 @@
 from tests.fault_table import ELSEWHERE, FAULTS, marked
 
-MISSING = {"F28", "F30", "H08", "H23"}
+MISSING: set[str] = set()
 """Promised and not written yet."""
 
 
