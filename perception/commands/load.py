@@ -9,12 +9,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from rich.table import Table
 
 from perception.commands.console import sheet
 from perception.detectors import Detector, prepare
 from perception.launchfile import build as stages
 from perception.pixels import Pixels
+from perception.recording.sheet import Sheet
 from perception.wire.plan import Plan
 
 REST_MS = 4.0
@@ -61,7 +61,7 @@ def expected(what: Plan, sizes: Mapping[str, tuple[int, int, float | None]]) -> 
     return found
 
 
-def table(loads: Mapping[str, Load]) -> Table:
+def table(loads: Mapping[str, Load]) -> Sheet:
     """Return the loads for people, with their sum."""
     rows = sheet("expected load", "frames/s", "CPU ms a frame", "% of a core")
     for name, load in loads.items():

@@ -15,6 +15,11 @@ _NO_FOLDER = (
     "no folder for compiled kernels can be written: each process compiles them for itself, which "
     "takes a minute. Set NUMBA_CACHE_DIR to a folder that can be written"
 )
+_DAMAGED = (
+    *(OSError, EOFError, ValueError, TypeError, LookupError, AttributeError, ImportError),
+    *(MemoryError, RuntimeError, caching.pickle.PickleError),
+)
+"""What Numba raises for cut or overwritten cache files."""
 
 
 class SafeCache(caching.FunctionCache):
@@ -24,7 +29,7 @@ class SafeCache(caching.FunctionCache):
         """Return the compiled function of a signature; None where it must be compiled."""
         try:
             return super().load_overload(sig, target_context)
-        except Exception:  # pickle, struct, LLVM: whatever damaged bytes lead to
+        except _DAMAGED:
             self._forget()
             return None
 
@@ -32,7 +37,7 @@ class SafeCache(caching.FunctionCache):
         """Write a compiled function; a full disk is no error."""
         try:
             super().save_overload(sig, data)
-        except Exception:
+        except OSError:
             self._forget()
 
     def _forget(self) -> None:

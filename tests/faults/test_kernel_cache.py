@@ -1,4 +1,4 @@
-"""Compiled kernels: several processes at once, no cache, a damaged one, none that can be written."""
+"""Compiled kernels: several processes at once, no cache, a damaged one, no folder to write."""
 
 import os
 import subprocess

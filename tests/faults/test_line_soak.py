@@ -1,4 +1,4 @@
-"""Two minutes of a stream that hangs up every 5 s: memory, open files and threads do not grow.
+"""Two minutes of a stream that hangs up after 5 s: memory, open files and threads do not grow.
 
 benchmarks/soak.py is the long run.
 """
@@ -53,7 +53,7 @@ def stream(clip: bytes, seconds: float) -> Iterator[tuple[int, list[float]]]:
 
 @pytest.mark.timeout(300)
 @pytest.mark.fault("F28")
-def test_two_minutes_with_a_reconnect_every_5_s(home: Path) -> None:
+def test_two_minutes_of_a_stream_that_hangs_up(home: Path) -> None:
     clip = write_clip(home / "clip.ts", frames=150, fps=15).read_bytes()
     samples: dict[str, list[tuple[float, int, int, int]]] = {}
     with stream(clip, 10.0) as (port, connected):
@@ -77,7 +77,7 @@ def test_two_minutes_with_a_reconnect_every_5_s(home: Path) -> None:
             ]
             assert line.stop() == 0
     assert zombies == []
-    assert len(connected) > 0.5 * SECONDS / (CUT_S + 1), "the stream was opened again and again"
+    assert len(connected) >= 5, "the stream was opened again and again; the waits double"
     assert {p["restarts"] for p in line.summary()["processes"].values()} == {0}
     for name, seen in samples.items():
         late = [sample for sample in seen if sample[0] > WARM_S]
