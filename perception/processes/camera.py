@@ -14,7 +14,7 @@ from perception.wire import Coding, FrameMessage, Stamp, make_id
 from perception.wire.plan import CameraPlan
 
 MAX_LINGER_S = 1.0
-LIVE = ("rtsp", "mpegts", "webcam")
+LIVE = ("rtsp", "mpegts", "rtp", "rtmp", "hls", "mjpeg", "snapshot", "webcam")
 """Sources that may be well again after a picture that cannot be used; a file never is."""
 
 

@@ -6,6 +6,7 @@ itself when it wakes. Pixels are copied by the reader, only for frames that it t
 """
 
 import contextlib
+import io
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -47,6 +48,8 @@ class Address:
     read_timeout_s: float
     explain: Callable[[str], str] | None = None
     """Given the url, return why nothing of it can be decoded; "" where that cannot be told."""
+    description: bytes = b""
+    """What FFmpeg reads in place of the url: a session's description (rtp.py)."""
 
 
 class LiveStream:
@@ -201,8 +204,10 @@ class _Feed(threading.Thread):
 
     def _receive(self) -> None:
         address = self._address
+        place = io.BytesIO(address.description) if address.description else address.url
         container = av.open(
-            address.url,
+            place,
+            mode="r",
             format=address.demuxer,
             options=address.options,
             metadata_errors="replace",

@@ -1,6 +1,7 @@
 """A camera's `source:` in a launch file, in short or long form -> type name and options.
 
-    rtsp://host/path   tcp://host:port   http://host/x.ts   0 or /dev/video0   clip.mp4
+    rtsp://host/path   udp://address:port   tcp://host:port   http://host/x.ts   rtmp://host/app/key
+    http://host/x.m3u8 (HLS), .mjpg (motion JPEG), .jpg (stills)   x.sdp (RTP)   0   clip.mp4
     folder/   stills/*.png   push   synthetic   {type: ..., options}   {url: ...}   {path: ...}
 
 Imports errors and the table of sources; touches no file but to ask whether a path is a folder.
@@ -27,6 +28,16 @@ URL_TYPES = {
     "tcp": "mpegts",
     "http": "mpegts",
     "https": "mpegts",
+    "udp": "mpegts",
+    "rtmp": "rtmp",
+    "rtmps": "rtmp",
+}
+_HTTP_SUFFIXES = {
+    ".m3u8": "hls", ".mjpg": "mjpeg", ".mjpeg": "mjpeg", ".jpg": "snapshot", ".jpeg": "snapshot",
+}  # fmt: skip
+_RELAY = {
+    "srt": 'relay it: ffmpeg -i "srt://..." -c copy -f mpegts udp://127.0.0.1:5600',
+    "rtp": "write {type: rtp, port: 5600, codec: h264} or the path of an .sdp file",
 }
 
 
@@ -77,8 +88,12 @@ def _long(options: dict[str, Any]) -> tuple[str, dict[str, Any]]:
 def _url_type(url: str) -> str:
     kind = URL_TYPES.get(scheme(url) or "")
     if kind is None:
-        hint = "; send MPEG-TS over tcp:// or http://" if scheme(url) in ("udp", "srt") else ""
-        raise ConfigError(f"{redact(url)}: expected one of {', '.join(URL_TYPES)}://{hint}")
+        hint = _RELAY.get(scheme(url) or "", "")
+        more = f"; {hint}" if hint else ""
+        raise ConfigError(f"{redact(url)}: expected one of {', '.join(URL_TYPES)}://{more}")
+    if scheme(url) in ("http", "https"):
+        path = url.partition("?")[0].partition("#")[0]
+        return _HTTP_SUFFIXES.get(Path(path).suffix.lower(), kind)
     return kind
 
 
@@ -87,5 +102,7 @@ def _path_type(path: str) -> str:
         if path.startswith("/dev/video"):
             return "webcam"
         raise ConfigError(f"{path} is no source; a webcam is /dev/video0 or 0")
+    if Path(path).suffix.lower() == ".sdp":
+        return "rtp"
     stills = any(mark in path for mark in "*?[") or Path(path).suffix.lower() in IMAGE_SUFFIXES
     return "images" if stills or path.endswith("/") or Path(path).is_dir() else "video"

@@ -1,5 +1,6 @@
-"""Streams from the network: RTSP cameras, and MPEG-TS over tcp or http. See live.py for how."""
+"""Streams from the network: RTSP cameras, and MPEG-TS over udp, tcp or http. See live.py."""
 
+import ipaddress
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
@@ -13,21 +14,28 @@ from perception.sources.urls import redact, scheme
 
 # Measured: without a probe for the rate MPEG-TS opens in 0.04 s, not 0.77 s. No `nobuffer`: it
 # drops the key frame that the probe has read, and nothing may decode until the next.
-_FAST_START = {"analyzeduration": "1000000", "fpsprobesize": "0"}
+FAST_START = {"analyzeduration": "1000000", "fpsprobesize": "0"}
 # A parser gives a picture out when the next begins, though each PES packet is one: 33 ms at 30 fps
 # (benchmarks/decode.py: age at read() 68 ms with it, 35 without).
 _NO_PARSER = {"fflags": "+noparse"}
 _RTSP_PROTOCOLS = {"rtsp": "rtsp,rtp,tcp,udp", "rtsps": "rtsp,rtsps,rtp,tcp,udp,tls"}
-_TS_PROTOCOLS = {"tcp": "tcp", "http": "http,tcp", "https": "https,http,tls,tcp"}
+_TS_PROTOCOLS = {
+    "tcp": "tcp",
+    "http": "http,tcp",
+    "https": "https,http,tls,tcp",
+    "udp": "udp",
+}
+_UDP = {"overrun_nonfatal": "1", "fifo_size": "43690", "buffer_size": "4194304"}
+# 8 MB of 188-byte packets wait for a reader that is late, then the oldest are lost, not the stream.
 
 Seconds = Annotated[float, Field(gt=0, le=60)]
 
 
-def _check(url: str, schemes: dict[str, str]) -> str:
+def check_url(url: str, schemes: dict[str, str]) -> str:
+    """Return an URL of one of these schemes as it is. Raises ValueError, passwords hidden."""
     allowed = ", ".join(f"{name}://" for name in schemes)
     if scheme(url) not in schemes:
-        hint = "; UDP is not supported" if scheme(url) == "udp" else ""
-        raise ValueError(f"{redact(url)}: expected {allowed}{hint}")
+        raise ValueError(f"{redact(url)}: expected {allowed}")
     if any(letter.isspace() or not letter.isprintable() for letter in url):
         raise ValueError(f"{redact(url)!r}: blanks and control characters are not allowed")
     try:
@@ -35,8 +43,9 @@ def _check(url: str, schemes: dict[str, str]) -> str:
         host, port = parts.hostname, parts.port
     except ValueError:
         raise ValueError(f"{redact(url)}: not an URL{_escapes(url)}") from None
-    if not host or (scheme(url) == "tcp" and (port is None or parts.query)):
-        form = "tcp://host:port" if scheme(url) == "tcp" else "a host"
+    bare = scheme(url) in ("tcp", "udp")
+    if not host or (bare and (port is None or parts.query or parts.path not in ("", "/"))):
+        form = f"{scheme(url)}://host:port" if bare else "a host"
         raise ValueError(f"{redact(url)}: expected {form}{_escapes(url)}")
     return url
 
@@ -49,14 +58,23 @@ def _escapes(url: str) -> str:
 
 
 def _rtsp_url(url: str) -> str:
-    return _check(url, _RTSP_PROTOCOLS)
+    return check_url(url, _RTSP_PROTOCOLS)
+
+
+def _own_address(text: str) -> str:
+    try:
+        return str(ipaddress.ip_address(text))
+    except ValueError:
+        raise ValueError(f"{text}: expected an address of this host, as 192.168.1.5") from None
 
 
 def _ts_url(url: str) -> str:
-    return _check(url, _TS_PROTOCOLS)
+    return check_url(url, _TS_PROTOCOLS)
 
 
-class _StreamOptions(BaseModel):
+class StreamOptions(BaseModel):
+    """What every stream takes; rotate: degrees clockwise."""
+
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     open_timeout_s: Seconds = 5.0
@@ -64,22 +82,28 @@ class _StreamOptions(BaseModel):
     rotate: Literal[0, 90, 180, 270] | None = None
 
 
-class _StreamSource:
+class StreamSource:
     """What streams have in common: a thread that connects and reads, see LiveStream."""
 
     live = True
 
     def __init__(
-        self, url: str, container: str, settings: dict[str, str], options: _StreamOptions
+        self,
+        url: str,
+        container: str,
+        settings: dict[str, str],
+        options: StreamOptions,
+        *,
+        explains: bool = True,
     ) -> None:
         self.counters: dict[str, int] = {}
         address = Address(
             url,
             container,
-            settings | _FAST_START,
+            settings | FAST_START,
             options.open_timeout_s,
             options.read_timeout_s,
-            explain if scheme(url) in ("http", "https") else None,
+            explain if explains and scheme(url) in ("http", "https") else None,
         )
         self._stream = LiveStream(address, options.rotate, self.counters)
 
@@ -101,7 +125,7 @@ class _StreamSource:
         self._stream.close()
 
 
-class RtspSource(_StreamSource):
+class RtspSource(StreamSource):
     """An RTSP camera: newest frame only, lost when it is silent for read_timeout_s.
 
     Options: url: rtsp:// or rtsps://, with user:password@ where needed; transport: tcp, or udp
@@ -109,7 +133,7 @@ class RtspSource(_StreamSource):
     A wrong password is lost with retry_after_s = 30. Certificates of rtsps are not verified.
     """
 
-    class Options(_StreamOptions):
+    class Options(StreamOptions):
         url: Annotated[str, AfterValidator(_rtsp_url)] = Field(repr=False)
         transport: Literal["tcp", "udp"] = "tcp"
 
@@ -119,16 +143,25 @@ class RtspSource(_StreamSource):
         super().__init__(options.url, "rtsp", settings, options)
 
 
-class MpegTsSource(_StreamSource):
-    """An MPEG transport stream over tcp:// or http(s)://: newest frame only, end means lost.
+class MpegTsSource(StreamSource):
+    """An MPEG transport stream over udp://, tcp:// or http(s)://: newest frame only.
 
-    Options: url; open_timeout_s, read_timeout_s; rotate: degrees clockwise. Whatever comes is read
-    as MPEG-TS: a playlist or page is refused. Certificates of https are not verified.
+    Options: url: of udp the address of this host, or the multicast group, and the port that are
+    listened on; interface: this host's address that joins the group; open_timeout_s,
+    read_timeout_s; rotate: degrees clockwise. Whatever comes is read as MPEG-TS: a playlist or page
+    is refused. Certificates of https are not verified.
     """
 
-    class Options(_StreamOptions):
+    class Options(StreamOptions):
         url: Annotated[str, AfterValidator(_ts_url)] = Field(repr=False)
+        interface: Annotated[str, AfterValidator(_own_address)] | None = None
 
     def __init__(self, options: Options, *, camera: str, run_dir: Path | None = None) -> None:
-        settings = {"protocol_whitelist": _TS_PROTOCOLS[scheme(options.url) or ""]}
-        super().__init__(options.url, "mpegts", settings | _NO_PARSER, options)
+        kind = scheme(options.url) or ""
+        settings = {"protocol_whitelist": _TS_PROTOCOLS[kind]} | _NO_PARSER
+        if kind == "udp":
+            settings |= _UDP
+        if options.interface is not None:
+            settings["localaddr"] = options.interface
+        # Players write udp://@host:port for what they listen on.
+        super().__init__(options.url.replace("://@", "://"), "mpegts", settings, options)

@@ -16,12 +16,21 @@ from perception.errors import ConfigError, SourceEnded, SourceError, SourceLost
 from perception.sources import SOURCES, AllocatePlanes, Image, allocate_new, source_class
 from perception.sources.push import Pusher
 from tests.clips import ClipDevice, write_clip
-from tests.servers import mpegts_server, rtsp_server
+from tests.senders import ffmpeg_sends, hls_server, picture_server
+from tests.servers import free_port, mpegts_server, rtsp_server
+
+LOST = ("rtsp", "mpegts", "rtmp", "hls", "mjpeg", "snapshot")
+"""Those that may come back."""
 
 NEVER_THERE: dict[str, dict[str, Any]] = {
     "video": {"path": "/nowhere/clip.mp4"},
     "rtsp": {"url": "rtsp://user:s3cret@127.0.0.1:1/x"},
     "mpegts": {"url": "tcp://127.0.0.1:1"},
+    "rtp": {"path": "/nowhere/a.sdp"},
+    "rtmp": {"url": "rtmp://127.0.0.1:1/live"},
+    "hls": {"url": "http://127.0.0.1:1/a.m3u8"},
+    "mjpeg": {"url": "http://127.0.0.1:1/a.mjpg"},
+    "snapshot": {"url": "http://127.0.0.1:1/a.jpg", "read_timeout_s": 0.3},
     "webcam": {"device": "/dev/video99"},
     "images": {"path": "/nowhere"},
     "push": {},
@@ -48,6 +57,20 @@ def working(name: str, folder: Path, patch: pytest.MonkeyPatch) -> Iterator[dict
                 patch.setattr("perception.sources.webcam._unusable", lambda _: None)
                 yield {}
                 device.unplug()
+            case "rtp" | "rtmp":
+                ts = write_clip(folder / "clip.ts", frames=40, size=(160, 120))
+                url = f"{name}://127.0.0.1:{free_port()}"
+                form = ("-bsf:v", "dump_extra") if name == "rtp" else ()
+                kind = name if name == "rtp" else "flv"
+                url += "/live/a" if name == "rtmp" else ""
+                stack.enter_context(ffmpeg_sends(ts, *form, "-f", kind, url))
+                port = int(url.partition("127.0.0.1:")[2].partition("/")[0])
+                yield {"url": url, "listen": True} if name == "rtmp" else {"port": port}
+            case "hls":
+                yield {"url": stack.enter_context(hls_server(folder / "web"))}
+            case "mjpeg" | "snapshot":
+                path = "/still" if name == "snapshot" else "/film"
+                yield {"url": stack.enter_context(picture_server()) + path}
             case "images":
                 for n in range(4):
                     cv2.imwrite(str(folder / f"{n}.png"), np.full((120, 160, 3), n * 9, np.uint8))
@@ -127,8 +150,9 @@ def test_whatever_stands_in_the_slot_becomes_bgr(
         frame = next(
             frame for _ in range(60) if (frame := source.read(AllocatePlanes())) is not None
         )
-        decoded = name in ("video", "rtsp", "mpegts")
-        assert frame.coding == ("bt601" if decoded else "bgr")
+        decoded = name in ("video", "rtsp", "mpegts", "rtp", "rtmp", "hls")
+        coding = "bt601-full" if name == "mjpeg" else "bt601"
+        assert frame.coding == (coding if decoded or name == "mjpeg" else "bgr")
         assert (frame.pixels.height, frame.pixels.width) == (120, 160)
         assert frame.pixels.bgr().shape == (120, 160, 3)
 
@@ -146,7 +170,7 @@ def test_what_is_not_there_is_one_sentence(name: str) -> None:
         with pytest.raises(SourceError) as caught:
             source.open()
         assert not isinstance(caught.value, SourceEnded)
-        assert isinstance(caught.value, SourceLost) == (name in ("rtsp", "mpegts"))
+        assert isinstance(caught.value, SourceLost) == (name in LOST)
         text = str(caught.value)
         assert "\n" not in text
         assert "s3cret" not in text

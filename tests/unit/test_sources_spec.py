@@ -51,7 +51,7 @@ def test_a_folder_is_images(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("spec", "why"),
     [
-        ("udp://0.0.0.0:1234", "MPEG-TS over tcp"),
+        ("srt://host:1234", "relay it"),
         ("file:///etc/passwd", "expected one of rtsp"),
         ("exec://rm", "expected one of rtsp"),
         ("/dev/sda", "no source"),
@@ -63,7 +63,7 @@ def test_a_folder_is_images(tmp_path: Path) -> None:
         ({}, "needs one of"),
         ({"url": "rtsp://a", "path": "b"}, "needs one of"),
         ({"url": 5}, "expected text"),
-        ({"type": "rstp", "url": "rtsp://a"}, "did you mean 'rtsp'"),
+        ({"type": "rttsp", "url": "rtsp://a"}, "did you mean 'rtsp'"),
         ({"type": 5}, "not one of the sources"),
     ],
 )
@@ -105,7 +105,7 @@ def test_no_password_survives(password: str) -> None:
 @pytest.mark.parametrize(
     "url",
     [
-        "file:///etc/passwd", "udp://1.2.3.4:5", "concat:a|b", "rtsp://", "tcp://host",
+        "file:///etc/passwd", "udp://1.2.3.4", "concat:a|b", "rtsp://", "tcp://host",
         "tcp://host:1?listen=1", "tcp://host:99999", "rtsp://user:s3cret@host/a b",
         "rtsp://user:s3cret@host/a\nb", "rtsp://user:s3cret@[::1/a", "-i", "",
         "ftp://user:s3cret@host",
