@@ -5,7 +5,7 @@ What it prints is for people; files under the output folder are for programs.
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -94,7 +94,7 @@ def run(
 
 @app.command()
 def demo(
-    which: Annotated[str, typer.Argument(help="line or vehicle")] = "line",
+    which: Annotated[str, typer.Argument(help="line, vehicle or drone")] = "line",
     detector: Annotated[str, typer.Option(help="onnx, or ultralytics where installed")] = "onnx",
     output: Annotated[
         Path | None, typer.Option(help="folder for the results; recordings/demo, if not given")
@@ -104,9 +104,14 @@ def demo(
     """Fetch the default model and two clips, run launch/demo.yaml on them, show the results.
 
     vehicle: launch/vehicle-demo.yaml on one clip: metres, seconds to collision, collision alerts.
+    drone: a flight is simulated, analysed and put on a map.
     """
     from perception.commands import start as launching
 
+    if which == "drone":
+        from perception.commands import drone_demo
+
+        sys.exit(drone_demo.run(output or Path("recordings/demo-drone")))
     sys.exit(launching.run_demo(detector, output, which=which, show=show))
 
 

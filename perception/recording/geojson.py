@@ -6,6 +6,7 @@ Imports wire and this room.
 import itertools
 import json
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as Xml
 
@@ -80,6 +81,18 @@ def place_properties(place: Place) -> dict[str, Any]:
 def collection(flight: Flight) -> str:
     """Return the flight as the text of a FeatureCollection."""
     return json.dumps({"type": "FeatureCollection", "features": features(flight)}) + "\n"
+
+
+def load_targets(path: Path) -> list[dict[str, Any]]:
+    """Return the properties of the targets in a flight's GeoJSON, with lat and lon."""
+    if not path.is_file():
+        return []
+    found: list[dict[str, Any]] = []
+    for feature in json.loads(path.read_text())["features"]:
+        if feature["properties"]["kind"] == "target":
+            lon, lat = feature["geometry"]["coordinates"]
+            found.append({**feature["properties"], "lat": lat, "lon": lon})
+    return found
 
 
 def gpx(flight: Flight) -> bytes:
