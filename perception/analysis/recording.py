@@ -15,6 +15,7 @@ import msgspec
 
 from perception import clock
 from perception.alerts.book import AlertBook
+from perception.analysis.offset import OffsetWatch
 from perception.detectors import looks, prepare
 from perception.errors import SinkError, SourceEnded
 from perception.geometry.grey import small_grey
@@ -146,6 +147,7 @@ class _Work:
         self._sinks = stages.make_sinks(what)
         self._heard = {name: Heard(sink.when) for name, sink in self._sinks.items()}
         self._place, self._feed, why = make_placer(camera) or (None, None, "")
+        self._offset = OffsetWatch(self._feed)
         stills = stages.is_stills(camera)
         self._stills = StillsWriter(folder, camera.name, pictures=what.video) if stills else None
         self._output = CameraOutput(
@@ -194,6 +196,7 @@ class _Work:
                 grey=small_grey(frame.pixels),
             )
         )
+        self._offset.see(frame.t_media_ns, small_grey(frame.pixels))
         if self._place is not None:
             self._place.place(message)
         for counter in ("read", "detected", "tracked"):
@@ -214,6 +217,7 @@ class _Work:
 
     def close(self) -> None:
         """Clear open alerts and end the files."""
+        self.problems += self._offset.note()
         if self._last is not None:
             self._alert(self._book.finish(self._last), None)
         for rule, counts in self._book.counts.items():

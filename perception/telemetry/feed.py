@@ -36,6 +36,12 @@ class TelemetryFeed:
         refused = {f"refused: {why}": n for why, n in self._reader.series.refused.items()}
         return {**self._reader.counters, **refused}
 
+    @property
+    def gyro(self) -> list[tuple[float, tuple[float, float, float]]]:
+        """Time in s and rates in rad/s, in video time; empty where the reader has none."""
+        shift = self._options.offset_s
+        return [(t_s + shift, rates) for t_s, rates in getattr(self._reader, "gyro", ())]
+
     def close(self) -> None:
         """Stop listening."""
         self._reader.close()
