@@ -75,7 +75,7 @@ FAULTS = {
 ELSEWHERE = {
     "recording": ("F25", "F34", "H19"),
     "web": ("F29", "H02", "H03", "H13", "H14", "H16"),
-    "drone": ("F35", "H20", "H22"),
+    "drone": ("H22",),
     "cluster": ("F33",),
 }
 

@@ -5,7 +5,7 @@ What it prints is for people; files under the output folder are for programs.
 
 import sys
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 

@@ -136,6 +136,7 @@ def test_a_subtitle_track_inside_a_clip_is_read(tmp_path, codec):
         DjiSrt(DjiSrt.Options(), video=film).open()
 
 
+@pytest.mark.fault("H20")
 def test_what_cannot_be_true_is_left_out_and_named():
     good = State(t_ns=0, lat_deg=1.0, lon_deg=2.0, altitudes_m={"msl": 3.0})
     assert checked(good) == (good, [])
@@ -178,6 +179,7 @@ def test_states_are_interpolated_held_and_then_missing():
     assert ages["position"] == pytest.approx(1.6)
 
 
+@pytest.mark.fault("F35")
 def test_a_gap_is_not_bridged_with_old_values():
     series = Series()
     series.add(at(0.0))
@@ -198,6 +200,7 @@ def test_a_position_that_jumps_is_refused_until_the_next_agrees():
     assert series.positions()[-1].lat_deg == 60.0
 
 
+@pytest.mark.fault("F35")
 def test_a_live_clock_that_goes_back_is_refused():
     series = Series(live=True)
     series.add(at(5.0))
@@ -224,6 +227,7 @@ def test_a_klv_packet_gives_its_state_and_its_checksum_counts():
     assert 13 not in values
 
 
+@pytest.mark.fault("H20")
 def test_klv_lengths_that_lie_are_refused():
     reader, body = Klv(), b"\x02\x08" + bytes(8)
     for length in (b"\x80", b"\x88" + b"\xff" * 8, b"\x84\x7f\xff\xff\xff", b"\xff"):
@@ -359,6 +363,7 @@ def live():
     return MavlinkLive(MavlinkLive.Options(), video=None)
 
 
+@pytest.mark.fault("F35")
 def test_two_vehicles_with_one_id_make_the_place_unknown_until_one_is_silent():
     made, m = mav()
     reader = live()
@@ -373,6 +378,7 @@ def test_two_vehicles_with_one_id_make_the_place_unknown_until_one_is_silent():
     assert reader.why == ""
 
 
+@pytest.mark.fault("F35")
 def test_another_vehicle_and_silence_are_told_apart():
     first, m = mav(1)
     other, _ = mav(2)
@@ -434,6 +440,7 @@ def nothing_absurd(series):
         assert all(math.isfinite(v) for v in state.altitudes_m.values())
 
 
+@pytest.mark.fault("H20")
 def test_fuzzed_klv_gives_values_or_a_count_never_an_error():
     rng, reader, series = random.Random(1), Klv(), Series()
     good = klv.position(47.0, 8.0, 500.0)
@@ -448,6 +455,7 @@ def test_fuzzed_klv_gives_values_or_a_count_never_an_error():
     nothing_absurd(series)
 
 
+@pytest.mark.fault("H20")
 def test_fuzzed_mavlink_gives_states_or_a_count_never_an_error():
     rng, reader = random.Random(2), live()
     made, m = mav()
@@ -459,6 +467,7 @@ def test_fuzzed_mavlink_gives_states_or_a_count_never_an_error():
     nothing_absurd(reader.series)
 
 
+@pytest.mark.fault("H20")
 def test_fuzzed_subtitles_never_raise_anything_but_a_clear_error(tmp_path):
     rng = random.Random(3)
     good = "".join(cue(n % 9, body[0]) for n, body in enumerate(BODIES.values())).encode()
@@ -487,6 +496,7 @@ def gpmf_payload():
     return gpmf_item(b"DEVC", b"\0", 1, gpmf_item(b"STRM", b"\0", 1, inner))
 
 
+@pytest.mark.fault("H20")
 def test_fuzzed_gpmf_never_raises():
     rng, good = random.Random(4), gpmf_payload()
     (found,) = streams(good)
@@ -496,6 +506,7 @@ def test_fuzzed_gpmf_never_raises():
             assert all(len(row) == len(stream.rows[0]) for row in stream.rows)
 
 
+@pytest.mark.fault("H20")
 def test_fuzzed_csv_is_read_or_refused(tmp_path):
     rng, path = random.Random(5), tmp_path / "log.csv"
     head = ",".join(c for c in COLUMNS if c != "utc")
