@@ -103,9 +103,10 @@ class Camera(_Base):
     source: str | int | Options = Field(
         description="path, asset:NAME, rtsp://, tcp://, http://, index, folder, push, or a mapping"
     )
-    detect: Annotated[Detect, BeforeValidator(_with_mode)] = Field(
-        default=Detect(), description="auto, or a mapping"
-    )
+    detect: Annotated[
+        Detect,
+        BeforeValidator(_with_mode, json_schema_input_type=Literal["auto"] | Detect),
+    ] = Field(default=Detect(), description="auto, or a mapping")
     objects: list[str] | None = Field(
         default=None, description="classes to keep; all where not given"
     )

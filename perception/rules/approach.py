@@ -7,13 +7,21 @@ from dataclasses import replace
 from typing import Annotated, Any
 
 import numpy as np
-from pydantic import AliasChoices, Field
+from pydantic import AliasChoices, ConfigDict, Field
 
 from perception.kernels import polygons
 from perception.rules import Event
 from perception.rules.observed import Filter, Seconds, feet
 from perception.rules.stay import StayRule
 from perception.wire import TrackMessage
+
+
+def _with_other_names(schema: dict[str, Any]) -> None:
+    """Tell editors that `to` stands for `zone`, and `seconds` for `within_s`."""
+    properties = schema["properties"]
+    properties["to"], properties["seconds"] = properties["zone"], properties["within_s"]
+    others = [name for name in schema.pop("required", []) if name != "zone"]
+    schema["anyOf"] = [{"required": [*others, name]} for name in ("zone", "to")]
 
 
 class ApproachRule(StayRule):
@@ -28,6 +36,8 @@ class ApproachRule(StayRule):
     class Options(Filter):
         """zone, also `to`: its name. within_s, also `seconds`, enter_s, leave_s: s of media time.
         min_speed: box heights a second; slower tracks only seem to move."""
+
+        model_config = ConfigDict(json_schema_extra=_with_other_names)
 
         zone: str = Field(validation_alias=AliasChoices("zone", "to"))
         within_s: Annotated[float, Field(gt=0.0, le=600.0, allow_inf_nan=False)] = Field(

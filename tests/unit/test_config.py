@@ -1,14 +1,19 @@
 import time
+from pathlib import Path
 
+import jsonschema
 import pytest
+import yaml
 
 from perception.errors import ConfigError
 from perception.launchfile import config
 from perception.launchfile import resolve as resolving
 from perception.launchfile.document import parse as parse_text
+from perception.launchfile.json_schema import launch_schema
 from perception.launchfile.resolve import resolve
 from perception.sinks import sink_class
 
+ROOT = Path(__file__).parents[2]
 GOOD = """\
 name: demo
 cameras:
@@ -182,3 +187,11 @@ def test_a_tilde_is_the_home_in_every_path(monkeypatch, tmp_path):
     assert launch.store == tmp_path / "alerts.sqlite"
     assert launch.identity is not None
     assert launch.identity.gallery == tmp_path / "faces"
+
+
+@pytest.mark.parametrize("file", sorted((ROOT / "launch").glob("*.yaml")), ids=lambda f: f.stem)
+def test_launch_files_fit_the_schema_that_editors_get(file):
+    checker = jsonschema.Draft202012Validator(launch_schema())
+    assert list(checker.iter_errors(yaml.safe_load(file.read_text()))) == []
+    short = {"cameras": {"a": {"source": 0, "detect": "auto"}}}
+    assert list(checker.iter_errors(short)) == []

@@ -6,7 +6,7 @@ import time
 import msgspec
 import pytest
 
-from perception.alerts import database
+from perception.alerts import database, retention
 from perception.alerts import store as module
 from perception.alerts.database import MIGRATIONS
 from perception.alerts.retention import Retention, prune
@@ -572,3 +572,7 @@ def test_a_store_of_the_first_version_is_brought_up_to_date(path):
     with AlertStore(path) as store:
         assert store.database.read("PRAGMA user_version") == [(len(MIGRATIONS),)]
         assert store.show(alert(1).key).deliveries == {"jsonl": "pending"}
+
+
+def test_a_day_of_retention_is_a_day():
+    assert retention.DAY_NS == 24 * 60 * 60 * 1_000_000_000
