@@ -72,6 +72,7 @@ def test_the_line_says_what_it_is(camera, tmp_path):
         "alerts": {"sinks": {"jsonl": {}}},
     }
     with running(tmp_path, launch) as line:
+        wait_until(lambda: "run line:" in line.says, 60, "the line started")
         wait_until(lambda: WHY in line.says, 10, "the terminal names the reason")
         alerts = line.folder / "alerts.jsonl"
         wait_until(lambda: alerts.exists() and alerts.read_text(), 10, "a health alert")
