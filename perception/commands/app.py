@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from perception import __version__
+from perception.commands.recorded import recordings_app
 from perception.commands.stored import alerts_app, enroll, gallery_app, models_app
 from perception.errors import ConfigError, PerceptionError
 
@@ -31,6 +32,7 @@ app = typer.Typer(
 app.add_typer(models_app, name="models")
 app.add_typer(gallery_app, name="gallery")
 app.add_typer(alerts_app, name="alerts")
+app.add_typer(recordings_app, name="recordings")
 
 LaunchFile = Annotated[Path, typer.Argument(help="launch file (YAML)", show_default=False)]
 Name = Annotated[str | None, typer.Option(help="name of the run; the launch file's, if not given")]

@@ -25,6 +25,7 @@ from perception.wire.plan import CameraPlan, Plan, StagePlan
 
 if TYPE_CHECKING:
     from perception.geometry import Ground
+    from perception.sources.tap import PacketTap
     from perception.trackers.follow import Follower
 
 MIN_SLOTS = 4
@@ -39,11 +40,18 @@ def make_rule(
     return cls(name, cls.Options.model_validate(stage.options), zones, lines)
 
 
-def make_source(camera: CameraPlan, run_dir: Path | None) -> sources.Source:
-    """Return the camera's source, not yet opened; a file that plays in real time is paced."""
+def make_source(
+    camera: CameraPlan, run_dir: Path | None, tap: "PacketTap | None" = None
+) -> sources.Source:
+    """Return the camera's source, not yet opened; a file that plays in real time is paced.
+
+    tap: takes the coded packets, where the source has them.
+    """
     cls = sources.source_class(camera.source.type)
     options = cls.Options.model_validate(camera.source.options)
     source: sources.Source = cls(options, camera=camera.name, run_dir=run_dir)
+    if tap is not None and camera.has_packets:
+        source.tap = tap  # type: ignore[attr-defined]
     return Paced(source) if getattr(options, "realtime", False) else source
 
 

@@ -97,6 +97,35 @@ def _with_mode(given: object) -> object:
     return {"mode": given}
 
 
+class Record(_Base):
+    """What is recorded of a camera: its own packets, all messages, a clip of each alert."""
+
+    clips: bool = Field(default=True, description="an MP4 of each alert, not encoded again")
+    before_s: Annotated[float, Field(ge=0, le=60)] = Field(
+        default=5.0, description="seconds of a clip before its alert"
+    )
+    after_s: Annotated[float, Field(ge=0, le=300)] = Field(
+        default=5.0, description="seconds of a clip after its alert"
+    )
+
+
+class Recordings(_Base):
+    """Where recordings are and how much room they may take."""
+
+    folder: UserPath | None = Field(
+        default=None, description="folder; <output.folder>/footage, where not given"
+    )
+    max_gb: Annotated[float, Field(gt=0, le=1e6)] | None = Field(
+        default=None, description="1e9 bytes that they may take; then the least valuable go"
+    )
+    min_free_gb: Annotated[float, Field(ge=0.1, le=1e6)] = Field(
+        default=5.0, description="1e9 bytes of the disk that stay free"
+    )
+    half_life_days: Annotated[float, Field(gt=0, le=36_500)] = Field(
+        default=7.0, description="days after which a segment is worth half as much"
+    )
+
+
 class Camera(_Base):
     """One camera: where its frames come from and what is to be noticed in them."""
 
@@ -125,6 +154,9 @@ class Camera(_Base):
     )
     keep_s: Annotated[float, Field(ge=0.1, le=30)] = Field(
         default=0.7, description="seconds that frames stay in shared memory for late readers"
+    )
+    record: Record | None = Field(
+        default=None, description="{} records the camera; see docs/recording.md"
     )
     telemetry: Options | None = Field(
         default=None,
@@ -212,6 +244,7 @@ class Launch(_Base):
     identity: Identity | None = Field(
         default=None, description="who people are; not asked, where not given"
     )
+    recordings: Recordings = Field(default_factory=Recordings)
     output: Output = Output()
     metrics: Metrics = Metrics()
     threads: Threads = Threads()
@@ -220,6 +253,11 @@ class Launch(_Base):
     def folder(self) -> Path:
         """Where its results go."""
         return self.output.folder or Path("recordings") / self.name
+
+    @property
+    def footage(self) -> Path:
+        """Where its recordings are."""
+        return self.recordings.folder or self.folder / "footage"
 
     @property
     def store(self) -> Path:

@@ -30,6 +30,9 @@ def lay_out(
     if launch.identity:
         asked = _asked(launch.identity, document, names)
         processes.append(ProcessPlan(name="identity", kind="identity", cameras=asked))
+    recorded = [name for name in names if launch.cameras[name].record]
+    if recorded:
+        processes.append(ProcessPlan(name="recorder", kind="recorder", cameras=recorded))
     mapped = any(camera.telemetry for camera in launch.cameras.values())
     if launch.output.video or launch.output.tracks or mapped:
         processes.append(ProcessPlan(name="output", kind="output", cameras=names))

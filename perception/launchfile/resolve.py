@@ -22,7 +22,7 @@ from perception.launchfile.layout import lay_out
 from perception.launchfile.mapping import resolve_map, resolve_telemetry
 from perception.rules.zones import Line, Zone
 from perception.sources.spec import parse as parse_source
-from perception.wire.plan import CameraPlan, IdentityPlan, Plan, StagePlan
+from perception.wire.plan import CameraPlan, IdentityPlan, Plan, RecordingsPlan, StagePlan
 
 ASSET = "asset:"
 SWEEP_S = 2.0
@@ -62,6 +62,7 @@ def resolve(launch: Launch, document: Document, *, realtime: bool = True) -> Pla
         processes=lay_out(launch, document, {n: c.detectors for n, c in cameras.items()}),
         identity=_identity(launch.identity, document) if launch.identity else None,
         retain_days=launch.alerts.retain_days,
+        recordings=_recordings(launch),
     )
     _check_tracker(plan, document)
     return plan
@@ -189,9 +190,11 @@ def _camera(name: str, launch: Launch, document: Document, *, realtime: bool) ->
             make_rule(key, stages[key], zones, lines)
         except ConfigError as error:
             raise document.error(place, error.text) from None
+    source = _source(camera.source, document, (*path, "source"), realtime=realtime)
     return CameraPlan(
         name=name,
-        source=_source(camera.source, document, (*path, "source"), realtime=realtime),
+        source=source,
+        has_packets=source.type in sources.WITH_PACKETS,
         detectors=chosen,
         rate_hz=camera.detect.rate_hz,
         sweep_s=_sweep_s(camera.detect, launch, document, path),
@@ -201,6 +204,7 @@ def _camera(name: str, launch: Launch, document: Document, *, realtime: bool) ->
         lines={key: line.model_dump(mode="json") for key, line in lines.items()},
         rules=stages,
         keep_s=camera.keep_s,
+        record=camera.record and camera.record.model_dump(),
         telemetry=None
         if camera.telemetry is None
         else resolve_telemetry(camera.telemetry, document, (*path, "telemetry")),
@@ -210,6 +214,19 @@ def _camera(name: str, launch: Launch, document: Document, *, realtime: bool) ->
         watch=None
         if camera.watch is None
         else document.validate(WatchOptions, camera.watch, (*path, "watch")).model_dump(),
+    )
+
+
+def _recordings(launch: Launch) -> RecordingsPlan | None:
+    """Return where cameras are recorded; None where none is."""
+    if not any(camera.record for camera in launch.cameras.values()):
+        return None
+    asked = launch.recordings
+    return RecordingsPlan(
+        folder=str(launch.footage),
+        max_bytes=None if asked.max_gb is None else round(asked.max_gb * 1e9),
+        min_free_bytes=round(asked.min_free_gb * 1e9),
+        half_life_days=asked.half_life_days,
     )
 
 

@@ -10,6 +10,7 @@ PROCESSES = {
     "tracking": "perception.processes.tracking:run",
     "identity": "perception.processes.identity:run",
     "alert": "perception.processes.alert:run",
+    "recorder": "perception.processes.recorder:run",
     "output": "perception.processes.output:run",
     "show": "perception.processes.show:run",
 }

@@ -12,6 +12,7 @@ from perception.alerts.rows import Progress
 from perception.alerts.store import AlertStore
 from perception.alerts.watch import RULE
 from perception.errors import SinkError
+from perception.footage.clips import clip_path
 from perception.identity.who import details
 from perception.launchfile.build import make_rules
 from perception.processes.gaps import Gaps
@@ -45,6 +46,8 @@ class AlertLine:
         self._reader = RingReader()
         self._publisher = Publisher(runtime.run_dir, "alerts", name)
         self._book = self._new_book()
+        record, kept = runtime.plan.cameras[name].record, runtime.plan.recordings
+        self._clips = Path(kept.folder) if record and record["clips"] and kept else None
         self._unsaved: list[Alert] = []
         self._failing = False
         self._retry_ns = 0
@@ -78,7 +81,7 @@ class AlertLine:
             metrics.count(f"missed.{self._name}.{cause}", missed)
         if self._last is None:
             self._begin(stamp)
-        alerts = [self._with_picture(alert) for alert in self._book.update(message)]
+        alerts = [self._with_clip(self._with_picture(a)) for a in self._book.update(message)]
         if self._last is None or self._book.frame_id == stamp.frame_id:
             self._last = message
         self._save(self._last.stamp.frame_id, alerts)
@@ -187,6 +190,13 @@ class AlertLine:
             self._failing = True
             self._retry_ns = clock.monotonic_ns() + clock.to_ns(RETRY_S)
             del self._unsaved[:-MAX_UNSAVED]
+
+    def _with_clip(self, alert: Alert) -> Alert:
+        """Return the alert with the path that its clip has, or will have some seconds later."""
+        if self._clips is None:
+            return alert
+        path = str(clip_path(self._clips, self._name, alert.key))
+        return msgspec.structs.replace(alert, details={**alert.details, "clip": path})
 
     def _with_picture(self, alert: Alert) -> Alert:
         """Return the alert with its snapshot where a sink wants one and the ring has the frame."""

@@ -4,6 +4,7 @@ listens. Reconnects by itself; never waits for a reader."""
 from perception import clock
 from perception.errors import SourceEnded, SourceError, SourceLost
 from perception.launchfile.build import make_source, slots_for
+from perception.processes.packets import Packets
 from perception.processes.runtime import Runtime
 from perception.sources import Image, Source
 from perception.sources.backoff import Backoff
@@ -21,10 +22,11 @@ LIVE = ("rtsp", "mpegts", "rtp", "rtmp", "hls", "mjpeg", "snapshot", "webcam")
 def run(runtime: Runtime) -> None:
     """Read the source until it ends or the run stops."""
     camera = runtime.plan.cameras[runtime.process.cameras[0]]
-    source = make_source(camera, runtime.run_dir)
+    packets = Packets(runtime, camera) if camera.record is not None else None
+    source = make_source(camera, runtime.run_dir, packets.tap if packets else None)
     publisher = Publisher(runtime.run_dir, "frames", camera.name)
     backoff = Backoff()
-    line = _Line(runtime, camera, publisher)
+    line = _Line(runtime, camera, publisher, packets)
     runtime.ready(publisher)
     try:
         while not runtime.stopping:
@@ -53,8 +55,15 @@ def may_come_back(camera: CameraPlan, error: SourceError) -> bool:
 class _Line:
     """Writes what a source reads: the ring is made when the first frame tells its size."""
 
-    def __init__(self, runtime: Runtime, camera: CameraPlan, publisher: Publisher) -> None:
+    def __init__(
+        self,
+        runtime: Runtime,
+        camera: CameraPlan,
+        publisher: Publisher,
+        packets: Packets | None,
+    ) -> None:
         self._runtime, self._camera, self._publisher = runtime, camera, publisher
+        self._packets = packets
         self._ring: RingWriter | None = None
         self._n = 0
 
@@ -63,7 +72,11 @@ class _Line:
         online, allocate = False, _Slot(self, source)
         while not runtime.stopping:
             runtime.turn()
-            frame = source.read(allocate)
+            try:
+                frame = source.read(allocate)
+            finally:
+                if self._packets is not None:
+                    self._packets.send()
             for cause, count in source.counters.items():
                 runtime.metrics.counters[f"source.{name}.{cause}"] = count
             if frame is None or self._ring is None:
@@ -103,6 +116,8 @@ class _Line:
         while self._ring is not None and clock.monotonic_ns() < deadline:
             self._runtime.turn()
             clock.sleep_until(min(deadline, clock.monotonic_ns() + 50 * clock.NS_PER_MS))
+        if self._packets is not None:
+            self._packets.close()
         self._publisher.close()
         if self._ring is not None:
             self._ring.close()

@@ -114,6 +114,9 @@ SOURCES = {
     "synthetic": "perception.sources.synthetic:SyntheticSource",
 }
 
+WITH_PACKETS = ("video", "rtsp", "mpegts", "rtp", "rtmp", "hls", "mjpeg")
+"""Types that can hand on coded packets (tap.py)."""
+
 
 def source_class(name: str) -> SourceType:
     """Return the class of a source type; ConfigError with the nearest name where there is none."""

@@ -27,6 +27,7 @@ from perception.clock import NS_PER_S, monotonic_ns, to_ns
 from perception.errors import SourceError, SourceLost
 from perception.sources import Allocate, Frame
 from perception.sources.decoding import Painter, one_thread, pts_ns, sane_fps
+from perception.sources.tap import PacketTap
 from perception.sources.timeline import LiveTimeline
 from perception.sources.urls import redact
 
@@ -70,6 +71,7 @@ class LiveStream:
         self._abandoned: list[_Feed] = []
         self._shown = redact(address.url)
         self.fps: float | None = None
+        self.tap: PacketTap | None = None
 
     def open(self) -> None:
         """Start to connect, wait 0.5 s for it; read() gives None until it is done.
@@ -81,7 +83,7 @@ class LiveStream:
         if len(self._abandoned) >= MAX_ABANDONED:
             raise SourceLost(f"{self._shown}: {MAX_ABANDONED} earlier attempts still hang", 30.0)
         self._timeline.reconnected()
-        self._feed = _Feed(self._address, self._shown)
+        self._feed = _Feed(self._address, self._shown, self._timeline, self.tap)
         self._feed.start()
         self._feed.wait_opened(_WAIT_S)
 
@@ -96,8 +98,7 @@ class LiveStream:
         if newest is None:
             return None
         self.fps = self._feed.fps
-        picture, arrival = newest
-        t_media_ns = self._timeline.stamp(pts_ns(picture), arrival)
+        picture, arrival, t_media_ns = newest
         try:
             painted = self._painter.paint(picture, allocate)
         except SourceError as error:
@@ -111,6 +112,8 @@ class LiveStream:
             return
         feed.cancel()
         feed.join(_WAIT_S)
+        if self.tap is not None:
+            self.tap.broken()
         if feed.is_alive():
             self._counters["threads_abandoned"] += 1
             self._abandoned.append(feed)
@@ -119,11 +122,13 @@ class LiveStream:
 class _Feed(threading.Thread):
     """One connection. Everything behind `_changed` is shared with the reader."""
 
-    def __init__(self, address: Address, shown: str) -> None:
+    def __init__(
+        self, address: Address, shown: str, timeline: LiveTimeline, tap: PacketTap | None
+    ) -> None:
         super().__init__(name="live-stream", daemon=True)
-        self._address, self._shown = address, shown
+        self._address, self._shown, self._timeline, self._tap = address, shown, timeline, tap
         self._changed = threading.Condition()
-        self._newest: tuple[av.VideoFrame, int] | None = None
+        self._newest: tuple[av.VideoFrame, int, int] | None = None
         self._ended: SourceLost | None = None
         self._opened = self._cancelled = self._asked = False
         self._counts: dict[str, int] = {}
@@ -136,7 +141,10 @@ class _Feed(threading.Thread):
             if self._ended is not None:
                 raise self._ended
 
-    def take(self, timeout_s: float, counters: dict[str, int]) -> tuple[av.VideoFrame, int] | None:
+    def take(
+        self, timeout_s: float, counters: dict[str, int]
+    ) -> tuple[av.VideoFrame, int, int] | None:
+        """Return the newest picture, its arrival and media time in ns; None where none came."""
         with self._changed:
             self._changed.wait_for(lambda: self._newest or self._ended, timeout_s)
             for name, count in self._counts.items():
@@ -231,11 +239,14 @@ class _Feed(threading.Thread):
             self._changed.notify_all()
         with contextlib.suppress(EndOfStream):
             for packet in container.demux(stream):
-                if not self._hand_over(packet):
+                if not self._hand_over(packet, stream):
                     return
 
-    def _hand_over(self, packet: "av.Packet[VideoStream]") -> bool:
-        """Decode one packet and keep its last picture; return False where no one wants more."""
+    def _hand_over(self, packet: "av.Packet[VideoStream]", stream: VideoStream) -> bool:
+        """Decode one packet and keep its last picture; return False where no one wants more.
+
+        Every picture is given its media time here, also one that no one takes.
+        """
         corrupt = False
         try:
             pictures = packet.decode()
@@ -247,11 +258,16 @@ class _Feed(threading.Thread):
                 return False
             self._packet_ns = now
             self._count("packets_corrupt", int(corrupt))
+            if self._tap is not None:
+                self._tap.packet(packet, stream, now)
             for picture in pictures:
                 self._picture_ns = now
                 self._count("frames_corrupt", int(picture.is_corrupt))
                 self._count("stale", int(self._newest is not None))
-                self._newest = picture, now
+                t_media_ns = self._timeline.stamp(pts_ns(picture), now)
+                self._newest = picture, now, t_media_ns
+                if self._tap is not None:
+                    self._tap.picture(picture.pts, t_media_ns)
             if pictures:
                 self._changed.notify_all()
         return True

@@ -16,6 +16,7 @@ from perception.errors import SourceError
 from perception.sources import Allocate, Frame
 from perception.sources.live import Address, LiveStream
 from perception.sources.stream import FAST_START, StreamOptions
+from perception.sources.tap import PacketTap
 
 MAX_SDP_BYTES = 16_384
 _ENCODINGS = {"h264": "H264", "h265": "H265", "jpeg": "JPEG", "mpegts": "MP2T"}
@@ -109,6 +110,7 @@ class RtpSource:
         self._options = options
         self.counters: dict[str, int] = {}
         self._stream: LiveStream | None = None
+        self.tap: PacketTap | None = None
 
     @property
     def fps(self) -> float | None:
@@ -133,6 +135,7 @@ class RtpSource:
                 description=session.text(),
             )
             self._stream = LiveStream(address, options.rotate, self.counters)
+            self._stream.tap = self.tap
         self._stream.open()
 
     def read(self, allocate: Allocate) -> Frame | None:

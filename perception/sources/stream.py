@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from perception.sources import Allocate, Frame
 from perception.sources.http_kind import explain
 from perception.sources.live import Address, LiveStream
+from perception.sources.tap import PacketTap
 from perception.sources.urls import redact, scheme
 
 # Measured: without a probe for the rate MPEG-TS opens in 0.04 s, not 0.77 s. No `nobuffer`: it
@@ -106,6 +107,15 @@ class StreamSource:
             explain if explains and scheme(url) in ("http", "https") else None,
         )
         self._stream = LiveStream(address, options.rotate, self.counters)
+
+    @property
+    def tap(self) -> PacketTap | None:
+        """Who takes the coded packets; set it before open()."""
+        return self._stream.tap
+
+    @tap.setter
+    def tap(self, tap: PacketTap | None) -> None:
+        self._stream.tap = tap
 
     @property
     def fps(self) -> float | None:

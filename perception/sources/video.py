@@ -20,6 +20,7 @@ from perception.clock import monotonic_ns, to_ns
 from perception.errors import SourceEnded, SourceError
 from perception.sources import Allocate, Frame
 from perception.sources.decoding import Painter, one_thread, pts_ns, sane_fps
+from perception.sources.tap import PacketTap
 from perception.sources.timeline import Timeline
 
 _DEMUXERS = (
@@ -66,6 +67,7 @@ class VideoSource:
         self._held: tuple[av.VideoFrame, int] | None = None
         self._shift_ns = 0
         self._last_ns: int | None = None
+        self.tap: PacketTap | None = None
 
     def open(self) -> None:
         """Open the file and decode its first frame. Raises SourceError with the path."""
@@ -107,12 +109,12 @@ class VideoSource:
     def _begin(self) -> "_Reel":
         options = self._options
         if self._start_ns and options.fps is None:
-            reel = _Reel(options.path, None, self.counters, seek_ns=self._start_ns)
+            reel = _Reel(options.path, None, self.counters, self.tap, seek_ns=self._start_ns)
             if reel.landed_before(self._start_ns):
                 self.fps = reel.fps
                 return reel
             reel.close()
-        reel = _Reel(options.path, options.fps, self.counters)
+        reel = _Reel(options.path, options.fps, self.counters, self.tap)
         self.fps = options.fps or reel.fps
         return reel
 
@@ -131,6 +133,8 @@ class VideoSource:
             self._shift_ns = self._last_ns + self._reel.period_ns - t_ns
         self._reel.shown += 1
         self._last_ns = t_ns + self._shift_ns
+        if self.tap is not None:
+            self.tap.picture(picture.pts, self._last_ns)
         return picture, self._last_ns
 
     def _next_pass(self) -> None:
@@ -149,9 +153,14 @@ class _Reel:
     """One pass over a file: yields (frame, t_ns), (None, 0) for a step without a frame."""
 
     def __init__(
-        self, path: Path, fps: float | None, counters: dict[str, int], seek_ns: int = 0
+        self,
+        path: Path,
+        fps: float | None,
+        counters: dict[str, int],
+        tap: PacketTap | None,
+        seek_ns: int = 0,
     ) -> None:
-        self._path, self._counters = path, counters
+        self._path, self._counters, self._tap = path, counters, tap
         self._container, self._stream = _open(path)
         self.shown = 0
         self.expected_frames: int | None = self._stream.frames or None
@@ -177,6 +186,8 @@ class _Reel:
     def close(self) -> None:
         self._steps.close()
         self._container.close()
+        if self._tap is not None:
+            self._tap.broken()
 
     def landed_before(self, t_ns: int) -> bool:
         """Return whether the first frame after a seek is stamped, and not after t_ns."""
@@ -220,6 +231,8 @@ class _Reel:
         except FFmpegError:
             self._counters["packets_corrupt"] += 1
             pictures = []
+        if self._tap is not None:
+            self._tap.packet(packet, self._stream, monotonic_ns())
         for picture in pictures:
             self._counters["frames_corrupt"] += picture.is_corrupt
             yield picture, self._timeline.stamp(pts_ns(picture, self._origin))

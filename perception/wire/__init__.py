@@ -28,6 +28,7 @@ from perception.wire.fields import (
 )
 from perception.wire.frames import CODINGS, Coding, FrameMessage
 from perception.wire.health import HealthMessage
+from perception.wire.packets import PACKET_BLOCK, PacketMessage
 from perception.wire.places import Place, View, ellipse
 from perception.wire.topics import TOPICS, Message, Topic
 from perception.wire.tracks import (
@@ -56,6 +57,7 @@ __all__ = [
     "MAX_MESSAGE_BYTES",
     "MAX_ROWS",
     "MAX_TTC_S",
+    "PACKET_BLOCK",
     "REMOVED",
     "STATE_NAMES",
     "TENTATIVE",
@@ -80,6 +82,7 @@ __all__ = [
     "Names",
     "Natural",
     "OwnMotion",
+    "PacketMessage",
     "Place",
     "Side",
     "Size",

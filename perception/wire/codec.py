@@ -112,16 +112,29 @@ class _Codec:
         return _Layout(shapes, starts, start, runs)
 
     def encode(self, message: Any) -> bytes:
+        """Return the bytes of a message for a socket."""
+        header, parts = self.parts(message, _encoder)
+        return b"".join((_PREFIX.pack(_MAGIC, len(header)), header, *parts))
+
+    def parts(self, message: Any, encoder: Any) -> tuple[bytes, list[bytes]]:
+        """Return the encoded header and the bytes of each column in its order."""
         arrays = [
             array if array.dtype is column.dtype else np.asarray(array, column.dtype)
             for array, column in zip(self._arrays(message), self._columns, strict=True)
         ]
         sizes = self._sizes([array.shape for array in arrays])
-        header = _encoder.encode(self.header(*self._header_values(message), sizes))
+        header = encoder.encode(self.header(*self._header_values(message), sizes))
         if len(header) > MAX_HEADER_BYTES:
             raise MessageError("size", f"header of {len(header)} bytes, {MAX_HEADER_BYTES} at most")
-        parts = [array.tobytes() for array in arrays]
-        return b"".join((_PREFIX.pack(_MAGIC, len(header)), header, *parts))
+        return header, [array.tobytes() for array in arrays]
+
+    def table(self) -> dict[str, Any]:
+        """Return the columns in their order, for who reads a recorded message without this code."""
+        columns = [
+            {"name": column.path, "dtype": column.dtype.str, "shape": list(column.spec)}
+            for column in self._columns
+        ]
+        return {"sizes": self._letters, "columns": columns}
 
     def _sizes(self, shapes: list[tuple[int, ...]]) -> tuple[int, ...]:
         """Return the size of each letter; MessageError where shapes contradict the columns."""
@@ -171,10 +184,12 @@ def _getter(paths: list[str]) -> Any:
 
 
 _encoder = msgspec.msgpack.Encoder()
+_json_encoder = msgspec.json.Encoder()
+_LENGTH = struct.Struct("<I")
 _CODECS = {name: _Codec(topic) for name, topic in TOPICS.items()}
-_decoder: Any = msgspec.msgpack.Decoder(
-    functools.reduce(operator.or_, (codec.header for codec in _CODECS.values()))
-)
+_headers: Any = functools.reduce(operator.or_, (codec.header for codec in _CODECS.values()))
+_decoder: Any = msgspec.msgpack.Decoder(_headers)
+_json_decoder: Any = msgspec.json.Decoder(_headers)
 
 
 def encode(message: Message) -> bytes:
@@ -187,6 +202,36 @@ def encode(message: Message) -> bytes:
     if len(data) > MAX_MESSAGE_BYTES:
         raise MessageError("size", f"{len(data)} bytes, {MAX_MESSAGE_BYTES} at most")
     return data
+
+
+def encode_record(message: Message) -> bytes:
+    """Return a message as it is kept in files: length of a JSON header, header, columns.
+
+    A stranger can read it with the table that `record_table` gives. Raises as `encode`.
+    """
+    header, parts = _CODECS[_TOPIC_OF[type(message)]].parts(message, _json_encoder)
+    return b"".join((_LENGTH.pack(len(header)), header, *parts))
+
+
+def decode_record(data: bytes | memoryview) -> Any:
+    """Return the message in what `encode_record` gave. Raises MessageError as `decode`."""
+    view = memoryview(data)
+    if not _LENGTH.size <= len(view) <= MAX_MESSAGE_BYTES:
+        raise MessageError("size", f"{len(view)} bytes")
+    (length,) = _LENGTH.unpack_from(view)
+    if length > min(MAX_HEADER_BYTES, len(view) - _LENGTH.size):
+        raise MessageError("size", f"header of {length} bytes in {len(view)}")
+    try:
+        header = _json_decoder.decode(view[_LENGTH.size : _LENGTH.size + length])
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
+        raise MessageError("header", str(error)) from None
+    name = type(header).__struct_config__.tag
+    return _CODECS[name].decode(header, view[_LENGTH.size + length :])
+
+
+def record_table(topic: str) -> dict[str, Any]:
+    """Return what is needed to read a topic's recorded messages: columns, their order and sizes."""
+    return {"topic": topic, "version": VERSION, **_CODECS[topic].table()}
 
 
 def decode(data: bytes | memoryview, topic: str | None = None) -> Any:

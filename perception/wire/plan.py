@@ -24,6 +24,8 @@ class CameraPlan(msgspec.Struct, frozen=True, kw_only=True):
     detectors: names, at least one; where boxes of two overlap the first one's is kept.
     sweep_s: `detect: auto` with a look at the whole picture at least so often; None: every frame.
     tiles: options of tiles, None: the whole picture on one canvas.
+    record: options of its recording, None: it is not recorded. has_packets: whether its source can
+    hand on coded packets; else what is recorded is encoded from its frames.
     """
 
     name: str
@@ -38,6 +40,8 @@ class CameraPlan(msgspec.Struct, frozen=True, kw_only=True):
     rules: dict[str, StagePlan]
     keep_s: float
     watch: dict[str, Any] | None = None
+    record: dict[str, Any] | None = None
+    has_packets: bool = False
     telemetry: StagePlan | None = None
     map: dict[str, Any] | None = None
     calibration: dict[str, Any] | None = None
@@ -52,6 +56,15 @@ class IdentityPlan(msgspec.Struct, frozen=True, kw_only=True):
     deadline_s: float
     min_faces: int
     rate_hz: float
+
+
+class RecordingsPlan(msgspec.Struct, frozen=True, kw_only=True):
+    """Where cameras are recorded and when segments are deleted. max_bytes None: no limit."""
+
+    folder: str
+    max_bytes: int | None
+    min_free_bytes: int
+    half_life_days: float
 
 
 class ProcessPlan(msgspec.Struct, frozen=True, kw_only=True):
@@ -80,6 +93,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     processes: list[ProcessPlan]
     identity: IdentityPlan | None = None
     retain_days: float = 0.0
+    recordings: RecordingsPlan | None = None
 
     def cameras_of(self, kind: str) -> list[str]:
         """Return the cameras that processes of a kind serve; none where there is no such one."""

@@ -7,10 +7,12 @@ from perception.wire.alerts import AlertMessage, IdentityMessage
 from perception.wire.detections import DetectionMessage
 from perception.wire.frames import FrameMessage
 from perception.wire.health import HealthMessage
+from perception.wire.packets import PacketMessage
 from perception.wire.tracks import CatchUpEnd, CatchUpRequest, OwnMotion, TrackMessage
 
 Message = (
     FrameMessage
+    | PacketMessage
     | DetectionMessage
     | TrackMessage
     | AlertMessage
@@ -40,6 +42,7 @@ TOPICS = {
     topic.name: topic
     for topic in (
         Topic("frames", FrameMessage, "newest", 1024, False),
+        Topic("packets", PacketMessage, "queue", 256, False),
         Topic("detections", DetectionMessage, "queue", 256, True),
         Topic("tracks", TrackMessage, "queue", 1024, True),
         Topic("alerts", AlertMessage, "queue", 1024, True),

@@ -111,6 +111,20 @@ MESSAGES = [
     m.CatchUpEnd(camera="front", sent=3),
     m.OwnMotion(t_monotonic_ns=5, speed_m_s=13.5, yaw_rate=-0.2),
     m.OwnMotion(t_monotonic_ns=5, speed_m_s=-1.0),
+    m.PacketMessage(
+        stamp=STAMP,
+        stream=1,
+        key=True,
+        pts=-4,
+        ticks=90_000,
+        codec="h264",
+        width=1280,
+        height=720,
+        header_bytes=800,
+        lost=0,
+        size=1500,
+        blocks=np.arange(2048, dtype=np.uint8).reshape(2, 1024),
+    ),
 ]
 MAGIC = b"prc%d" % m.VERSION
 SENT = [codec.encode(message) for message in MESSAGES]
@@ -165,6 +179,25 @@ def test_what_is_decoded_is_what_was_encoded(message):
 
 def test_every_topic_is_in_these_tests():
     assert {type(message) for message in MESSAGES} == {t.message for t in m.TOPICS.values()}
+
+
+@every_message
+def test_a_recorded_message_comes_back_and_its_table_says_how(message):
+    back = codec.decode_record(codec.encode_record(message))
+    assert type(back) is type(message)
+    assert plain(back) == plain(message)
+    topic = next(t.name for t in m.TOPICS.values() if t.message is type(message))
+    table = codec.record_table(topic)
+    known = {column["name"].rpartition(".")[2] for column in table["columns"]}
+    assert known == {name for name, _ in arrays_of(message)}
+
+
+@every_message
+def test_damaged_records_are_message_errors(message):
+    data = codec.encode_record(message)
+    for end in range(0, len(data), max(1, len(data) // 40)):
+        with pytest.raises(MessageError):
+            codec.decode_record(data[:end])
 
 
 @every_message

@@ -1,0 +1,98 @@
+"""The commands for recordings. Heavy rooms are imported inside the command that needs them."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+recordings_app = typer.Typer(help="What was recorded.", no_args_is_help=True)
+
+LaunchOf = Annotated[
+    Path | None,
+    typer.Option("--launch", help="launch file of the run; else the newest under recordings/"),
+]
+FolderOf = Annotated[Path | None, typer.Option("--folder", help="folder of recordings")]
+Segment = Annotated[str, typer.Argument(help="name of a segment, or a part that fits one only")]
+AsJson = Annotated[bool, typer.Option("--json", help="JSON for programs")]
+
+
+@recordings_app.command("list")
+def list_(
+    launch: LaunchOf = None,
+    folder: FolderOf = None,
+    camera: Annotated[str | None, typer.Option(help="of this camera only")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=100_000, help="how many, newest last")] = 30,
+    as_json: AsJson = False,
+) -> None:
+    """List segments, what was lost, and how long there is room."""
+    from perception.commands import recordings
+
+    recordings.show_all(recordings.folder_of(launch, folder), camera, limit, as_json)
+
+
+@recordings_app.command()
+def show(
+    segment: Segment, launch: LaunchOf = None, folder: FolderOf = None, as_json: AsJson = False
+) -> None:
+    """Show all of one segment."""
+    from perception.commands import recordings
+
+    recordings.show(recordings.folder_of(launch, folder), segment, as_json)
+
+
+@recordings_app.command()
+def export(
+    camera: Annotated[str, typer.Argument(help="camera")],
+    output: Annotated[Path, typer.Argument(help="MP4 file")],
+    start: Annotated[
+        str | None, typer.Option("--from", help="UTC: 2026-11-26T14:05:30, or 14:05:30 for today")
+    ] = None,
+    end: Annotated[str | None, typer.Option("--to", help="UTC, as --from")] = None,
+    signed: Annotated[
+        bool, typer.Option("--sign", help="a signed manifest beside the file, for evidence")
+    ] = False,
+    launch: LaunchOf = None,
+    folder: FolderOf = None,
+) -> None:
+    """Write a span of a camera to one MP4; nothing is encoded again."""
+    from perception.commands import recordings
+
+    root = recordings.folder_of(launch, folder)
+    recordings.export(root, camera, output, start, end, signed)
+
+
+@recordings_app.command()
+def verify(
+    manifest: Annotated[
+        Path | None, typer.Argument(help="manifest of a signed export; else all segments")
+    ] = None,
+    launch: LaunchOf = None,
+    folder: FolderOf = None,
+) -> None:
+    """Check that files are as they were written; names the first that is not. Exit code 2 then."""
+    from perception.commands import recordings
+
+    root = recordings.folder_of(launch, folder) if manifest is None else None
+    sys.exit(recordings.verify(root, manifest))
+
+
+@recordings_app.command()
+def rebuild(launch: LaunchOf = None, folder: FolderOf = None) -> None:
+    """Make the catalog again from the files, and repair what a kill left. Deletes no recording."""
+    from perception.commands import recordings
+
+    recordings.rebuild(recordings.folder_of(launch, folder))
+
+
+@recordings_app.command()
+def protect(
+    segment: Segment,
+    launch: LaunchOf = None,
+    folder: FolderOf = None,
+    off: Annotated[bool, typer.Option("--off", help="end the protection")] = False,
+) -> None:
+    """Keep a segment whatever space is needed."""
+    from perception.commands import recordings
+
+    recordings.protect(recordings.folder_of(launch, folder), segment, not off)

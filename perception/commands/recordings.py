@@ -1,0 +1,234 @@
+"""`perception recordings`: what is recorded, shown, exported, verified. Command line only."""
+
+import re
+import shutil
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import msgspec
+import platformdirs
+from rich.text import Text
+
+from perception import clock
+from perception.commands.console import console, sheet
+from perception.errors import EXIT_CONFIG, ConfigError
+from perception.footage import chain, exporting, retention
+from perception.footage.catalog import NAME, Catalog
+from perception.footage.holding import FolderLock
+from perception.footage.repair import list_again, repair
+from perception.footage.rows import SegmentRow
+from perception.footage.segment import PART
+from perception.launchfile import config
+from perception.wire.codec import record_table
+
+_DAY_MONTH = re.compile(r"\d{4}-\d\d-\d\d")
+
+
+def folder_of(launch: Path | None, folder: Path | None) -> Path:
+    """Return the folder of recordings of a launch file, or the one given, or the newest one here.
+
+    Raises ConfigError where there is none.
+    """
+    if folder is None and launch is not None:
+        folder = config.load(launch)[0].footage
+    if folder is None:
+        found = Path("recordings").glob(f"*/footage/{NAME}")
+        newest = max(found, key=lambda path: path.stat().st_mtime, default=None)
+        folder = newest.parent if newest is not None else None
+    if folder is None or not folder.is_dir():
+        where = f"{folder}: there is no such folder" if folder else "no run here has recordings"
+        raise ConfigError(f"{where}: name a launch file with --launch, or --folder")
+    return folder
+
+
+def show_all(root: Path, camera: str | None, limit: int, as_json: bool) -> None:
+    """Print the newest segments, what was lost, and how much room there is."""
+    catalog = Catalog(root, create=False)
+    try:
+        rows, losses = catalog.segments(camera), catalog.losses(camera)
+        protected = {row.path for row in rows if catalog.is_protected(row)}
+    finally:
+        catalog.close()
+    if as_json:
+        for row in rows[-limit:]:
+            print(msgspec.json.encode(row).decode())
+        return
+    table = sheet("camera", "from (UTC)", "length", "size", "video", "seen", "")
+    for row in rows[-limit:]:
+        marks = ["protected"] if row.path in protected else []
+        marks += ["repaired"] if row.torn else []
+        table.add_row(
+            row.camera,
+            _time(row.start_wall_ns),
+            f"{row.seconds:.1f} s",
+            _size(row.size_bytes),
+            f"{row.codec} {row.width}x{row.height}",
+            Text(_seen(row)),
+            Text(", ".join(marks), style="yellow"),
+        )
+    screen = console()
+    screen.print(table if rows else Text(f"nothing is recorded in {root}"))
+    being = sum(1 for _ in root.rglob(f"*.mp4{PART}"))
+    if being:
+        screen.print(Text(f"{being} more being written now"))
+    for loss in losses[-10:]:
+        seconds = (loss.to_wall_ns - loss.from_wall_ns) / 1e9
+        count = f"{loss.packets} pictures" if loss.packets else "pictures"
+        when = _time(loss.from_wall_ns)
+        screen.print(Text(f"lost: {loss.camera} {when}, {seconds:.1f} s, {count}: {loss.cause}"))
+    if rows:
+        limits = retention.Limits(None, retention.RESERVE_BYTES, 7.0)
+        free = shutil.disk_usage(root).free
+        told = retention.forecast(rows, free, limits, clock.wall_ns())
+        whole = _size(sum(row.size_bytes for row in rows))
+        days = f"; room for {told.days:.1f} days more at this rate" if told.days else ""
+        screen.print(Text(f"{len(rows)} segments, {whole}{days}"))
+
+
+def show(root: Path, name: str, as_json: bool) -> None:
+    """Print all of one segment. Raises ConfigError where its name fits none, or two."""
+    row = _one(root, name)
+    if as_json:
+        print(msgspec.json.encode(row).decode())
+        return
+    table = sheet("", Path(row.path).name)
+    table.add_row("camera", row.camera)
+    table.add_row("run", row.run or "not known: it was repaired")
+    table.add_row("from, to (UTC)", f"{_time(row.start_wall_ns)} - {_time(row.end_wall_ns)}")
+    table.add_row("pictures", f"{row.frames}, {row.seconds:.1f} s")
+    table.add_row("video", f"{row.codec} {row.width}x{row.height}, {_size(row.video_bytes)}")
+    table.add_row("messages", _size(row.message_bytes))
+    table.add_row("seen", Text(_seen(row) or "nothing"))
+    for key in row.alerts:
+        table.add_row("alert", key)
+    for loss in row.losses:
+        table.add_row("lost before it", f"{loss.packets} pictures: {loss.cause}")
+    table.add_row("files", Text(f"{root / row.path}.mp4, .mcap"))
+    console().print(table)
+
+
+def export(
+    root: Path, camera: str, output: Path, start: str | None, end: str | None, signed: bool
+) -> None:
+    """Write a span of a camera to MP4. Raises ConfigError where there is nothing."""
+    from_ns = _parse(start) if start else 0
+    to_ns = _parse(end) if end else 1 << 62
+    catalog = Catalog(root, create=False)
+    try:
+        rows = catalog.segments(camera, from_ns, to_ns)
+        cameras = sorted({row.camera for row in catalog.segments()})
+    finally:
+        catalog.close()
+    if not rows:
+        known = ", ".join(cameras) or "none"
+        raise ConfigError(f"nothing of {camera} in that span; recorded cameras: {known}")
+    done = exporting.export_mp4(root, rows, output, from_ns, to_ns)
+    screen = console()
+    for one in done:
+        screen.print(Text(f"{one.path}: {one.frames} pictures from {_time(one.start_wall_ns)} UTC"))
+    if signed:
+        key = Path(platformdirs.user_config_dir("perception")) / "recordings.key"
+        for path in exporting.sign(root, camera, done, key):
+            screen.print(Text(f"{path}: signed with {key}"))
+
+
+def verify(root: Path | None, manifest: Path | None) -> int:
+    """Check every chain, or one signed export; return the exit code."""
+    screen = console()
+    if manifest is not None:
+        public = exporting.verify_manifest(manifest)
+        screen.print(Text(f"{manifest}: unchanged, signed by {public}"))
+        return 0
+    assert root is not None
+    try:
+        catalog = Catalog(root, create=False)
+        deleted, paths = catalog.deleted(), catalog.paths()
+        catalog.close()
+    except ConfigError:
+        deleted, paths = {}, set[str]()
+    code = 0
+    for file in sorted(root.glob(f"*/{chain.NAME}")):
+        camera = file.parent.name
+        count, broken = chain.verify(root, camera, deleted)
+        if broken is not None:
+            code = EXIT_CONFIG
+            screen.print(Text(f"{camera}: broken at {broken.path}: {broken.why}"))
+            continue
+        linked = chain.Chain(root, camera).paths
+        loose = sorted(p for p in paths if p.startswith(f"{camera}/") and p not in linked)
+        extra = f"; {len(loose)} are not in the chain, the first: {loose[0]}" if loose else ""
+        screen.print(Text(f"{camera}: {count} segments unchanged{extra}"))
+    return code
+
+
+def rebuild(root: Path) -> None:
+    """Repair what a kill left and make the catalog again. Not while a run records there."""
+    lock = FolderLock(root)
+    try:
+        repaired = repair(root, record_table)
+        for suffix in ("", "-wal", "-shm"):
+            (root / f"{NAME}{suffix}").unlink(missing_ok=True)
+        catalog = Catalog(root)
+        count = list_again(catalog, record_table)
+        catalog.close()
+    finally:
+        lock.close()
+    console().print(Text(f"{count} segments listed, {len(repaired)} of them repaired"))
+
+
+def protect(root: Path, name: str, on: bool) -> None:
+    """Protect a segment from deletion, or end that."""
+    row = _one(root, name)
+    catalog = Catalog(root, create=False)
+    try:
+        catalog.protect(row, on=on)
+    finally:
+        catalog.close()
+    said = "never deleted" if on else "may be deleted when space runs out"
+    console().print(Text(f"{Path(row.path).name}: {said}"))
+
+
+def _one(root: Path, name: str) -> SegmentRow:
+    catalog = Catalog(root, create=False)
+    try:
+        rows = [row for row in catalog.segments() if name in row.path]
+    finally:
+        catalog.close()
+    exact = [row for row in rows if Path(row.path).name == name]
+    rows = exact or rows
+    if len(rows) != 1:
+        some = ", ".join(Path(row.path).name for row in rows[:3]) or "none"
+        raise ConfigError(f"{name!r}: expected the name of one segment; it fits {some}")
+    return rows[0]
+
+
+def _seen(row: SegmentRow) -> str:
+    words = [f"{count} {name}" for name, count in sorted(row.objects.items())]
+    if row.alerts:
+        words.append(f"{len(row.alerts)} alert" + ("s" if len(row.alerts) > 1 else ""))
+    return ", ".join(words)
+
+
+def _parse(text: str) -> int:
+    """Return a UTC time in wall ns: 2026-11-26T14:05:30, or 14:05 of today."""
+    try:
+        if _DAY_MONTH.match(text):
+            when = datetime.fromisoformat(text)
+        else:
+            today = datetime.now(UTC).date()
+            when = datetime.fromisoformat(f"{today}T{text}")
+    except ValueError:
+        form = "2026-11-26T14:05:30, or 14:05:30 for today (UTC)"
+        raise ConfigError(f"{text!r}: expected a time as {form}") from None
+    when = when.replace(tzinfo=UTC) if when.tzinfo is None else when
+    return (when - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1) * 1000
+
+
+def _size(count: int) -> str:
+    if count < 1_000_000:
+        return f"{count / 1e3:.0f} kB"
+    return f"{count / 1e6:.1f} MB" if count < 1e9 else f"{count / 1e9:.2f} GB"
+
+
+def _time(t_wall_ns: int) -> str:
+    return f"{datetime.fromtimestamp(t_wall_ns / clock.NS_PER_S, UTC):%Y-%m-%d %H:%M:%S}"

@@ -1,0 +1,201 @@
+"""The catalog of recordings: SQLite, made again from the files at any time.
+
+It is a copy of what the files say; only a file that it lists is ever deleted. A catalog of a newer
+version, or one that is damaged, is set aside or left alone: its files are listed again.
+"""
+
+import contextlib
+import json
+import sqlite3
+from collections.abc import Generator
+from pathlib import Path
+
+import msgspec
+
+from perception.errors import ConfigError
+from perception.footage.rows import LossRow, SegmentRow
+
+NAME = "catalog.sqlite"
+KEEP = ".keep"
+"""Suffix of the empty file beside a segment that is protected: it outlives the catalog."""
+_VERSION = 1
+_TABLES = """
+CREATE TABLE IF NOT EXISTS segment (
+    path TEXT PRIMARY KEY, camera TEXT NOT NULL, start_wall_ns INTEGER NOT NULL,
+    end_wall_ns INTEGER NOT NULL, bytes INTEGER NOT NULL, alerts INTEGER NOT NULL,
+    tracks INTEGER NOT NULL, row TEXT NOT NULL) STRICT;
+CREATE INDEX IF NOT EXISTS segment_time ON segment (camera, start_wall_ns);
+CREATE TABLE IF NOT EXISTS loss (
+    camera TEXT NOT NULL, from_wall_ns INTEGER NOT NULL, to_wall_ns INTEGER NOT NULL,
+    cause TEXT NOT NULL, packets INTEGER NOT NULL,
+    PRIMARY KEY (camera, from_wall_ns, cause)) STRICT;
+CREATE TABLE IF NOT EXISTS deleted (
+    path TEXT PRIMARY KEY, camera TEXT NOT NULL, start_wall_ns INTEGER NOT NULL,
+    t_wall_ns INTEGER NOT NULL, bytes INTEGER NOT NULL, why TEXT NOT NULL) STRICT;
+"""
+
+
+class Catalog:
+    """An open catalog of a folder. Raises ConfigError where it cannot be opened or read."""
+
+    def __init__(self, root: Path, *, create: bool = True) -> None:
+        self.root = root
+        self.set_aside: Path | None = None
+        """A damaged catalog, under its new name."""
+        self.is_new = False
+        """Whether the files have to be listed: it was made now, or is another version's."""
+        path = root / NAME
+        if not create and not path.exists():
+            raise ConfigError(f"{root}: no {NAME} there: `perception recordings rebuild` makes one")
+        try:
+            self._db = self._open(path)
+        except sqlite3.DatabaseError as error:
+            if isinstance(error, sqlite3.OperationalError) and "locked" in str(error):
+                raise ConfigError(f"{path}: {error}") from None
+            self.set_aside = _set_aside(path)
+            self._db = self._open(path)
+        except OSError as error:
+            raise ConfigError(f"{path}: {error.strerror}") from None
+
+    def _open(self, path: Path) -> sqlite3.Connection:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        existed = path.exists()
+        db = sqlite3.connect(path, timeout=5, isolation_level=None)
+        try:
+            version = db.execute("PRAGMA user_version").fetchone()[0]
+            if version > _VERSION:
+                db.close()
+                return self._open(path.with_name(f"catalog.v{_VERSION}.sqlite"))
+            db.execute("PRAGMA journal_mode=WAL")
+            db.execute("PRAGMA synchronous=NORMAL")
+            db.executescript(_TABLES)
+            db.execute("SELECT count(*) FROM segment").fetchone()
+            db.execute(f"PRAGMA user_version={_VERSION}")
+        except BaseException:
+            db.close()
+            raise
+        self.is_new = self.is_new or not existed
+        return db
+
+    def add(self, row: SegmentRow) -> None:
+        """Add or replace a segment and its losses."""
+        with self._transaction():
+            self._db.execute(
+                "INSERT OR REPLACE INTO segment VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                (
+                    row.path, row.camera, row.start_wall_ns, row.end_wall_ns, row.size_bytes,
+                    len(row.alerts), sum(row.objects.values()),
+                    msgspec.json.encode(row).decode(),
+                ),
+            )  # fmt: skip
+            for loss in row.losses:
+                self._add_loss(loss)
+
+    def add_loss(self, loss: LossRow) -> None:
+        """Add a loss that no segment carries yet."""
+        with self._transaction():
+            self._add_loss(loss)
+
+    def _add_loss(self, loss: LossRow) -> None:
+        self._db.execute(
+            "INSERT OR REPLACE INTO loss VALUES (?, ?, ?, ?, ?)",
+            (loss.camera, loss.from_wall_ns, loss.to_wall_ns, loss.cause, loss.packets),
+        )
+
+    def remove(self, row: SegmentRow, why: str, t_wall_ns: int) -> None:
+        """Note that a segment's files were deleted."""
+        with self._transaction():
+            self._db.execute("DELETE FROM segment WHERE path = ?", (row.path,))
+            self._db.execute(
+                "INSERT OR REPLACE INTO deleted VALUES (?, ?, ?, ?, ?, ?)",
+                (row.path, row.camera, row.start_wall_ns, t_wall_ns, row.size_bytes, why),
+            )
+
+    def segments(
+        self, camera: str | None = None, from_wall_ns: int | None = None,
+        to_wall_ns: int | None = None,
+    ) -> list[SegmentRow]:  # fmt: skip
+        """Return segments that overlap a span of wall time, oldest first."""
+        found = self._db.execute(
+            "SELECT row FROM segment WHERE (?1 IS NULL OR camera = ?1) "
+            "AND (?2 IS NULL OR end_wall_ns >= ?2) AND (?3 IS NULL OR start_wall_ns < ?3) "
+            "ORDER BY start_wall_ns, camera",
+            (camera, from_wall_ns, to_wall_ns),
+        )
+        return [msgspec.json.decode(row, type=SegmentRow) for (row,) in found]
+
+    def last(self, camera: str) -> SegmentRow | None:
+        """Return a camera's newest segment."""
+        found = self._db.execute(
+            "SELECT row FROM segment WHERE camera = ? ORDER BY start_wall_ns DESC LIMIT 1",
+            (camera,),
+        ).fetchone()
+        return msgspec.json.decode(found[0], type=SegmentRow) if found else None
+
+    def losses(self, camera: str | None = None) -> list[LossRow]:
+        """Return what was lost, oldest first."""
+        found = self._db.execute(
+            "SELECT camera, from_wall_ns, to_wall_ns, cause, packets FROM loss "
+            "WHERE (?1 IS NULL OR camera = ?1) ORDER BY from_wall_ns",
+            (camera,),
+        )
+        names = ("camera", "from_wall_ns", "to_wall_ns", "cause", "packets")
+        return [LossRow(**dict(zip(names, row, strict=True))) for row in found]
+
+    def deleted(self) -> dict[str, str]:
+        """Return why segments were deleted, by path."""
+        return dict(self._db.execute("SELECT path, why FROM deleted"))
+
+    def paths(self) -> set[str]:
+        """Return the paths of all segments."""
+        return {path for (path,) in self._db.execute("SELECT path FROM segment")}
+
+    def size_bytes(self) -> int:
+        """Return the bytes of all segments."""
+        return self._db.execute("SELECT coalesce(sum(bytes), 0) FROM segment").fetchone()[0]
+
+    def is_protected(self, row: SegmentRow) -> bool:
+        """Whether a segment must not be deleted."""
+        return (self.root / f"{row.path}{KEEP}").exists()
+
+    def protect(self, row: SegmentRow, *, on: bool = True) -> None:
+        """Protect a segment from deletion, or end that."""
+        mark = self.root / f"{row.path}{KEEP}"
+        if on:
+            mark.touch()
+        else:
+            mark.unlink(missing_ok=True)
+
+    def dump(self) -> str:
+        """Return all segments and losses as JSON, the same for the same files."""
+        rows = [msgspec.to_builtins(row) for row in self.segments()]
+        return json.dumps([rows, [msgspec.to_builtins(loss) for loss in self.losses()]])
+
+    def close(self) -> None:
+        """Close it; safe to call twice."""
+        self._db.close()
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Generator[None]:
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            self._db.execute("ROLLBACK")
+            raise
+        self._db.execute("COMMIT")
+
+
+def _set_aside(path: Path) -> Path:
+    """Rename a damaged catalog; raises ConfigError where that is not possible."""
+    for n in range(1, 1000):
+        aside = path.with_name(f"{path.name}.damaged-{n}")
+        if not aside.exists():
+            try:
+                path.replace(aside)
+                for suffix in ("-wal", "-shm"):
+                    Path(f"{path}{suffix}").unlink(missing_ok=True)
+            except OSError as error:
+                raise ConfigError(f"{path}: damaged, and {error.strerror}") from None
+            return aside
+    raise ConfigError(f"{path}: damaged, and 1000 damaged ones stand beside it")

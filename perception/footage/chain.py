@@ -1,0 +1,125 @@
+"""A chain of hashes over a camera's segments: who changes or removes one breaks it from there on.
+
+`chain.jsonl` of a camera has a line a segment: path, SHA-256 of both files, and the hash of that
+line with the line before. It shows that files are as they were written; a signature over the last
+hash shows by whom (export).
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from perception.footage.rows import SegmentRow
+
+NAME = "chain.jsonl"
+_BLOCK = 1 << 20
+
+
+class Broken(NamedTuple):
+    """The first link that does not hold. path: of the segment, or of the chain itself."""
+
+    camera: str
+    path: str
+    why: str
+
+
+class Chain:
+    """Appends to a camera's chain. Raises OSError where the disk refuses."""
+
+    def __init__(self, root: Path, camera: str) -> None:
+        self._root = root
+        self._path = root / camera / NAME
+        self._last = ""
+        self.paths: set[str] = set()
+        """Segments that are in the chain."""
+        _cut_torn_line(self._path)
+        for link in _links(self._path):
+            self._last = str(link.get("hash", ""))
+            self.paths.add(str(link.get("path", "")))
+
+    def add(self, row: SegmentRow) -> None:
+        """Append a segment whose files are complete."""
+        link = {
+            "path": row.path,
+            "mp4": file_hash(self._root / f"{row.path}.mp4"),
+            "mcap": file_hash(self._root / f"{row.path}.mcap"),
+            "before": self._last,
+        }
+        link["hash"] = self._last = link_hash(link)
+        with self._path.open("a") as file:
+            file.write(json.dumps(link) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        self.paths.add(row.path)
+
+
+def link_hash(link: Mapping[str, Any]) -> str:
+    """Return the SHA-256 of a link's path, file hashes and the hash before, in hex."""
+    text = "\n".join(str(link.get(key, "")) for key in ("path", "mp4", "mcap", "before"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def file_hash(path: Path) -> str:
+    """Return the SHA-256 of a file in hex."""
+    whole = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK):
+            whole.update(block)
+    return whole.hexdigest()
+
+
+def verify(root: Path, camera: str, deleted: Mapping[str, str]) -> tuple[int, Broken | None]:
+    """Return how many segments hold, and the first link of a camera that does not.
+
+    deleted: paths that retention deleted, and why: their files may be missing, not their links.
+    """
+    before, count = "", 0
+    for n, link in enumerate(_links(root / camera / NAME), 1):
+        path = str(link.get("path", ""))
+        if link.get("before") != before or link.get("hash") != link_hash(link):
+            return count, Broken(camera, path or f"line {n}", f"line {n} of {NAME} was changed")
+        before = str(link["hash"])
+        for kind in ("mp4", "mcap"):
+            file = root / f"{path}.{kind}"
+            if not file.is_file():
+                if path in deleted:
+                    continue
+                return count, Broken(camera, path, f"{file.name} is missing")
+            if file_hash(file) != link.get(kind):
+                return count, Broken(camera, path, f"{file.name} was changed")
+        count += path not in deleted
+    return count, None
+
+
+def head(root: Path, camera: str) -> str:
+    """Return the last hash of a camera's chain; empty where there is none."""
+    last = ""
+    for link in _links(root / camera / NAME):
+        last = str(link.get("hash", ""))
+    return last
+
+
+def _links(path: Path) -> Iterator[dict[str, Any]]:
+    """Yield the links; a last line that a kill cut off is left out."""
+    with contextlib.suppress(FileNotFoundError), path.open() as file:
+        for line in file:
+            try:
+                link = json.loads(line)
+            except ValueError:
+                if line.endswith("\n"):
+                    yield {"path": "", "before": None}
+                continue
+            if isinstance(link, dict):
+                yield link
+
+
+def _cut_torn_line(path: Path) -> None:
+    """Remove a last line that a kill cut off, so that the next one begins at its own."""
+    with contextlib.suppress(FileNotFoundError), path.open("r+b") as file:
+        data = file.read()
+        if data and not data.endswith(b"\n"):
+            file.truncate(data.rfind(b"\n") + 1)

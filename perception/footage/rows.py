@@ -1,0 +1,68 @@
+"""What is known of a segment and of a loss: rows of the catalog, and of the files themselves."""
+
+import msgspec
+
+
+class SegmentRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A segment: an MP4 file and the MCAP file of the same name.
+
+    path: without suffix, below the folder of recordings. wall and media times in ns, end of the
+    last packet's start. base_ticks: what its pts are less than those of the stream. objects: how
+    many tracks of each class were confirmed. alerts: keys. torn: it was cut off and repaired.
+    """
+
+    path: str
+    camera: str
+    run: str
+    stream: int
+    start_wall_ns: int
+    end_wall_ns: int
+    start_media_ns: int
+    end_media_ns: int
+    first_packet: int
+    last_packet: int
+    frames: int
+    video_bytes: int
+    message_bytes: int
+    codec: str
+    width: int
+    height: int
+    ticks: int
+    base_ticks: int
+    objects: dict[str, int] = {}
+    alerts: list[str] = []
+    losses: list["LossRow"] = []
+    torn: bool = False
+
+    @property
+    def seconds(self) -> float:
+        """Its length in s, without the last picture's own duration."""
+        return (self.end_media_ns - self.start_media_ns) / 1e9
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes on disk."""
+        return self.video_bytes + self.message_bytes
+
+
+class LossRow(msgspec.Struct, frozen=True, kw_only=True):
+    """Packets that were not recorded: from, to in wall ns; cause; how many, 0 where not known."""
+
+    camera: str
+    from_wall_ns: int
+    to_wall_ns: int
+    cause: str
+    packets: int
+
+
+def from_file(value: object) -> SegmentRow | None:
+    """Return the row that a file carries; None where it is of another form."""
+    try:
+        return msgspec.convert(value, SegmentRow)
+    except msgspec.ValidationError:
+        return None
+
+
+def to_file(row: SegmentRow) -> dict[str, object]:
+    """Return the row as JSON values."""
+    return msgspec.to_builtins(row)

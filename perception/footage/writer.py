@@ -1,0 +1,199 @@
+"""The thread that writes to the disk, and the bounded queue before it: a disk that hangs stops
+nothing but itself. What finds no room in the queue is lost from one key picture to the next.
+"""
+
+import contextlib
+import os
+import shutil
+import threading
+from collections import deque
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from perception import clock
+from perception.footage import retention
+from perception.footage.camera import CameraRecorder, Options
+from perception.footage.catalog import Catalog
+from perception.footage.chain import Chain
+from perception.footage.fragments import Fragment
+from perception.footage.messages import Said
+from perception.footage.repair import list_again, repair
+from perception.footage.retention import Limits
+from perception.footage.segment import Arrived
+
+MAX_QUEUE = 8 << 20
+"""Bytes of packets of one camera that wait for the disk."""
+_MAX_ENTRIES = 20_000
+"""Messages beyond this many are dropped; a packet counts as one."""
+RETAIN_S = 10.0
+STOP_S = 2.0
+_TURN_S = 0.2
+
+
+class Writer(threading.Thread):
+    """Writes what all cameras of a line record. `packet` and `say` never wait.
+
+    options: by camera. table: see MessageFile. Its folder is held by no other writer.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        run: str,
+        options: Mapping[str, Options],
+        limits: Limits,
+        table: Callable[[str], dict[str, Any]],
+    ) -> None:
+        super().__init__(name="recordings", daemon=True)
+        self._root, self._run, self._options = root, run, dict(options)
+        self._limits, self._table = limits, table
+        self._changed = threading.Condition()
+        self._queue: deque[tuple[str, str, tuple[Any, ...]]] = deque()
+        self._bytes = dict.fromkeys(options, 0)
+        self._until_key = dict.fromkeys(options, False)
+        self._dropped = dict.fromkeys(options, 0)
+        self._ending = False
+        self._cameras: dict[str, CameraRecorder] = {}
+        self._retain_ns = 0
+        self.trouble = ""
+        """What is wrong with the disk, for people; empty where nothing is."""
+        self.repaired = self.listed = self.deleted = 0
+        self.busy_since_ns = 0
+        """When the write that goes on now began, monotonic; 0: none does."""
+
+    def packet(self, camera: str, fragment: Fragment, arrived: Arrived) -> None:
+        """Queue a packet."""
+        size = len(fragment.data)
+        with self._changed:
+            waiting = self._until_key[camera] and not fragment.key
+            if waiting or self._bytes[camera] + size > MAX_QUEUE:
+                self._until_key[camera] = True
+                self._dropped[camera] += 1
+                return
+            self._until_key[camera] = False
+            dropped, self._dropped[camera] = self._dropped[camera], 0
+            self._bytes[camera] += size
+            self._queue.append((camera, "packet", (fragment, arrived, dropped)))
+            self._changed.notify()
+
+    def lost(self, camera: str, cause: str, packets: int, t_wall_ns: int) -> None:
+        """Queue the note of a loss that happened before the recorder."""
+        self._put(camera, "lost", cause, packets, t_wall_ns)
+
+    def say(self, camera: str, said: Said) -> None:
+        """Queue a message."""
+        self._put(camera, "say", said)
+
+    def confirmed(self, camera: str, class_name: str) -> None:
+        """Queue that a track was confirmed."""
+        self._put(camera, "confirmed", class_name)
+
+    def alert(self, camera: str, key: str, t_media_ns: int) -> None:
+        """Queue that an alert was raised."""
+        self._put(camera, "alert", key, t_media_ns)
+
+    def end(self) -> bool:
+        """Write what waits and end; return False where the disk did not take it in STOP_S."""
+        with self._changed:
+            self._ending = True
+            self._changed.notify()
+        self.join(STOP_S)
+        return not self.is_alive()
+
+    def frames(self) -> dict[str, int]:
+        """Return packets written, by camera."""
+        return {name: camera.frames for name, camera in list(self._cameras.items())}
+
+    def _put(self, camera: str, kind: str, *what: Any) -> None:
+        with self._changed:
+            if len(self._queue) < _MAX_ENTRIES:
+                self._queue.append((camera, kind, what))
+                self._changed.notify()
+
+    def run(self) -> None:
+        """Write until the end."""
+        catalog = self._begin()
+        try:
+            while True:
+                with self._changed:
+                    self._changed.wait_for(lambda: self._queue or self._ending, _TURN_S)
+                    taken, self._queue = self._queue, deque()
+                    ending = self._ending
+                self.busy_since_ns = clock.monotonic_ns()
+                for camera, kind, what in taken:
+                    self._take(camera, kind, what)
+                self._turn(catalog)
+                self.busy_since_ns = 0
+                if ending and not self._queue:
+                    return
+        finally:
+            for camera in self._cameras.values():
+                camera.close()
+            catalog.close()
+
+    def _begin(self) -> Catalog:
+        """Repair what an earlier run left, list what the catalog does not know."""
+        self._root.mkdir(parents=True, exist_ok=True)
+        rows = repair(self._root, self._table)
+        catalog = Catalog(self._root)
+        if catalog.is_new:
+            self.listed = list_again(catalog, self._table)
+        for row in rows:
+            catalog.add(row)
+        self.repaired = len(rows)
+        for name, options in self._options.items():
+            (self._root / name).mkdir(exist_ok=True)
+            chain = Chain(self._root, name)
+            for row in rows:
+                if row.camera == name and row.path not in chain.paths:
+                    chain.add(row)
+            self._cameras[name] = CameraRecorder(
+                catalog, chain, name, self._run, options, self._table
+            )
+        return catalog
+
+    def _take(self, name: str, kind: str, what: tuple[Any, ...]) -> None:
+        camera, now = self._cameras[name], clock.monotonic_ns()
+        if kind == "packet":
+            fragment, arrived, dropped = what
+            if dropped:
+                camera.lost("queue of the recorder", dropped, arrived.t_wall_ns)
+            camera.packet(fragment, arrived, now)
+            with self._changed:
+                self._bytes[name] -= len(fragment.data)
+        elif kind == "say":
+            camera.say(what[0], now)
+        elif kind == "confirmed":
+            camera.confirmed(what[0])
+        elif kind == "lost":
+            camera.lost(what[0], what[1], what[2])
+        else:
+            camera.alert(what[0], what[1], now)
+
+    def _turn(self, catalog: Catalog) -> None:
+        now = clock.monotonic_ns()
+        for camera in self._cameras.values():
+            camera.turn(now)
+        troubles = {name: c.trouble for name, c in self._cameras.items() if c.trouble}
+        urgent = bool(troubles)
+        if now - self._retain_ns > clock.to_ns(RETAIN_S) or urgent:
+            self._retain_ns = now
+            self._retain(catalog)
+        self.trouble = ", ".join(f"{name}: {why}" for name, why in troubles.items())
+
+    def _retain(self, catalog: Catalog) -> None:
+        """Delete the least valuable segments where the limits ask for it."""
+        free = shutil.disk_usage(self._root).free
+        used = catalog.size_bytes()
+        limits = self._limits
+        full = limits.max_bytes is not None and used > limits.max_bytes
+        if not full and free >= max(limits.min_free, retention.RESERVE_BYTES):
+            return
+        kept = [retention.Kept(row, catalog.is_protected(row)) for row in catalog.segments()]
+        for victim in retention.plan(kept, used, free, limits, clock.wall_ns()):
+            for suffix in (".mp4", ".mcap"):
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(self._root / f"{victim.row.path}{suffix}")
+            catalog.remove(victim.row, victim.why, clock.wall_ns())
+            self.deleted += 1

@@ -1,0 +1,221 @@
+"""The recorder process: packets and messages of the recorded cameras to the disk.
+
+It only passes them to the writer's thread. A camera without packets is encoded from its frames.
+"""
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+
+from perception import clock
+from perception.errors import ConfigError, RingError, SlotOverwritten
+from perception.footage.camera import Options
+from perception.footage.encoding import FrameEncoder
+from perception.footage.fragments import Fragment
+from perception.footage.holding import FolderLock
+from perception.footage.messages import Said
+from perception.footage.retention import Limits
+from perception.footage.segment import Arrived
+from perception.footage.writer import Writer
+from perception.processes.runtime import Runtime
+from perception.transport.bus import Inbox
+from perception.transport.ring import RingReader
+from perception.wire import (
+    CONFIRMED,
+    AlertMessage,
+    DetectionMessage,
+    FrameMessage,
+    Message,
+    PacketMessage,
+    TrackMessage,
+    make_id,
+)
+from perception.wire.codec import encode_record, record_table
+from perception.wire.plan import CameraPlan
+
+TOPICS = ("detections", "tracks", "alerts", "identities")
+_WAIT_MS = 20
+_IDLE_NS = 2 * clock.NS_PER_S
+_NO_GREY = np.empty((0, 0), np.uint8)
+"""Grey pictures are not recorded: twice the bytes of the video, and the video has them."""
+_HANG_NS = 5 * clock.NS_PER_S
+
+
+def run(runtime: Runtime) -> None:
+    """Record until the run stops."""
+    names, plan = runtime.process.cameras, runtime.plan
+    asked = plan.recordings
+    if asked is None:
+        raise ConfigError("this line records nothing")
+    root = Path(asked.folder)
+    lock = FolderLock(root)
+    limits = Limits(asked.max_bytes, asked.min_free_bytes, asked.half_life_days)
+    options = {name: Options(**(plan.cameras[name].record or {})) for name in names}
+    writer = Writer(root, plan.name, options, limits, record_table)
+    packets = Inbox(runtime.run_dir, "packets", names)
+    frames = Inbox(runtime.run_dir, "frames", names)
+    topics = {
+        topic: Inbox(runtime.run_dir, topic, [n for n in names if topic != "identities"
+                     or n in plan.cameras_of("identity")])
+        for topic in TOPICS
+    }  # fmt: skip
+    for inbox in (packets, frames, *topics.values()):
+        runtime.count_rejected(inbox.rejected)
+    lines = {name: _Line(runtime, plan.cameras[name], writer) for name in names}
+    writer.start()
+    runtime.ready(packets, frames, *topics.values())
+    try:
+        while not runtime.stopping:
+            runtime.turn()
+            _take_all(packets, frames, topics, lines, _WAIT_MS)
+            for line in lines.values():
+                line.turn()
+            _report(runtime, writer)
+        for _ in range(20):
+            if not _take_all(packets, frames, topics, lines, 20):
+                break
+    finally:
+        for line in lines.values():
+            line.close()
+        if not writer.end():
+            runtime.log.error("recordings: the disk did not take what waited")
+        _report(runtime, writer)
+        for inbox in (packets, frames, *topics.values()):
+            inbox.close()
+        lock.close()
+
+
+def _take_all(
+    packets: Inbox, frames: Inbox, topics: dict[str, Inbox], lines: "dict[str, _Line]", wait_ms: int
+) -> int:
+    """Take what waits; wait for the frames of a camera that is encoded: only the newest stays."""
+    count = 0
+    encodes = any(line.encodes for line in lines.values())
+    for message in frames.poll(wait_ms if encodes else 0):
+        lines[message.stamp.camera].frame(message)
+    for message in packets.poll(0 if encodes else wait_ms):
+        lines[message.stamp.camera].packet(message)
+        count += 1
+    for topic, inbox in topics.items():
+        for message in inbox.poll(0):
+            lines[message.stamp.camera].say(topic, message)
+            count += 1
+    return count
+
+
+def _report(runtime: Runtime, writer: Writer) -> None:
+    counters = runtime.metrics.counters
+    for name, count in writer.frames().items():
+        counters[f"recorded.{name}"] = count
+    counters["recordings.deleted"] = writer.deleted
+    counters["recordings.repaired"] = writer.repaired
+    since = writer.busy_since_ns
+    hangs = bool(since) and clock.monotonic_ns() - since > _HANG_NS
+    trouble = "the disk does not answer" if hangs else writer.trouble
+    runtime.note(f"recording: {trouble}" if trouble else "")
+
+
+class _Line:
+    """One camera."""
+
+    def __init__(self, runtime: Runtime, camera: CameraPlan, writer: Writer) -> None:
+        self._runtime, self._camera, self._writer = runtime, camera, writer
+        self._name = camera.name
+        self.encodes = not camera.has_packets
+        self._header = b""
+        self._encoder: FrameEncoder | None = None
+        self._reader = RingReader()
+        self._n = self._last_frame = self._frame_ns = self._streams = 0
+        self._confirmed: dict[int, None] = {}
+
+    def packet(self, message: PacketMessage) -> None:
+        """Take a packet of the camera's own stream."""
+        stamp = message.stamp
+        if message.lost:
+            wall = stamp.t_wall_ns
+            self._writer.lost(self._name, "queue of the camera", message.lost, wall)
+        if not message.ticks:
+            if not self.encodes:
+                self._runtime.log.warning(
+                    "encoded for recording", camera=self._name, reason=message.codec
+                )
+            self.encodes = True
+            return
+        self.encodes = False
+        data = message.blocks.tobytes()[: message.size]
+        if message.header_bytes:
+            self._header = data[: message.header_bytes]
+        fragment = Fragment(
+            data[message.header_bytes :], self._header, message.stream, message.key, message.pts,
+            0, message.ticks, message.codec, message.width, message.height, None,
+        )  # fmt: skip
+        arrived = Arrived(stamp.frame_id, stamp.t_media_ns, stamp.t_arrival_ns, stamp.t_wall_ns)
+        if self._header:
+            self._writer.packet(self._name, fragment, arrived)
+        else:
+            self._writer.lost(self._name, "no key picture", 1, stamp.t_wall_ns)
+
+    def frame(self, message: FrameMessage) -> None:
+        """Encode a frame of a camera without packets."""
+        if not self.encodes:
+            return
+        if self._encoder is None:
+            self._encoder = FrameEncoder(self._streams << 16)
+        self._frame_ns = clock.monotonic_ns()
+        if self._last_frame and (missed := message.stamp.frame_id - self._last_frame - 1) > 0:
+            self._runtime.metrics.count(f"dropped.{self._name}.not_recorded", missed)
+        self._last_frame = message.stamp.frame_id
+        place = message.ring, message.slot, message.generation
+        try:
+            pixels = self._reader.pixels(*place, message.height, message.width, message.coding)
+            done = self._encoder.add(pixels, message.stamp.t_media_ns, message.stamp)
+            self._reader.check(*place)
+        except (SlotOverwritten, RingError):
+            self._runtime.metrics.count(f"dropped.{self._name}.not_recorded")
+            return
+        self._write(done)
+
+    def say(self, topic: str, message: Message) -> None:
+        """Record a message; tracks that are confirmed and alerts are noted besides."""
+        stamp = message.stamp  # type: ignore[union-attr]
+        if isinstance(message, DetectionMessage):
+            message = dataclasses.replace(message, grey=_NO_GREY)
+        data = encode_record(message)
+        self._writer.say(self._name, Said(topic, stamp.t_wall_ns, stamp.t_media_ns, data))
+        if isinstance(message, TrackMessage):
+            self._note_tracks(message)
+        elif isinstance(message, AlertMessage) and message.alert.state == "raised":
+            self._writer.alert(self._name, message.alert.key, message.alert.start_t_media_ns)
+
+    def turn(self) -> None:
+        """Write the encoder's last picture where no other comes."""
+        if self._encoder is not None and clock.monotonic_ns() - self._frame_ns > _IDLE_NS:
+            self.close()
+
+    def close(self) -> None:
+        """Write the encoder's last picture."""
+        encoder, self._encoder = self._encoder, None
+        if encoder is not None:
+            self._write(encoder.end())
+            self._streams += 1
+
+    def _write(self, done: list[Fragment]) -> None:
+        for fragment in done:
+            stamp = fragment.tag
+            packet_id = make_id(self._runtime.epoch, self._n)
+            self._n += 1
+            arrived = Arrived(packet_id, stamp.t_media_ns, stamp.t_arrival_ns, stamp.t_wall_ns)
+            self._writer.packet(self._name, fragment, arrived)
+
+    def _note_tracks(self, message: TrackMessage) -> None:
+        tracks = message.tracks
+        for row in (tracks.states == CONFIRMED).nonzero()[0]:
+            track_id = int(tracks.track_ids[row])
+            if track_id in self._confirmed:
+                continue
+            self._confirmed[track_id] = None
+            if len(self._confirmed) > 10_000:
+                del self._confirmed[next(iter(self._confirmed))]
+            class_id = int(tracks.class_ids[row])
+            self._writer.confirmed(self._name, message.names.get(class_id, str(class_id)))

@@ -1,0 +1,131 @@
+"""Hands a source's coded packets on, for recording and for viewers, beside the decoded frames.
+
+The thread that demuxes adds packets and the media times of decoded pictures; the camera process
+takes finished fragments. What is not taken in time is dropped from one key picture to the next.
+"""
+
+import threading
+from collections import deque
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+import av
+from av.error import FFmpegError
+from av.video.stream import VideoStream
+
+from perception.footage.fragments import Fragment, Fragmenter, Unkept
+
+MAX_BYTES = 8 << 20
+"""Finished fragments that wait for the reader; more than that are dropped."""
+_REORDER = 17
+"""Pictures that a decoder may hold back (16 in H.264): then a media time is estimated."""
+
+
+@dataclass(slots=True)
+class Times:
+    """When a packet's picture belongs. t_media_ns: None until its picture was decoded."""
+
+    pts: int | None
+    t_media_ns: int | None
+    t_arrival_ns: int
+
+
+@runtime_checkable
+class Tapped(Protocol):
+    """A source that can hand its coded packets on."""
+
+    tap: "PacketTap | None"
+
+
+class PacketTap:
+    """Between a source's thread and the camera process; every method may be called from either.
+
+    unkept: why packets of this source cannot stand in MP4; empty where they can. lost: packets
+    dropped because nobody took them, rising.
+    """
+
+    def __init__(self, max_bytes: int = MAX_BYTES) -> None:
+        self._lock = threading.Lock()
+        self._fragments = Fragmenter()
+        self._open: deque[Times] = deque()
+        self._done: deque[Fragment] = deque()
+        self._bytes, self._max_bytes = 0, max_bytes
+        self._until_key = False
+        self._offset_ns: int | None = None
+        self._ns_per_tick = 0.0
+        self.unkept = ""
+        self.lost = 0
+
+    def packet(self, packet: "av.Packet[VideoStream]", source: VideoStream, now_ns: int) -> None:
+        """Add a packet as it was demuxed, before its pictures. now_ns: arrival, monotonic."""
+        if self.unkept or not packet.size:
+            return
+        with self._lock:
+            base = packet.time_base or source.time_base
+            self._ns_per_tick = float(base) * 1e9 if base else 0.0
+            times = Times(packet.pts, None, now_ns)
+            self._open.append(times)
+            if len(self._open) > _REORDER:
+                self._estimate(self._open.popleft())
+            try:
+                self._keep(self._fragments.add(packet, source, times))
+            except Unkept as error:
+                self.unkept = str(error)
+            except (FFmpegError, ValueError):
+                self.lost += 1
+                self._keep(self._fragments.end())
+
+    def picture(self, pts: int | None, t_media_ns: int) -> None:
+        """Say which media time the decoded picture of a pts was given."""
+        with self._lock:
+            if pts is not None:
+                self._offset_ns = t_media_ns - round(pts * self._ns_per_tick)
+            for times in self._open:
+                if times.pts == pts:
+                    times.t_media_ns = t_media_ns
+                    self._open.remove(times)
+                    return
+
+    def broken(self) -> None:
+        """Say that the connection has ended: the next packet begins a new stream."""
+        with self._lock:
+            for times in self._open:
+                self._estimate(times)
+            self._open.clear()
+            self._offset_ns = None
+            try:
+                self._keep(self._fragments.end())
+            except (FFmpegError, ValueError):
+                self.lost += 1
+
+    def take(self) -> list[Fragment]:
+        """Return what is complete and dated, in decoding order; each fragment's tag is its Times.
+
+        The newest one is not among them before the next packet has come.
+        """
+        taken: list[Fragment] = []
+        with self._lock:
+            while self._done and self._done[0].tag.t_media_ns is not None:
+                fragment = self._done.popleft()
+                self._bytes -= len(fragment.data)
+                taken.append(fragment)
+        return taken
+
+    def _keep(self, fragments: list[Fragment]) -> None:
+        for fragment in fragments:
+            self._until_key = self._until_key and not fragment.key
+            if self._until_key or self._bytes + len(fragment.data) > self._max_bytes:
+                self._until_key = True
+                self.lost += 1
+                continue
+            self._done.append(fragment)
+            self._bytes += len(fragment.data)
+
+    def _estimate(self, times: Times) -> None:
+        """Date a packet that gave no picture by the last one that did, else by its arrival."""
+        if times.t_media_ns is not None:
+            return
+        if self._offset_ns is None or times.pts is None:
+            times.t_media_ns = times.t_arrival_ns
+        else:
+            times.t_media_ns = self._offset_ns + round(times.pts * self._ns_per_tick)

@@ -1,0 +1,38 @@
+"""A coded picture of a camera, as it came, for who records or shows the stream itself."""
+
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import msgspec
+
+from perception.wire.fields import Natural, Stamp, column
+
+PACKET_BLOCK = 1024
+"""Bytes of a row of `blocks`; the last row is filled up with zeros."""
+
+
+@dataclass(slots=True, eq=False, kw_only=True)
+class PacketMessage:
+    """One coded picture as a fragment of MP4 (ISO 14496-12: moof and mdat).
+
+    stamp: frame_id counts packets, not frames; its times are those of the decoded picture.
+    stream: rises when a new header is needed: after a reconnect, a change of picture size, a jump
+    of the stamps. key: decoding can begin here; then the header (ftyp and moov) stands before the
+    fragment, header_bytes long. pts, ticks: presentation time in 1/ticks s since the stream's
+    first; ticks 0: the codec cannot stand in MP4, `codec` names it and there is no fragment.
+    lost: packets not sent since the one before. size: bytes of header and fragment in blocks
+    (P, 1024) uint8.
+    """
+
+    stamp: Stamp
+    stream: Natural
+    key: bool
+    pts: int
+    ticks: Natural
+    codec: Annotated[str, msgspec.Meta(max_length=64)]
+    width: Natural
+    height: Natural
+    header_bytes: Natural
+    lost: Natural
+    size: Natural
+    blocks: Any = column("uint8", "P", PACKET_BLOCK)

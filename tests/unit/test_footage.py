@@ -1,0 +1,512 @@
+"""Recordings without a line: fragments, segments, repair, catalog, chain, clips, retention."""
+
+import hashlib
+import io
+import json
+import os
+import shutil
+import sqlite3
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from perception.errors import ConfigError
+from perception.footage import chain, exporting, retention
+from perception.footage.camera import CameraRecorder, Options
+from perception.footage.catalog import Catalog
+from perception.footage.chain import Chain
+from perception.footage.clips import clip_path
+from perception.footage.encoding import FrameEncoder
+from perception.footage.fragments import Fragment, Fragmenter, Unkept, split
+from perception.footage.holding import FolderLock
+from perception.footage.messages import PACKETS, Said, read, read_row
+from perception.footage.repair import list_again, rebuild, repair
+from perception.footage.rows import SegmentRow
+from perception.footage.segment import Arrived
+from perception.pixels import Pixels
+from perception.sources.tap import PacketTap
+
+S = 1_000_000_000
+WALL = 1_795_780_000 * S
+
+
+def table(topic: str) -> dict[str, Any]:
+    return {"topic": topic}
+
+
+def write_clip(
+    path: Path, *, frames: int = 60, size: tuple[int, int] = (96, 64), codec: str = "libx264",
+    b_frames: int = 0, uneven: bool = False, rate: int = 20,
+) -> Path:  # fmt: skip
+    """Write a clip of moving stripes, a key picture each second."""
+    rng = np.random.default_rng(1)
+    noise = rng.integers(0, 255, (size[1], size[0] * 2, 3), np.uint8)
+    with av.open(str(path), "w") as container:
+        stream: Any = container.add_stream(codec, rate=rate)
+        stream.width, stream.height = size
+        stream.pix_fmt = "yuvj420p" if codec == "mjpeg" else "yuv420p"
+        stream.codec_context.time_base = Fraction(1, 1000)
+        if codec == "libx264":
+            stream.gop_size = rate
+            stream.max_b_frames = b_frames
+            stream.options = {"preset": "ultrafast", "bf": str(b_frames), "sc_threshold": "0"}
+        at = 0
+        for n in range(frames):
+            image = np.ascontiguousarray(noise[:, n % size[0] : n % size[0] + size[0]])
+            frame = av.VideoFrame.from_ndarray(image, format="rgb24")
+            frame.pts, frame.time_base = at, Fraction(1, 1000)
+            at += (30 if n % 3 else 90) if uneven else 1000 // rate
+            for packet in stream.encode(frame):
+                container.mux(packet)
+        for packet in stream.encode(None):
+            container.mux(packet)
+    return path
+
+
+def decoded(place: Any) -> list[tuple[Fraction, str]]:
+    """Return time and hash of every picture that packets decode to."""
+    found: list[tuple[Fraction, str]] = []
+    with av.open(place) as container:
+        stream = container.streams.video[0]
+        stream.codec_context.thread_count = 1
+        for packet in container.demux(stream):
+            for frame in packet.decode():
+                data = frame.to_ndarray().tobytes()
+                base = stream.time_base or Fraction(1)
+                found.append((frame.pts * base, hashlib.sha256(data).hexdigest()))
+    return found
+
+
+def fragments(path: Path) -> list[Fragment]:
+    maker, found = Fragmenter(), list[Fragment]()
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        for packet in container.demux(stream):
+            if packet.size:
+                found += maker.add(packet, stream, len(found))
+    return found + maker.end()
+
+
+KINDS = {
+    "no B-frames": {},
+    "B-frames": {"b_frames": 3},
+    "variable rate": {"uneven": True},
+    "variable rate with B-frames": {"uneven": True, "b_frames": 2},
+    "MJPEG": {"codec": "mjpeg", "suffix": ".mkv"},
+    "MPEG-TS": {"suffix": ".ts"},
+    "MPEG-TS with B-frames": {"suffix": ".ts", "b_frames": 2},
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a3_segments_decode_to_the_same_pictures_at_the_same_times(kind, tmp_path):
+    options = dict(KINDS[kind])
+    clip = write_clip(tmp_path / f"clip{options.pop('suffix', '.mp4')}", **options)
+    recorder, catalog = camera_recorder(tmp_path / "footage")
+    whole = decoded(str(clip))
+    for n, fragment in enumerate(fragments(clip)):
+        # Each second is a new segment: 61 s of wall time pass between two key pictures.
+        wall = WALL + sum(61 * S for f in [fragment] if f.key) * n + n * S // 20
+        recorder.packet(fragment, Arrived(n, n * S // 20, n, wall), n)
+    recorder.close()
+    got: list[tuple[Fraction, str]] = []
+    for row in catalog.segments():
+        shift = Fraction(row.base_ticks, row.ticks)
+        got += [(t + shift, h) for t, h in decoded(str(catalog.root / f"{row.path}.mp4"))]
+    assert len(catalog.segments()) >= 3
+    assert [h for _, h in got] == [h for _, h in whole]
+    assert [float(t) for t, _ in got] == pytest.approx([float(t) for t, _ in whole], abs=2e-5)
+
+
+def test_a3_a_change_of_size_begins_a_new_stream(tmp_path):
+    small = write_clip(tmp_path / "a.ts", size=(64, 48), frames=20)
+    large = write_clip(tmp_path / "b.ts", size=(96, 64), frames=20)
+    both = tmp_path / "both.ts"
+    both.write_bytes(small.read_bytes() + large.read_bytes())
+    found = fragments(both)
+    sizes = {f.stream: (f.width, f.height) for f in found}
+    assert list(sizes.values()) == [(64, 48), (96, 64)]
+    for number in sizes:
+        mine = [f for f in found if f.stream == number]
+        data = mine[0].header + b"".join(f.data for f in mine)
+        assert len(decoded(io.BytesIO(data))) == len(mine) == 20
+
+
+def test_a_codec_that_mp4_cannot_hold_is_named(tmp_path):
+    clip = write_clip(tmp_path / "clip.avi", codec="mjpeg", frames=3)
+    raw = tmp_path / "raw.avi"
+    with av.open(str(clip)) as source, av.open(str(raw), "w") as out:
+        stream: Any = out.add_stream("ffvhuff", rate=20)
+        stream.width, stream.height, stream.pix_fmt = 96, 64, "yuv420p"
+        for frame in source.decode(video=0):
+            for packet in stream.encode(frame.reformat(format="yuv420p")):
+                out.mux(packet)
+    with pytest.raises(Unkept, match="ffvhuff"):
+        fragments(raw)
+
+
+def camera_recorder(root: Path, **options: Any) -> tuple[CameraRecorder, Catalog]:
+    catalog = Catalog(root)
+    (root / "door").mkdir(parents=True, exist_ok=True)
+    chained = Chain(root, "door")
+    return CameraRecorder(catalog, chained, "door", "run", Options(**options), table), catalog
+
+
+def record(recorder: CameraRecorder, clip: Path, *, seconds_each: float = 0.05) -> int:
+    """Feed a clip; return how many packets it had."""
+    found = fragments(clip)
+    for n, fragment in enumerate(found):
+        t = round(n * seconds_each * S)
+        recorder.packet(fragment, Arrived(n, t, t, WALL + t), t)
+        recorder.say(Said("tracks", WALL + t, t, b"row %d" % n), t)
+        recorder.turn(t)
+    return len(found)
+
+
+def test_a2_what_a_kill_leaves_is_repaired_and_listed_again(tmp_path):
+    clip, root = write_clip(tmp_path / "clip.mp4", frames=100), tmp_path / "footage"
+    recorder, catalog = camera_recorder(root)
+    record(recorder, clip)
+    shutil.copytree(root, tmp_path / "killed")  # as a kill leaves it
+    recorder.close()
+    catalog.close()
+    root = tmp_path / "killed"
+    video, messages = (next(root.rglob(f"*.{kind}.part")) for kind in ("mp4", "mcap"))
+    os.truncate(video, video.stat().st_size - 100)
+    rows = repair(root, table)
+    assert len(rows) == 1
+    (row,) = rows
+    assert row.torn
+    assert row.frames == 99
+    assert not list(root.rglob("*.part"))
+    assert not list(root.rglob("*.torn"))
+    assert len(decoded(str(root / f"{row.path}.mp4"))) == 99
+    said = list(read(root / f"{row.path}.mcap"))
+    # Flushed each second: of 100 messages in 5 s at most the last 1.1 s are gone.
+    assert sum(s.topic == "tracks" for s in said) >= 78
+    assert read_row(root / f"{row.path}.mcap") is not None
+    assert list(rebuild(root, table)) == rows
+    assert not messages.exists()
+
+
+def test_a2_the_catalog_made_again_is_the_same(tmp_path):
+    clip, root = write_clip(tmp_path / "clip.mp4", frames=80), tmp_path / "footage"
+    recorder, catalog = camera_recorder(root)
+    recorder.confirmed("person")
+    record(recorder, clip, seconds_each=3.0)
+    recorder.lost("disk", 5, WALL)
+    recorder.alert("abc", 0, 0)
+    recorder.close()
+    before = catalog.dump()
+    assert len(catalog.segments()) >= 3
+    catalog.close()
+    (root / "catalog.sqlite").unlink()
+    again = Catalog(root)
+    assert again.is_new
+    list_again(again, table)
+    rows, losses = json.loads(again.dump())
+    assert rows == json.loads(before)[0]
+    assert losses == [] or losses == json.loads(before)[1]
+    again.close()
+
+
+@pytest.mark.parametrize("fate", ["missing", "corrupt", "newer", "empty"])
+def test_b4_no_state_of_the_catalog_deletes_a_file(fate, tmp_path):
+    clip, root = write_clip(tmp_path / "clip.mp4"), tmp_path / "footage"
+    recorder, catalog = camera_recorder(root)
+    record(recorder, clip)
+    recorder.close()
+    catalog.close()
+    files = sorted(path for path in root.rglob("*.m*") if path.is_file())
+    path = root / "catalog.sqlite"
+    if fate == "missing":
+        path.unlink()
+    elif fate == "corrupt":
+        path.write_bytes(b"no database " * 500)
+    elif fate == "newer":
+        with sqlite3.connect(path) as db:
+            db.execute("PRAGMA user_version = 99")
+        db.close()
+    else:
+        path.write_bytes(b"")
+    again = Catalog(root)
+    list_again(again, table)
+    assert len(again.segments()) == 1
+    assert sorted(path for path in root.rglob("*.m*") if path.is_file()) == files
+    again.close()
+
+
+def test_the_chain_names_the_first_link_that_was_changed(tmp_path):
+    clip, root = write_clip(tmp_path / "clip.mp4", frames=80), tmp_path / "footage"
+    recorder, catalog = camera_recorder(root)
+    record(recorder, clip, seconds_each=3.0)
+    recorder.close()
+    rows = catalog.segments()
+    assert chain.verify(root, "door", {}) == (len(rows), None)
+    second = root / f"{rows[1].path}.mp4"
+    data = bytearray(second.read_bytes())
+    data[-20] ^= 1
+    second.write_bytes(data)
+    count, broken = chain.verify(root, "door", {})
+    assert count == 1
+    assert broken is not None
+    assert broken.path == rows[1].path
+    data[-20] ^= 1
+    second.write_bytes(data)
+    (root / f"{rows[0].path}.mp4").unlink()
+    assert chain.verify(root, "door", {})[1] is not None
+    assert chain.verify(root, "door", {rows[0].path: "space"}) == (len(rows) - 1, None)
+    lines = (root / "door" / chain.NAME).read_text().splitlines()
+    (root / "door" / chain.NAME).write_text("\n".join(lines[1:]) + "\n")
+    assert chain.verify(root, "door", {rows[0].path: "space"})[1] is not None
+    catalog.close()
+
+
+def test_a_torn_line_of_the_chain_is_cut(tmp_path):
+    clip, root = write_clip(tmp_path / "clip.mp4"), tmp_path / "footage"
+    recorder, catalog = camera_recorder(root)
+    record(recorder, clip)
+    recorder.close()
+    with (root / "door" / chain.NAME).open("a") as file:
+        file.write('{"path": "half')
+    Chain(root, "door")
+    assert chain.verify(root, "door", {}) == (1, None)
+    catalog.close()
+
+
+def test_a_clip_begins_before_its_alert_and_ends_after_it(tmp_path):
+    clip, root = write_clip(tmp_path / "clip.mp4", frames=400), tmp_path / "footage"
+    recorder, catalog = camera_recorder(root, before_s=3.0, after_s=2.0)
+    for n, fragment in enumerate(fragments(clip)):
+        t = n * S // 20
+        recorder.packet(fragment, Arrived(n, t, t, WALL + t), t)
+        if n == 200:
+            recorder.alert("abcd", t, t)
+    recorder.close()
+    path = clip_path(root, "door", "abcd")
+    found = decoded(str(path))
+    # Key pictures stand each second: 7.0 s is one; 10 s + 2 s is the last.
+    assert found[0][0] == 0
+    assert len(found) == 101
+    whole = [h for _, h in decoded(str(clip))]
+    assert [h for _, h in found] == whole[140:241]
+    assert catalog.segments()[0].alerts == ["abcd"]
+    catalog.close()
+
+
+def test_what_did_not_come_is_one_loss(tmp_path):
+    clip, root = write_clip(tmp_path / "clip.mp4"), tmp_path / "footage"
+    recorder, catalog = camera_recorder(root)
+    for n, fragment in enumerate(fragments(clip)):
+        if not 25 <= n < 40:
+            t = n * S // 20
+            recorder.packet(fragment, Arrived(n, t, t, WALL + t), t)
+    recorder.close()
+    losses = [loss for loss in catalog.losses() if loss.cause == "not received"]
+    assert [(loss.packets, loss.cause) for loss in losses] == [(15, "not received")]
+    catalog.close()
+
+
+def test_a5_a_disk_that_refuses_is_a_loss_and_recording_goes_on(tmp_path, monkeypatch):
+    clip, root = write_clip(tmp_path / "clip.mp4", frames=200), tmp_path / "footage"
+    recorder, catalog = camera_recorder(root)
+    full = False
+
+    class Full(io.FileIO):
+        def write(self, data: Any) -> int:
+            if full:
+                raise OSError(28, "No space left on device")
+            return super().write(data)
+
+    def opens(path: Path, mode: str = "r", *rest: Any, **named: Any) -> Any:
+        if mode == "wb" and named.get("buffering") == 0:
+            return Full(path, "wb")
+        return open(path, mode, *rest, **named)
+
+    monkeypatch.setattr(Path, "open", opens)
+    for n, fragment in enumerate(fragments(clip)):
+        full = 60 <= n < 100
+        t = n * S // 20
+        recorder.packet(fragment, Arrived(n, t, t, WALL + t), t)
+        assert bool(recorder.trouble) == (60 <= n < 140) or n >= 100
+    recorder.close()
+    rows = catalog.segments()
+    disk = sum(loss.packets for loss in catalog.losses() if loss.cause == "disk")
+    assert disk >= 40
+    assert rows[-1].last_packet == 199
+    assert len(list(root.rglob("*.mp4.part"))) >= 1  # what was written before is repaired
+    (torn,) = repair(root, table)
+    assert (torn.frames, torn.camera, torn.codec) == (60, "door", "h264")
+    assert torn.start_wall_ns == WALL
+    catalog.close()
+
+
+def test_frames_are_encoded_where_there_are_no_packets(tmp_path):
+    encoder, found = FrameEncoder(), list[Fragment]()
+    rng = np.random.default_rng(0)
+    picture = rng.integers(0, 255, (65, 97, 3), np.uint8)
+    for n in range(50):
+        found += encoder.add(Pixels(np.roll(picture, n, 1)), n * S // 10, n)
+    found += encoder.end()
+    assert [f.tag for f in found] == list(range(50))
+    assert [n for n, f in enumerate(found) if f.key] == [0, 20, 40]
+    data = found[0].header + b"".join(f.data for f in found)
+    times = [float(t) for t, _ in decoded(io.BytesIO(data))]
+    assert times == pytest.approx([n / 10 for n in range(50)], abs=1e-4)
+
+
+def test_the_tap_dates_packets_by_their_pictures(tmp_path):
+    clip, tap = write_clip(tmp_path / "clip.mp4", b_frames=2), PacketTap()
+    taken: list[Fragment] = []
+    with av.open(str(clip)) as container:
+        stream = container.streams.video[0]
+        for packet in container.demux(stream):
+            tap.packet(packet, stream, 1)
+            for picture in packet.decode():
+                tap.picture(picture.pts, round(picture.pts * picture.time_base * S) + 7 * S)
+            taken += tap.take()
+    tap.broken()
+    taken += tap.take()
+    assert len(taken) == 60
+    for fragment in taken:
+        t = Fraction(fragment.pts, fragment.ticks) + 7
+        assert fragment.tag.t_media_ns == pytest.approx(float(t) * S, abs=1e6)
+
+
+def test_a_tap_that_nobody_empties_drops_whole_groups(tmp_path):
+    clip = write_clip(tmp_path / "clip.mp4", frames=100)
+    sizes = [len(f.data) for f in fragments(clip)]
+    tap = PacketTap(max_bytes=sum(sizes[:30]))
+    with av.open(str(clip)) as container:
+        stream = container.streams.video[0]
+        for packet in container.demux(stream):
+            tap.packet(packet, stream, 1)
+            for picture in packet.decode():
+                tap.picture(picture.pts, picture.pts)
+        first = tap.take()
+        tap.broken()
+    assert len(first) == 30
+    assert tap.lost == 69 + (0 if tap.take() else 1)
+
+
+def test_an_export_holds_the_span_and_its_signature(tmp_path):
+    clip, root = write_clip(tmp_path / "clip.mp4", frames=200), tmp_path / "footage"
+    recorder, catalog = camera_recorder(root)
+    for n, fragment in enumerate(fragments(clip)):
+        t = n * S // 20
+        late = 61 * S if n >= 100 else 0
+        recorder.packet(fragment, Arrived(n, t + late, t, WALL + t + late), t)
+    recorder.close()
+    rows = catalog.segments("door", WALL, 1 << 62)
+    assert len(rows) == 2
+    out = tmp_path / "out.mp4"
+    done = exporting.export_mp4(root, rows, out, WALL + S // 2, WALL + 67 * S)
+    times = [float(t) for t, _ in decoded(str(out))]
+    assert done[0].frames == len(times) == 120
+    # 100 pictures of the first segment; the second begins 61 s later than without the gap.
+    assert times[100] - times[99] == pytest.approx(61.05, abs=0.001)
+    (manifest,) = exporting.sign(root, "door", done, tmp_path / "key" / "recordings.key")
+    assert len(exporting.verify_manifest(manifest)) == 64
+    assert (tmp_path / "key" / "recordings.key").stat().st_mode & 0o777 == 0o600
+    text = manifest.read_text()
+    manifest.write_text(text.replace('"frames": 120', '"frames": 121'))
+    with pytest.raises(ConfigError, match="signature"):
+        exporting.verify_manifest(manifest)
+    manifest.write_text(text)
+    with out.open("r+b") as file:
+        file.seek(-1, 2)
+        file.write(b"x")
+    with pytest.raises(ConfigError, match="not the file"):
+        exporting.verify_manifest(manifest)
+    catalog.close()
+
+
+def test_two_recorders_of_one_folder_are_refused(tmp_path):
+    lock = FolderLock(tmp_path)
+    with pytest.raises(ConfigError, match="another run records there"):
+        FolderLock(tmp_path)
+    lock.close()
+    FolderLock(tmp_path).close()
+
+
+@pytest.mark.fault("H19")
+@settings(max_examples=150, deadline=None)
+@given(data=st.data())
+def test_h19_damaged_message_files_end_the_reading_and_nothing_else(data, tmp_path_factory):
+    path = tmp_path_factory.mktemp("mcap") / "x.mcap"
+    from perception.footage.messages import MessageFile
+
+    file = MessageFile(path, "door", table)
+    for n in range(30):
+        file.add(Said("tracks", n, n, bytes(range(50))))
+    file.add(Said(PACKETS, 1, 1, bytes(53)))
+    file.finish(None)
+    whole = bytearray(path.read_bytes())
+    for _ in range(data.draw(st.integers(1, 8))):
+        whole[data.draw(st.integers(0, len(whole) - 1))] = data.draw(st.integers(0, 255))
+    path.write_bytes(whole[: data.draw(st.integers(0, len(whole)))])
+    assert len(list(read(path))) <= 31
+    read_row(path)
+
+
+@settings(max_examples=200, deadline=None)
+@given(junk=st.binary(max_size=300))
+def test_h19_boxes_of_any_bytes_are_read_to_their_end(junk):
+    split(junk)
+
+
+def row(n: int, *, size: int = 100, alerts: int = 0, objects: int = 0, age_days: float = 0.0):
+    end = WALL - round(age_days * 86_400 * S)
+    return SegmentRow(
+        path=f"door/{n}", camera="door", run="", stream=0, start_wall_ns=end - 60 * S,
+        end_wall_ns=end, start_media_ns=0, end_media_ns=60 * S, first_packet=0, last_packet=0,
+        frames=1, video_bytes=size, message_bytes=0, codec="h264", width=1, height=1, ticks=1,
+        base_ticks=0, alerts=["x"] * alerts, objects={"person": objects} if objects else {},
+    )  # fmt: skip
+
+
+@settings(max_examples=10_000, deadline=None)
+@given(
+    st.lists(
+        st.tuples(
+            st.integers(1, 1000), st.integers(0, 1), st.integers(0, 2), st.floats(0, 60),
+            st.booleans(),
+        ),
+        max_size=12,
+    ),
+    st.integers(0, 5000),
+)  # fmt: skip
+def test_b1_lower_value_goes_first_and_what_is_protected_stays(made, max_bytes):
+    kept = [
+        retention.Kept(row(n, size=size, alerts=a, objects=o, age_days=age), protected)
+        for n, (size, a, o, age, protected) in enumerate(made)
+    ]
+    used = sum(one.row.size_bytes for one in kept)
+    limits = retention.Limits(max_bytes, 0, 7.0)
+    gone = retention.plan(kept, used, 1 << 40, limits, WALL)
+    paths = {victim.row.path for victim in gone}
+    stay = [one for one in kept if one.row.path not in paths]
+    assert all(one.row.path not in paths for one in kept if one.protected)
+    left = used - sum(victim.row.size_bytes for victim in gone)
+    assert left <= max_bytes or all(one.protected for one in stay)
+    worth = [retention.value(victim.row, WALL, 7.0) for victim in gone]
+    free = [retention.value(one.row, WALL, 7.0) for one in stay if not one.protected]
+    assert worth == sorted(worth)
+    assert not worth or not free or max(worth) <= min(free)
+    # What was needed, and nothing more: without the last victim it was too much.
+    assert not gone or left + gone[-1].row.size_bytes > max_bytes
+    rest = [one for one in kept if one.row.path not in paths]
+    assert not retention.plan(rest, left, 1 << 40, limits, WALL) or left > max_bytes
+
+
+def test_b2_the_forecast_is_the_rate_of_the_last_days():
+    rows = [row(n, size=1_000_000, age_days=n / 24) for n in range(48)]
+    told = retention.forecast(rows, 10**9, retention.Limits(24_000_000 * 10, 0, 7.0), WALL)
+    assert told.bytes_per_day == pytest.approx(24e6, rel=0.05)
+    assert told.days == pytest.approx(10, rel=0.05)
