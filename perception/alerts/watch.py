@@ -1,4 +1,4 @@
-"""Alerts about the camera itself: offline, frozen, dark or covered.
+"""Alerts about the camera itself: offline, frozen, dark or covered, not recorded.
 
 A stream can go on with one old picture and new time stamps. `look` is called about once a second
 with the newest frame. Times are monotonic: there is no media time without frames. Imports the rest
@@ -20,7 +20,7 @@ from perception.clock import NS_PER_S
 from perception.wire import Alert, AlertState
 
 RULE = "camera"
-KINDS = ("offline", "frozen", "dark")
+KINDS = ("offline", "frozen", "dark", "recording")
 DARK_MEAN = 16.0
 """A picture is dark where its mean is below this (of 255). Black video is 0 to 16."""
 FLAT_SPREAD = 4.0
@@ -39,6 +39,7 @@ class WatchOptions(BaseModel):
     offline_s: Wait = 8.0
     frozen_s: Wait = 10.0
     dark_s: Wait = 10.0
+    recording_s: Wait = 5.0
     clear_s: Wait = 2.0
 
 
@@ -69,7 +70,8 @@ class CameraWatch:
 
     def __init__(self, camera: str, options: WatchOptions, opened: Sequence[Alert] = ()) -> None:
         self.camera = camera
-        waits = zip(KINDS, (options.offline_s, options.frozen_s, options.dark_s), strict=True)
+        seconds = options.offline_s, options.frozen_s, options.dark_s, options.recording_s
+        waits = zip(KINDS, seconds, strict=True)
         clear_ns = round(options.clear_s * NS_PER_S)
         self._troubles = {
             kind: _Trouble(kind, round(wait_s * NS_PER_S), clear_ns) for kind, wait_s in waits
@@ -107,6 +109,16 @@ class CameraWatch:
             if alert.kind == "offline" and alert.state == "raised" and why:
                 alert.details["reason"] = why
         return alerts
+
+    def recorded(self, trouble: str, t_ns: int, t_wall_ns: int) -> list[Alert]:
+        """Return the alert that changes with the state of the recording. trouble: "" for none."""
+        up = self._troubles["recording"].feed(bool(trouble), t_ns)
+        if up is None:
+            return []
+        alert = self._alert("recording", up, t_ns, t_wall_ns)
+        if up:
+            alert.details["reason"] = trouble
+        return [alert]
 
     def _same(self, image: NDArray[np.uint8]) -> bool:
         """Return whether the picture equals the last one bit by bit. Sensor noise prevents that."""

@@ -11,7 +11,7 @@ from perception.footage.chain import Chain
 from perception.footage.clips import Clips
 from perception.footage.fragments import Fragment
 from perception.footage.messages import Said
-from perception.footage.rows import LossRow
+from perception.footage.rows import LossRow, SegmentRow
 from perception.footage.segment import Arrived, Segment
 
 SEGMENT_NS = 60 * NS_PER_S
@@ -56,6 +56,7 @@ class CameraRecorder:
         self._segment: Segment | None = None
         self._number = 0
         self._waiting: list[Said] = []
+        self._unlisted: list[SegmentRow] = []
         self._losses: list[LossRow] = []
         self._loss: LossRow | None = None
         before = catalog.last(camera)
@@ -140,6 +141,9 @@ class CameraRecorder:
 
     def turn(self, now_ns: int) -> None:
         """Flush what is due; end a segment that hears nothing for 30 s."""
+        if self._unlisted and now_ns >= self._retry_ns:
+            with contextlib.suppress(OSError):
+                self._list()
         if self._segment is None:
             return
         try:
@@ -156,8 +160,11 @@ class CameraRecorder:
         with contextlib.suppress(OSError):
             self._end()
         self._clips.close()
+        with contextlib.suppress(OSError):
+            self._list()
         for loss in self._losses:
-            self._catalog.add_loss(loss)
+            with contextlib.suppress(OSError):
+                self._catalog.add_loss(loss)
 
     def _is_over(self, segment: Segment, fragment: Fragment, arrived: Arrived) -> bool:
         if fragment.stream != segment.stream or (arrived.packet_id ^ segment.last.packet_id) >> 32:
@@ -176,8 +183,17 @@ class CameraRecorder:
             segment.abandon()
             raise
         self._losses = []
-        self._chain.add(row)
-        self._catalog.add(row)
+        self._unlisted.append(row)
+        self._list()
+
+    def _list(self) -> None:
+        """Add complete segments to chain and catalog; those that fail are tried again."""
+        while self._unlisted:
+            row = self._unlisted[0]
+            if row.path not in self._chain.paths:
+                self._chain.add(row)
+            self._catalog.add(row)
+            del self._unlisted[0]
 
     def _fail(self, error: OSError, t_wall_ns: int, now_ns: int) -> None:
         """The disk refused: leave the segment for repair and try again later."""
@@ -192,7 +208,7 @@ class CameraRecorder:
     def _settle_loss(self) -> None:
         if self._loss is not None:
             self._losses.append(self._loss)
-            with contextlib.suppress(Exception):
+            with contextlib.suppress(OSError):
                 self._catalog.add_loss(self._loss)
             self._loss = None
 

@@ -5,6 +5,7 @@ version, or one that is damaged, is set aside or left alone: its files are liste
 """
 
 import contextlib
+import errno
 import json
 import sqlite3
 from collections.abc import Generator
@@ -36,7 +37,7 @@ CREATE TABLE IF NOT EXISTS deleted (
 
 
 class Catalog:
-    """An open catalog of a folder. Raises ConfigError where it cannot be opened or read."""
+    """An open catalog of a folder. Raises ConfigError where it cannot be opened; writing: OSError."""
 
     def __init__(self, root: Path, *, create: bool = True) -> None:
         self.root = root
@@ -177,13 +178,18 @@ class Catalog:
 
     @contextlib.contextmanager
     def _transaction(self) -> Generator[None]:
-        self._db.execute("BEGIN IMMEDIATE")
+        """Commit, or change nothing. Raises OSError where the disk refuses."""
         try:
-            yield
-        except BaseException:
-            self._db.execute("ROLLBACK")
-            raise
-        self._db.execute("COMMIT")
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                self._db.execute("COMMIT")
+            except BaseException:
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
+                raise
+        except sqlite3.Error as error:
+            raise OSError(errno.EIO, f"catalog: {error}") from None
 
 
 def _set_aside(path: Path) -> Path:

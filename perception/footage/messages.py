@@ -77,7 +77,11 @@ class MessageFile:
         self._file: IO[bytes] = path.open("wb")
         self._camera, self._table = camera, table
         self._writer = Writer(self._file, chunk_size=_CHUNK, compression=CompressionType.ZSTD)
-        self._writer.start(profile="perception", library="perception")
+        try:
+            self._writer.start(profile="perception", library="perception")
+        except OSError:
+            self.abandon()
+            raise
         self._channels: dict[str, int] = {}
         self.count = 0
 

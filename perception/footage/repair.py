@@ -5,7 +5,7 @@ Nothing is deleted here: what cannot be read stays under the name it has.
 
 import contextlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -50,11 +50,18 @@ def repair(root: Path, table: Callable[[str], dict[str, Any]]) -> list[SegmentRo
     return found
 
 
-def rebuild(root: Path, table: Callable[[str], dict[str, Any]]) -> Iterator[SegmentRow]:
-    """Yield the row of every segment under a folder, from its files alone, oldest path first."""
+def rebuild(
+    root: Path, table: Callable[[str], dict[str, Any]], known: Collection[str] = ()
+) -> Iterator[SegmentRow]:
+    """Yield the row of every segment under a folder, from its files alone, oldest path first.
+
+    known: paths that are left out.
+    """
     for video in sorted(root.rglob("*.mp4")):
         base, messages = video.with_suffix(""), video.with_suffix(".mcap")
         if video.parent.name == "clips" or not messages.exists():
+            continue
+        if str(base.relative_to(root)) in known:
             continue
         row = from_file(read_row(messages))
         if row is None or row.path != str(base.relative_to(root)):

@@ -59,10 +59,13 @@ class Segment:
         folder.mkdir(parents=True, exist_ok=True)
         self._video = self._file(".mp4").open("wb", buffering=0)
         try:
-            self._messages = MessageFile(self._file(".mcap"), camera, table)
             self._size = self._write(first.header)
+            self._messages = MessageFile(self._file(".mcap"), camera, table)
         except OSError:
+            # Nothing was recorded in it: a full disk is tried every 2 s and must not fill a folder.
             self._video.close()
+            self._file(".mp4").unlink(missing_ok=True)
+            self._file(".mcap").unlink(missing_ok=True)
             raise
 
     @property

@@ -18,7 +18,7 @@ from perception.footage.catalog import Catalog
 from perception.footage.chain import Chain
 from perception.footage.fragments import Fragment
 from perception.footage.messages import Said
-from perception.footage.repair import list_again, repair
+from perception.footage.repair import list_again, rebuild, repair
 from perception.footage.retention import Limits
 from perception.footage.segment import Arrived
 
@@ -26,6 +26,7 @@ MAX_QUEUE = 8 << 20
 """Bytes of packets of one camera that wait for the disk."""
 _MAX_ENTRIES = 20_000
 """Messages beyond this many are dropped; a packet counts as one."""
+_QUEUE = "queue of the recorder"
 RETAIN_S = 10.0
 STOP_S = 2.0
 _TURN_S = 0.2
@@ -139,6 +140,8 @@ class Writer(threading.Thread):
         catalog = Catalog(self._root)
         if catalog.is_new:
             self.listed = list_again(catalog, self._table)
+        else:
+            rows += list(rebuild(self._root, self._table, known=catalog.paths()))
         for row in rows:
             catalog.add(row)
         self.repaired = len(rows)
@@ -158,7 +161,7 @@ class Writer(threading.Thread):
         if kind == "packet":
             fragment, arrived, dropped = what
             if dropped:
-                camera.lost("queue of the recorder", dropped, arrived.t_wall_ns)
+                camera.lost(_QUEUE, dropped, arrived.t_wall_ns)
             camera.packet(fragment, arrived, now)
             with self._changed:
                 self._bytes[name] -= len(fragment.data)
@@ -173,7 +176,12 @@ class Writer(threading.Thread):
 
     def _turn(self, catalog: Catalog) -> None:
         now = clock.monotonic_ns()
-        for camera in self._cameras.values():
+        for name, camera in self._cameras.items():
+            with self._changed:
+                dropped = 0 if self._bytes[name] else self._dropped[name]
+                self._dropped[name] -= dropped
+            if dropped:
+                camera.lost(_QUEUE, dropped, clock.wall_ns())
             camera.turn(now)
         troubles = {name: c.trouble for name, c in self._cameras.items() if c.trouble}
         urgent = bool(troubles)
@@ -195,5 +203,6 @@ class Writer(threading.Thread):
             for suffix in (".mp4", ".mcap"):
                 with contextlib.suppress(FileNotFoundError):
                     os.unlink(self._root / f"{victim.row.path}{suffix}")
-            catalog.remove(victim.row, victim.why, clock.wall_ns())
+            with contextlib.suppress(OSError):  # on a full disk; then it is listed, without files
+                catalog.remove(victim.row, victim.why, clock.wall_ns())
             self.deleted += 1

@@ -16,6 +16,8 @@ from perception.transport.rundir import ring_base
 from perception.wire import Alert, Stamp
 
 LOOK_NS = clock.NS_PER_S
+SILENT_NS = 4 * clock.NS_PER_S
+"""A recorder that sent no health for so long does not run."""
 
 Tell = Callable[[Stamp, Alert], None]
 
@@ -26,15 +28,19 @@ class CameraWatches:
     def __init__(self, runtime: Runtime, store: AlertStore, tell: Mapping[str, Tell]) -> None:
         self._runtime, self._store, self._tell = runtime, store, tell
         self._watches: dict[str, CameraWatch] = {}
+        self._recorded = runtime.plan.cameras_of("recorder")
         for name in runtime.process.cameras:
             options = runtime.plan.cameras[name].watch
-            if options is not None:
+            if options is not None or name in self._recorded:
                 opened = store.open_alerts(name, RULE)
-                checked = WatchOptions.model_validate(options)
+                checked = WatchOptions.model_validate(options or {})
                 self._watches[name] = CameraWatch(name, checked, opened)
-        self._readers = {name: RingReader() for name in self._watches}
-        self._last = dict.fromkeys(self._watches, -1)
-        cameras = [f"camera-{name}" for name in self._watches]
+        self._looked = [n for n in self._watches if runtime.plan.cameras[n].watch is not None]
+        self._readers = {name: RingReader() for name in self._looked}
+        self._last = dict.fromkeys(self._looked, -1)
+        cameras = [f"camera-{name}" for name in self._looked]
+        cameras += ["recorder"] if self._recorded else []
+        self._heard_ns = clock.monotonic_ns()
         self._health = Inbox(runtime.run_dir, "health", cameras, newest=True)
         self._notes: dict[str, str] = {}
         self._unsaved: list[Alert] = []
@@ -48,14 +54,29 @@ class CameraWatches:
         self._due_ns = now_ns + LOOK_NS
         for health in self._health.poll(0):
             self._notes[health.process] = health.note.removeprefix("offline: ")
-        for name, watch in self._watches.items():
+            if health.process == "recorder":
+                self._heard_ns = now_ns
+        for name in self._looked:
+            watch = self._watches[name]
             picture = self._newest(name)
             frame_id, image = (picture.frame_id, picture.image) if picture else (None, None)
             why = self._notes.get(f"camera-{name}", "")
             for alert in watch.look(frame_id, image, now_ns, clock.wall_ns(), why):
                 self._runtime.log.warning("camera", camera=name, kind=alert.kind, state=alert.state)
                 self._unsaved.append(alert)
+        for name in self._recorded:
+            if name in self._watches:
+                self._look_at_recording(name, now_ns)
         return self._save(now_ns)
+
+    def _look_at_recording(self, name: str, now_ns: int) -> None:
+        """Check what the recorder says of itself; one that says nothing is a trouble too."""
+        trouble = self._notes.get("recorder", "").removeprefix("recording: ")
+        if now_ns - self._heard_ns > SILENT_NS:
+            trouble = "the recorder does not run"
+        for alert in self._watches[name].recorded(trouble, now_ns, clock.wall_ns()):
+            self._runtime.log.warning("camera", camera=name, kind=alert.kind, state=alert.state)
+            self._unsaved.append(alert)
 
     def close(self) -> None:
         """Commit the alerts that are left; retry for LAST_NS."""

@@ -17,6 +17,7 @@ from perception.footage.catalog import Catalog
 from perception.footage.messages import PACKETS, PacketLine, read
 from perception.wire.codec import decode_record
 from tests.line import ROOT, command, environment, perception_says, running, synthetic, wait_until
+from tests.namespaces import own_mounts
 from tests.servers import rtsp_server
 from tests.unit.test_footage import write_clip
 
@@ -191,6 +192,32 @@ def test_a_source_without_packets_is_encoded_and_its_alert_has_a_clip(home: Path
     said = perception_says("recordings", "export", "door", out, "--folder", root)
     assert "pictures from" in said.stdout, said.stderr
     assert frames_in(out) == rows["door"]["frames"]
+
+
+@pytest.mark.fault("F23")
+def test_a5_a_full_disk_is_one_loss_and_one_alert_and_the_line_goes_on(home: Path) -> None:
+    root = home / "footage"
+    root.mkdir()
+    launch = {
+        "cameras": {"door": {**synthetic(frames=480), **INSIDE, "record": {"clips": False}}},
+        "recordings": {"folder": str(root), "min_free_gb": 0.1},
+        "alerts": {"sinks": {"jsonl": {}}},
+    }
+    disk = own_mounts(f"mount -t tmpfs -o size=300k none {root}")
+    with running(home, launch, prefix=disk) as line:
+        line.wait_begun()
+
+        def raised() -> list[dict[str, Any]]:
+            return [a for a in line.alerts() if a["kind"] == "recording"]
+
+        wait_until(raised, 60, "an alert about the recording")
+        assert line.wait_end(90) == 0
+    (alert,) = [a for a in raised() if a["state"] == "raised"]
+    assert "No space left" in alert["details"]["reason"]
+    assert any(a["kind"] == "zone" for a in line.alerts())
+    summary = line.summary()["cameras"]["door"]
+    assert summary["frames_read"] == 480
+    assert summary["frames_tracked"] >= 0.99 * 480
 
 
 def test_wrong_names_are_told(home: Path) -> None:

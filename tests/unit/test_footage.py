@@ -6,6 +6,8 @@ import json
 import os
 import shutil
 import sqlite3
+import threading
+import time
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -17,7 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from perception.errors import ConfigError
-from perception.footage import chain, exporting, retention
+from perception.footage import chain, exporting, retention, writer
 from perception.footage.camera import CameraRecorder, Options
 from perception.footage.catalog import Catalog
 from perception.footage.chain import Chain
@@ -31,6 +33,7 @@ from perception.footage.rows import SegmentRow
 from perception.footage.segment import Arrived
 from perception.pixels import Pixels
 from perception.sources.tap import PacketTap
+from tests.line import wait_until
 
 S = 1_000_000_000
 WALL = 1_795_780_000 * S
@@ -510,3 +513,63 @@ def test_b2_the_forecast_is_the_rate_of_the_last_days():
     told = retention.forecast(rows, 10**9, retention.Limits(24_000_000 * 10, 0, 7.0), WALL)
     assert told.bytes_per_day == pytest.approx(24e6, rel=0.05)
     assert told.days == pytest.approx(10, rel=0.05)
+
+
+def test_a5_a_disk_that_hangs_holds_up_nobody(tmp_path, monkeypatch):
+    hangs, goes_on = threading.Event(), threading.Event()
+    clip, root = write_clip(tmp_path / "clip.mp4", frames=300, size=(640, 480)), tmp_path / "f"
+    found = fragments(clip)
+
+    def fdatasync(fd: int) -> None:
+        hangs.set()
+        assert goes_on.wait(30)
+
+    monkeypatch.setattr(os, "fdatasync", fdatasync)
+    monkeypatch.setattr(writer, "MAX_QUEUE", sum(len(f.data) for f in found[:150]))
+    thread = writer.Writer(root, "run", {"door": Options()}, retention.Limits(None, 0, 7.0), table)
+    thread.start()
+    t0 = time.time_ns()
+    longest = 0.0
+
+    def packet(n: int) -> None:
+        t = n * S // 20
+        thread.packet("door", found[n], Arrived(n, t, t, t0 + t))
+
+    packet(0)
+    assert hangs.wait(10)
+    for n in range(1, 290):
+        began = time.perf_counter()
+        packet(n)
+        longest = max(longest, time.perf_counter() - began)
+    assert thread.busy_since_ns
+    assert longest < 0.1
+    goes_on.set()
+    wait_until(lambda: thread.frames()["door"] > 140, 10, "it goes on")
+    for n in range(290, 300):
+        packet(n)
+    time.sleep(0.3)
+    assert thread.end()
+    catalog = Catalog(root)
+    losses = {loss.cause: loss.packets for loss in catalog.losses()}
+    rows = catalog.segments()
+    assert sum(row.frames for row in rows) + sum(losses.values()) >= 281
+    assert "not received" in losses or "queue of the recorder" in losses
+    catalog.close()
+
+
+def test_files_that_the_catalog_does_not_know_are_adopted(tmp_path):
+    clip, root = write_clip(tmp_path / "clip.mp4"), tmp_path / "footage"
+    recorder, catalog = camera_recorder(root)
+    record(recorder, clip)
+    recorder.close()
+    (row,) = catalog.segments()
+    catalog.close()
+    with sqlite3.connect(root / "catalog.sqlite") as db:
+        db.execute("DELETE FROM segment")
+    db.close()
+    thread = writer.Writer(root, "run", {"door": Options()}, retention.Limits(None, 0, 7.0), table)
+    thread.start()
+    assert thread.end()
+    catalog = Catalog(root)
+    assert catalog.segments() == [row]
+    catalog.close()
