@@ -22,6 +22,7 @@ SUITE: dict[str, list[str]] = {
     "line": [],
     "cameras": [],
     "transport": ["--rounds", "2"],
+    "recording": [],
     "identity": [],
     "doorway": ["--entries", "20"],
     "soak": ["--minutes", "2"],
