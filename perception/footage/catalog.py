@@ -37,7 +37,7 @@ CREATE TABLE IF NOT EXISTS deleted (
 
 
 class Catalog:
-    """An open catalog of a folder. Raises ConfigError where it cannot be opened; writing: OSError."""
+    """An open catalog. Raises ConfigError where it cannot be opened, OSError when writing fails."""
 
     def __init__(self, root: Path, *, create: bool = True) -> None:
         self.root = root
