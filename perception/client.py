@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from perception.clock import monotonic_ns, to_ns
 from perception.errors import ConfigError, unknown
+from perception.recording.ledger import WINDOW_S, Ledger
 from perception.sources.push import Pusher
 from perception.transport import push_queue, rundir
 from perception.transport.bus import Inbox
@@ -28,6 +29,7 @@ from perception.wire import Alert, DetectionMessage, OwnMotion, TrackMessage, pl
 
 _POLL_MS = 200
 _CONNECT_S = 0.5
+_LEDGER_NS = 250_000_000
 
 
 def connect(run: str, timeout_s: float = 0.0) -> "Run":
@@ -82,6 +84,24 @@ class Run:
         names = self.cameras if camera is None else [self._known(camera)]
         messages = self._messages("alerts", names, newest=False)
         return (message.alert for message in messages)
+
+    def ledger(self, window_s: float = WINDOW_S) -> Iterator[Ledger]:
+        """Yield, about four times a second, where the time of frames went in the last window_s.
+
+        It is the same object each time; `steps(camera)` has p50, p95 and p99 in ms by step.
+        """
+        ledger = Ledger(window_s)
+        names = [process.name for process in self._plan.processes]
+        said = self._messages("health", names, newest=False)
+        return self._ledgers(ledger, said)
+
+    def _ledgers(self, ledger: Ledger, said: Iterator[Any]) -> Iterator[Ledger]:
+        last_ns = 0
+        for message in said:
+            ledger.take(message)
+            if monotonic_ns() - last_ns >= _LEDGER_NS:
+                last_ns = monotonic_ns()
+                yield ledger
 
     def picture(self, message: TrackMessage | DetectionMessage) -> NDArray[np.uint8] | None:
         """Return a copy of the message's frame, uint8 (H, W, 3) BGR, or None where it is gone.

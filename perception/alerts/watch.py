@@ -1,4 +1,4 @@
-"""Alerts about the camera itself: offline, frozen, dark or covered, not recorded.
+"""Alerts about the camera itself: offline, frozen, dark or covered, not recorded, late.
 
 A stream can go on with one old picture and new time stamps. `look` is called about once a second
 with the newest frame. Times are monotonic: there is no media time without frames. Imports the rest
@@ -20,7 +20,7 @@ from perception.clock import NS_PER_S
 from perception.wire import Alert, AlertState
 
 RULE = "camera"
-KINDS = ("offline", "frozen", "dark", "recording")
+KINDS = ("offline", "frozen", "dark", "recording", "late")
 DARK_MEAN = 16.0
 """A picture is dark where its mean is below this (of 255). Black video is 0 to 16."""
 FLAT_SPREAD = 4.0
@@ -40,6 +40,7 @@ class WatchOptions(BaseModel):
     frozen_s: Wait = 10.0
     dark_s: Wait = 10.0
     recording_s: Wait = 5.0
+    late_s: Wait = 1.0
     clear_s: Wait = 2.0
 
 
@@ -70,7 +71,10 @@ class CameraWatch:
 
     def __init__(self, camera: str, options: WatchOptions, opened: Sequence[Alert] = ()) -> None:
         self.camera = camera
-        seconds = options.offline_s, options.frozen_s, options.dark_s, options.recording_s
+        seconds = (
+            *(options.offline_s, options.frozen_s, options.dark_s),
+            *(options.recording_s, options.late_s),
+        )
         waits = zip(KINDS, seconds, strict=True)
         clear_ns = round(options.clear_s * NS_PER_S)
         self._troubles = {
@@ -110,12 +114,15 @@ class CameraWatch:
                 alert.details["reason"] = why
         return alerts
 
-    def recorded(self, trouble: str, t_ns: int, t_wall_ns: int) -> list[Alert]:
-        """Return the alert that changes with the state of the recording. trouble: "" for none."""
-        up = self._troubles["recording"].feed(bool(trouble), t_ns)
+    def told(self, kind: str, trouble: str, t_ns: int, t_wall_ns: int) -> list[Alert]:
+        """Return the alert that changes with what others say. trouble: "" for none.
+
+        kind: recording, late (frames older than the camera's budget).
+        """
+        up = self._troubles[kind].feed(bool(trouble), t_ns)
         if up is None:
             return []
-        alert = self._alert("recording", up, t_ns, t_wall_ns)
+        alert = self._alert(kind, up, t_ns, t_wall_ns)
         if up:
             alert.details["reason"] = trouble
         return [alert]

@@ -165,6 +165,18 @@ def calibrate(
 
 
 @app.command()
+def top(
+    run: Annotated[str | None, typer.Argument(help="name of the run; the only one alive")] = None,
+    once: Annotated[bool, typer.Option(help="one table after 2 s")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="JSON lines for programs")] = False,
+) -> None:
+    """Show where the time of frames goes in a running line, live."""
+    from perception.commands import top as showing
+
+    sys.exit(showing.run(run, once=once, as_json=as_json))
+
+
+@app.command()
 def schema() -> None:
     """Print the JSON Schema of launch files, for editors."""
     import json

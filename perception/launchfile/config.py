@@ -152,6 +152,10 @@ class Camera(_Base):
         default=None,
         description="focal length, height and pitch of the camera, or four points: gives metres",
     )
+    budget_ms: Annotated[float, Field(gt=0, le=60_000)] | None = Field(
+        default=None,
+        description="a frame that is older after the rules is counted and told, ms",
+    )
     keep_s: Annotated[float, Field(ge=0.1, le=30)] = Field(
         default=0.7, description="seconds that frames stay in shared memory for late readers"
     )

@@ -204,6 +204,7 @@ def _camera(name: str, launch: Launch, document: Document, *, realtime: bool) ->
         lines={key: line.model_dump(mode="json") for key, line in lines.items()},
         rules=stages,
         keep_s=camera.keep_s,
+        budget_ms=camera.budget_ms,
         record=camera.record and camera.record.model_dump(),
         telemetry=None
         if camera.telemetry is None

@@ -46,6 +46,7 @@ class AlertLine:
         self._reader = RingReader()
         self._publisher = Publisher(runtime.run_dir, "alerts", name)
         self._book = self._new_book()
+        self._budget_ns = clock.to_ns((runtime.plan.cameras[name].budget_ms or 0.0) / 1000)
         record, kept = runtime.plan.cameras[name].record, runtime.plan.recordings
         self._clips = Path(kept.folder) if record and record["clips"] and kept else None
         self._unsaved: list[Alert] = []
@@ -87,6 +88,8 @@ class AlertLine:
         self._save(self._last.stamp.frame_id, alerts)
         now_ns = clock.monotonic_ns()
         metrics.latency(f"rules.{self._name}", now_ns - stamp.t_arrival_ns)
+        if self._budget_ns and now_ns - stamp.t_arrival_ns > self._budget_ns:
+            metrics.count(f"over_budget.{self._name}")
         for alert in alerts:
             if alert.state == "raised":
                 metrics.latency(f"alert.{self._name}", now_ns - stamp.t_arrival_ns)

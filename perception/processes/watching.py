@@ -28,10 +28,13 @@ class CameraWatches:
     def __init__(self, runtime: Runtime, store: AlertStore, tell: Mapping[str, Tell]) -> None:
         self._runtime, self._store, self._tell = runtime, store, tell
         self._watches: dict[str, CameraWatch] = {}
+        self._budgets: dict[str, float | None] = {}
+        self._over = dict.fromkeys(runtime.process.cameras, 0)
         self._recorded = runtime.plan.cameras_of("recorder")
         for name in runtime.process.cameras:
             options = runtime.plan.cameras[name].watch
-            if options is not None or name in self._recorded:
+            self._budgets[name] = runtime.plan.cameras[name].budget_ms
+            if options is not None or name in self._recorded or self._budgets[name]:
                 opened = store.open_alerts(name, RULE)
                 checked = WatchOptions.model_validate(options or {})
                 self._watches[name] = CameraWatch(name, checked, opened)
@@ -64,17 +67,27 @@ class CameraWatches:
             for alert in watch.look(frame_id, image, now_ns, clock.wall_ns(), why):
                 self._runtime.log.warning("camera", camera=name, kind=alert.kind, state=alert.state)
                 self._unsaved.append(alert)
-        for name in self._recorded:
-            if name in self._watches:
-                self._look_at_recording(name, now_ns)
+        for name in self._watches:
+            if name in self._recorded:
+                self._tell_if(name, "recording", self._recording_trouble(now_ns), now_ns)
+            if self._budgets[name]:
+                self._tell_if(name, "late", self._lateness(name), now_ns)
         return self._save(now_ns)
 
-    def _look_at_recording(self, name: str, now_ns: int) -> None:
-        """Check what the recorder says of itself; one that says nothing is a trouble too."""
-        trouble = self._notes.get("recorder", "").removeprefix("recording: ")
+    def _recording_trouble(self, now_ns: int) -> str:
+        """Return what the recorder says of itself; one that says nothing is a trouble too."""
         if now_ns - self._heard_ns > SILENT_NS:
-            trouble = "the recorder does not run"
-        for alert in self._watches[name].recorded(trouble, now_ns, clock.wall_ns()):
+            return "the recorder does not run"
+        return self._notes.get("recorder", "").removeprefix("recording: ")
+
+    def _lateness(self, name: str) -> str:
+        """Return how many frames were older than the budget since the last look."""
+        count = self._runtime.metrics.counters.get(f"over_budget.{name}", 0)
+        new, self._over[name] = count - self._over[name], count
+        return f"{new} frames older than {self._budgets[name]:g} ms" if new else ""
+
+    def _tell_if(self, name: str, kind: str, trouble: str, now_ns: int) -> None:
+        for alert in self._watches[name].told(kind, trouble, now_ns, clock.wall_ns()):
             self._runtime.log.warning("camera", camera=name, kind=alert.kind, state=alert.state)
             self._unsaved.append(alert)
 

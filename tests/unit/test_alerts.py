@@ -362,8 +362,11 @@ class TestTheStop:
     def runtime(self, tmp_path):
         rules = {"entered": StagePlan(type="zone", options={"zone": "path"})}
         zones = {"path": [[0.4, 0.0], [0.6, 0.0], [0.6, 1.0], [0.4, 1.0]]}
-        camera = SimpleNamespace(record=None, zones=zones, lines={}, rules=rules, watch={})
+        camera = SimpleNamespace(
+            record=None, budget_ms=None, zones=zones, lines={}, rules=rules, watch={}
+        )
         plan = SimpleNamespace(cameras={"door": camera, "yard": camera}, recordings=None)
+        plan.cameras_of = lambda kind: []
         process = SimpleNamespace(cameras=["door"])
         own = {"plan": plan, "process": process, "metrics": Metrics()}
         own |= {"restarted": False, "stopping": False, "is_over": False}

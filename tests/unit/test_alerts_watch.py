@@ -134,3 +134,14 @@ def test_options_are_checked():
     for options in ({"offline_s": 0}, {"frozen_s": float("inf")}, {"blur_s": 1}):
         with pytest.raises(ValidationError):
             WatchOptions(**options)
+
+
+@pytest.mark.parametrize("kind", ["recording", "late"])
+def test_what_others_say_is_raised_once_and_cleared(kind):
+    watch = CameraWatch("door", WatchOptions(recording_s=2, late_s=2, clear_s=3))
+    said = [
+        (t, alert.state, alert.details.get("reason"))
+        for t in range(12)
+        for alert in watch.told(kind, "full" if 1 <= t < 6 else "", t * 10**9, WALL_NS)
+    ]
+    assert said == [(3, "raised", "full"), (9, "cleared", "full")]
