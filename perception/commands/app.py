@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from perception import __version__
-from perception.commands.recorded import recordings_app
+from perception.commands.recorded import AsJson, FolderOf, LaunchOf, recordings_app
 from perception.commands.stored import alerts_app, enroll, gallery_app, models_app
 from perception.errors import ConfigError, PerceptionError
 
@@ -174,6 +174,24 @@ def top(
     from perception.commands import top as showing
 
     sys.exit(showing.run(run, once=once, as_json=as_json))
+
+
+@app.command()
+def search(
+    words: Annotated[list[str], typer.Argument(help="e.g. person at porch after 22:00 yesterday")],
+    launch: LaunchOf = None,
+    folder: FolderOf = None,
+    limit: Annotated[int, typer.Option(min=1, max=100_000, help="how many, newest first")] = 30,
+    as_json: AsJson = False,
+) -> None:
+    """Search recordings by class, zone, camera, name, alert and time (of this host's time zone).
+
+    Exit code 1: nothing fits.
+    """
+    from perception.commands import recordings, search
+
+    root = recordings.folder_of(launch, folder)
+    sys.exit(search.run(root, " ".join(words), limit, as_json))
 
 
 @app.command()

@@ -11,7 +11,7 @@ from perception.footage.chain import Chain
 from perception.footage.clips import Clips
 from perception.footage.fragments import Fragment
 from perception.footage.messages import Said
-from perception.footage.rows import LossRow, SegmentRow
+from perception.footage.rows import LossRow, SegmentRow, TrackRow
 from perception.footage.segment import Arrived, Segment
 
 SEGMENT_NS = 60 * NS_PER_S
@@ -111,10 +111,10 @@ class CameraRecorder:
         except OSError as error:
             self._fail(error, said.t_wall_ns, now_ns)
 
-    def confirmed(self, class_name: str) -> None:
-        """Count a track that was confirmed now."""
+    def track(self, row: TrackRow) -> None:
+        """Note what is known of a track now."""
         if self._segment is not None:
-            self._segment.note_object(class_name)
+            self._segment.note_track(row)
 
     def alert(self, key: str, t_media_ns: int, now_ns: int) -> None:
         """Note an alert that was raised, and begin its clip."""

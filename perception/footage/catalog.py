@@ -14,7 +14,8 @@ from pathlib import Path
 import msgspec
 
 from perception.errors import ConfigError
-from perception.footage.rows import LossRow, SegmentRow
+from perception.footage.query import Query
+from perception.footage.rows import FoundRow, LossRow, SegmentRow, TrackRow
 
 NAME = "catalog.sqlite"
 KEEP = ".keep"
@@ -26,6 +27,14 @@ CREATE TABLE IF NOT EXISTS segment (
     end_wall_ns INTEGER NOT NULL, bytes INTEGER NOT NULL, alerts INTEGER NOT NULL,
     tracks INTEGER NOT NULL, row TEXT NOT NULL) STRICT;
 CREATE INDEX IF NOT EXISTS segment_time ON segment (camera, start_wall_ns);
+CREATE TABLE IF NOT EXISTS track (
+    camera TEXT NOT NULL, track_id INTEGER NOT NULL, class_name TEXT NOT NULL,
+    start_wall_ns INTEGER NOT NULL, end_wall_ns INTEGER NOT NULL, zones TEXT NOT NULL,
+    who TEXT NOT NULL, alerts INTEGER NOT NULL, segment TEXT NOT NULL,
+    segment_wall_ns INTEGER NOT NULL, PRIMARY KEY (camera, track_id)) STRICT;
+CREATE INDEX IF NOT EXISTS track_time ON track (start_wall_ns);
+CREATE INDEX IF NOT EXISTS track_class ON track (class_name, start_wall_ns);
+CREATE INDEX IF NOT EXISTS track_who ON track (who, start_wall_ns) WHERE who <> '';
 CREATE TABLE IF NOT EXISTS loss (
     camera TEXT NOT NULL, from_wall_ns INTEGER NOT NULL, to_wall_ns INTEGER NOT NULL,
     cause TEXT NOT NULL, packets INTEGER NOT NULL,
@@ -91,11 +100,77 @@ class Catalog:
             )  # fmt: skip
             for loss in row.losses:
                 self._add_loss(loss)
+            for track in row.tracks:
+                self._add_track(row, track)
 
     def add_loss(self, loss: LossRow) -> None:
         """Add a loss that no segment carries yet."""
         with self._transaction():
             self._add_loss(loss)
+
+    def _add_track(self, row: SegmentRow, track: TrackRow) -> None:
+        """Add a track; one that was in an earlier segment too stays there and lasts longer."""
+        zones = json.dumps(track.zones)
+        self._db.execute(
+            "INSERT INTO track VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
+            "ON CONFLICT (camera, track_id) DO UPDATE SET "
+            "end_wall_ns = max(end_wall_ns, excluded.end_wall_ns), "
+            "zones = CASE WHEN length(excluded.zones) > length(zones) THEN excluded.zones "
+            "ELSE zones END, "
+            "who = CASE WHEN excluded.who <> '' THEN excluded.who ELSE who END, "
+            "alerts = max(alerts, excluded.alerts)",
+            (
+                row.camera, track.track_id, track.class_name, track.start_wall_ns,
+                track.end_wall_ns, zones, track.who, track.alerts, row.path, row.start_wall_ns,
+            ),
+        )  # fmt: skip
+
+    def known(self) -> dict[str, list[str]]:
+        """Return the names in the catalog by kind: class, camera, zone, who."""
+        found = {
+            kind: [name for (name,) in self._db.execute(f"SELECT DISTINCT {column} FROM track")]
+            for kind, column in (("class", "class_name"), ("camera", "camera"), ("who", "who"))
+        }
+        found["who"] = [name for name in found["who"] if name]
+        zones = self._db.execute("SELECT DISTINCT value FROM track, json_each(track.zones)")
+        found["zone"] = [name for (name,) in zones]
+        return found
+
+    def search(self, query: Query, limit: int) -> list[FoundRow]:
+        """Return tracks that fit, the newest first."""
+        where, values = ["1"], list[str | int]()
+        for column, names in (
+            ("class_name", query.classes),
+            ("camera", query.cameras),
+            ("who", query.who),
+        ):
+            if names:
+                where.append(f"{column} IN ({', '.join('?' * len(names))})")
+                values += sorted(names)
+        if query.from_wall_ns is not None:
+            where.append("end_wall_ns >= ?")
+            values.append(query.from_wall_ns)
+        if query.to_wall_ns is not None:
+            where.append("start_wall_ns < ?")
+            values.append(query.to_wall_ns)
+        if query.alerts:
+            where.append("alerts > 0")
+        for zone in sorted(query.zones):
+            where.append("EXISTS (SELECT 1 FROM json_each(track.zones) WHERE value = ?)")
+            values.append(zone)
+        rows = self._db.execute(
+            f"SELECT * FROM track WHERE {' AND '.join(where)} ORDER BY start_wall_ns DESC", values
+        )
+        found: list[FoundRow] = []
+        for row in rows:
+            named = dict(zip(FoundRow.__struct_fields__, row, strict=True))
+            named["zones"] = json.loads(named["zones"])
+            one = FoundRow(**named)
+            if query.fits_clock(one.start_wall_ns, one.end_wall_ns):
+                found.append(one)
+                if len(found) >= limit:
+                    break
+        return found
 
     def _add_loss(self, loss: LossRow) -> None:
         self._db.execute(
@@ -107,6 +182,7 @@ class Catalog:
         """Note that a segment's files were deleted."""
         with self._transaction():
             self._db.execute("DELETE FROM segment WHERE path = ?", (row.path,))
+            self._db.execute("DELETE FROM track WHERE segment = ?", (row.path,))
             self._db.execute(
                 "INSERT OR REPLACE INTO deleted VALUES (?, ?, ?, ?, ?, ?)",
                 (row.path, row.camera, row.start_wall_ns, t_wall_ns, row.size_bytes, why),

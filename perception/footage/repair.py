@@ -14,6 +14,7 @@ import av
 import msgspec
 from av.error import FFmpegError
 
+from perception.errors import MessageError
 from perception.footage.catalog import Catalog
 from perception.footage.messages import (
     PACKETS,
@@ -24,8 +25,10 @@ from perception.footage.messages import (
     read,
     read_row,
 )
-from perception.footage.rows import SegmentRow, from_file, to_file
+from perception.footage.rows import SegmentRow, TrackRow, from_file, to_file
+from perception.footage.seen import SeenTracks
 from perception.footage.segment import PART
+from perception.wire.codec import decode_record
 
 TORN = ".torn"
 """Suffix of the messages as they were found, until the repaired file was read again."""
@@ -110,7 +113,7 @@ def _rewrite(
         for one in said:
             if one.topic != PACKETS or _ends(one) <= size:
                 out.add(one)
-        row = _row(root, base, [one for one in said if one.topic == PACKETS], torn=True)
+        row = _row(root, base, said, torn=True)
         out.finish(to_file(row))
     except (OSError, ValueError, FFmpegError):
         out.abandon()
@@ -124,18 +127,19 @@ def _ends(said: Said) -> int:
 
 
 def _row_of(root: Path, base: Path, *, torn: bool) -> SegmentRow:
-    packets = [one for one in read(Path(f"{base}.mcap")) if one.topic == PACKETS]
-    return _row(root, base, packets, torn=torn)
+    return _row(root, base, list(read(Path(f"{base}.mcap"))), torn=torn)
 
 
-def _row(root: Path, base: Path, packets: list[Said], *, torn: bool) -> SegmentRow:
-    """Return the row of a segment that carries none, from its video and its packet index.
+def _row(root: Path, base: Path, said: list[Said], *, torn: bool) -> SegmentRow:
+    """Return the row of a segment that carries none, from its video and what was said.
 
     The index may lack the last second; then the fragments themselves are counted. Raises ValueError
     where there is neither an index nor a name of ours.
     """
     video = Path(f"{base}.mp4")
     size = video.stat().st_size
+    packets = [one for one in said if one.topic == PACKETS]
+    tracks, objects, alerts = _seen(said)
     lines = [line for one in packets if (line := PacketLine.unpack(one.data)).offset < size]
     with av.open(str(video)) as container:
         stream = container.streams.video[0]
@@ -166,8 +170,29 @@ def _row(root: Path, base: Path, packets: list[Said], *, torn: bool) -> SegmentR
         height=height,
         ticks=ticks,
         base_ticks=_base_ticks(video, lines[0]),
+        objects=objects,
+        tracks=tracks,
+        alerts=alerts,
         torn=torn,
     )
+
+
+def _seen(said: list[Said]) -> tuple[list[TrackRow], dict[str, int], list[str]]:
+    """Return tracks, how many of each class, and keys of alerts; zones are not known here."""
+    seen, rows, alerts = SeenTracks({}), dict[int, TrackRow](), dict[str, None]()
+    for one in said:
+        if one.topic not in ("tracks", "alerts"):
+            continue
+        with contextlib.suppress(MessageError):
+            message = decode_record(one.data)
+            if one.topic == "tracks":
+                rows |= {row.track_id: row for row in seen.take(message)}
+            elif message.alert.state == "raised":
+                alerts[message.alert.key] = None
+    objects: dict[str, int] = {}
+    for row in rows.values():
+        objects[row.class_name] = objects.get(row.class_name, 0) + 1
+    return list(rows.values()), objects, list(alerts)
 
 
 def _line_of_name(base: Path) -> PacketLine:

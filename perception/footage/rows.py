@@ -3,12 +3,43 @@
 import msgspec
 
 
+class TrackRow(msgspec.Struct, frozen=True, kw_only=True):
+    """An object that was confirmed: from when to when, wall ns, in which zones its foot was.
+
+    who: a name of the gallery, `unknown`, or empty. alerts: how many named it.
+    """
+
+    track_id: int
+    class_name: str
+    start_wall_ns: int
+    end_wall_ns: int
+    zones: list[str] = []
+    who: str = ""
+    alerts: int = 0
+
+
+class FoundRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A track that a search found, and the segment in which it was seen first."""
+
+    camera: str
+    track_id: int
+    class_name: str
+    start_wall_ns: int
+    end_wall_ns: int
+    zones: list[str]
+    who: str
+    alerts: int
+    segment: str
+    segment_wall_ns: int
+
+
 class SegmentRow(msgspec.Struct, frozen=True, kw_only=True):
     """A segment: an MP4 file and the MCAP file of the same name.
 
     path: without suffix, below the folder of recordings. wall and media times in ns, end of the
     last packet's start. base_ticks: what its pts are less than those of the stream. objects: how
-    many tracks of each class were confirmed. alerts: keys. torn: it was cut off and repaired.
+    many tracks of each class were confirmed. tracks: in sight in it. alerts: keys. torn: it was cut
+    off and repaired.
     """
 
     path: str
@@ -30,6 +61,7 @@ class SegmentRow(msgspec.Struct, frozen=True, kw_only=True):
     ticks: int
     base_ticks: int
     objects: dict[str, int] = {}
+    tracks: list[TrackRow] = []
     alerts: list[str] = []
     losses: list["LossRow"] = []
     torn: bool = False

@@ -14,7 +14,7 @@ from typing import Any
 from perception.clock import NS_PER_S
 from perception.footage.fragments import Fragment, decode_time, shifted
 from perception.footage.messages import PACKETS, MessageFile, PacketLine, Said
-from perception.footage.rows import LossRow, SegmentRow, to_file
+from perception.footage.rows import LossRow, SegmentRow, TrackRow, to_file
 
 PART = ".part"
 SYNC_NS = 2 * NS_PER_S
@@ -54,6 +54,7 @@ class Segment:
         self._base = decode_time(first.data)[1]
         self._frames = self._synced_ns = self._flushed_ns = 0
         self._objects: dict[str, int] = {}
+        self._tracks: dict[int, TrackRow] = {}
         self._alerts: list[str] = []
         folder = (root / self.path).parent
         folder.mkdir(parents=True, exist_ok=True)
@@ -105,9 +106,11 @@ class Segment:
         """Append a message."""
         self._messages.add(said)
 
-    def note_object(self, class_name: str) -> None:
-        """Count a track that was confirmed in this segment."""
-        self._objects[class_name] = self._objects.get(class_name, 0) + 1
+    def note_track(self, row: TrackRow) -> None:
+        """Note what is known of a track now."""
+        if row.track_id not in self._tracks and row.start_wall_ns >= self.start_wall_ns:
+            self._objects[row.class_name] = self._objects.get(row.class_name, 0) + 1
+        self._tracks[row.track_id] = row
 
     def note_alert(self, key: str) -> None:
         """Note an alert that was raised in this segment."""
@@ -161,6 +164,7 @@ class Segment:
             ticks=self._first.ticks,
             base_ticks=self._base,
             objects=self._objects,
+            tracks=list(self._tracks.values()),
             alerts=self._alerts,
             losses=losses,
         )

@@ -20,6 +20,7 @@ from perception.footage.fragments import Fragment
 from perception.footage.messages import Said
 from perception.footage.repair import list_again, rebuild, repair
 from perception.footage.retention import Limits
+from perception.footage.rows import TrackRow
 from perception.footage.segment import Arrived
 
 MAX_QUEUE = 8 << 20
@@ -86,9 +87,9 @@ class Writer(threading.Thread):
         """Queue a message."""
         self._put(camera, "say", said)
 
-    def confirmed(self, camera: str, class_name: str) -> None:
-        """Queue that a track was confirmed."""
-        self._put(camera, "confirmed", class_name)
+    def track(self, camera: str, row: TrackRow) -> None:
+        """Queue what is known of a track."""
+        self._put(camera, "track", row)
 
     def alert(self, camera: str, key: str, t_media_ns: int) -> None:
         """Queue that an alert was raised."""
@@ -167,8 +168,8 @@ class Writer(threading.Thread):
                 self._bytes[name] -= len(fragment.data)
         elif kind == "say":
             camera.say(what[0], now)
-        elif kind == "confirmed":
-            camera.confirmed(what[0])
+        elif kind == "track":
+            camera.track(what[0])
         elif kind == "lost":
             camera.lost(what[0], what[1], what[2])
         else:

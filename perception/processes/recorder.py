@@ -16,16 +16,17 @@ from perception.footage.fragments import Fragment
 from perception.footage.holding import FolderLock
 from perception.footage.messages import Said
 from perception.footage.retention import Limits
+from perception.footage.seen import SeenTracks
 from perception.footage.segment import Arrived
 from perception.footage.writer import Writer
 from perception.processes.runtime import Runtime
 from perception.transport.bus import Inbox
 from perception.transport.ring import RingReader
 from perception.wire import (
-    CONFIRMED,
     AlertMessage,
     DetectionMessage,
     FrameMessage,
+    IdentityMessage,
     Message,
     PacketMessage,
     TrackMessage,
@@ -127,7 +128,7 @@ class _Line:
         self._encoder: FrameEncoder | None = None
         self._reader = RingReader()
         self._n = self._last_frame = self._frame_ns = self._streams = 0
-        self._confirmed: dict[int, None] = {}
+        self._seen = SeenTracks(camera.zones)
 
     def packet(self, message: PacketMessage) -> None:
         """Take a packet of the camera's own stream."""
@@ -184,8 +185,14 @@ class _Line:
         data = encode_record(message)
         self._writer.say(self._name, Said(topic, stamp.t_wall_ns, stamp.t_media_ns, data))
         if isinstance(message, TrackMessage):
-            self._note_tracks(message)
+            for row in self._seen.take(message):
+                self._writer.track(self._name, row)
+        elif isinstance(message, IdentityMessage):
+            who = message.who if message.state == "known" else "unknown"
+            if message.state != "undecided":
+                self._seen.identify(message.track_id, who)
         elif isinstance(message, AlertMessage) and message.alert.state == "raised":
+            self._seen.alerted(message.alert.track_id)
             self._writer.alert(self._name, message.alert.key, message.alert.start_t_media_ns)
 
     def turn(self) -> None:
@@ -207,15 +214,3 @@ class _Line:
             self._n += 1
             arrived = Arrived(packet_id, stamp.t_media_ns, stamp.t_arrival_ns, stamp.t_wall_ns)
             self._writer.packet(self._name, fragment, arrived)
-
-    def _note_tracks(self, message: TrackMessage) -> None:
-        tracks = message.tracks
-        for row in (tracks.states == CONFIRMED).nonzero()[0]:
-            track_id = int(tracks.track_ids[row])
-            if track_id in self._confirmed:
-                continue
-            self._confirmed[track_id] = None
-            if len(self._confirmed) > 10_000:
-                del self._confirmed[next(iter(self._confirmed))]
-            class_id = int(tracks.class_ids[row])
-            self._writer.confirmed(self._name, message.names.get(class_id, str(class_id)))

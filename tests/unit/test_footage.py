@@ -29,7 +29,7 @@ from perception.footage.fragments import Fragment, Fragmenter, Unkept, split
 from perception.footage.holding import FolderLock
 from perception.footage.messages import PACKETS, Said, read, read_row
 from perception.footage.repair import list_again, rebuild, repair
-from perception.footage.rows import SegmentRow
+from perception.footage.rows import SegmentRow, TrackRow
 from perception.footage.segment import Arrived
 from perception.pixels import Pixels
 from perception.sources.tap import PacketTap
@@ -201,8 +201,8 @@ def test_a2_what_a_kill_leaves_is_repaired_and_listed_again(tmp_path):
 def test_a2_the_catalog_made_again_is_the_same(tmp_path):
     clip, root = write_clip(tmp_path / "clip.mp4", frames=80), tmp_path / "footage"
     recorder, catalog = camera_recorder(root)
-    recorder.confirmed("person")
     record(recorder, clip, seconds_each=3.0)
+    recorder.track(seen(1, WALL + 235 * S, WALL + 236 * S))
     recorder.lost("disk", 5, WALL)
     recorder.alert("abc", 0, 0)
     recorder.close()
@@ -462,6 +462,12 @@ def test_h19_damaged_message_files_end_the_reading_and_nothing_else(data, tmp_pa
 @given(junk=st.binary(max_size=300))
 def test_h19_boxes_of_any_bytes_are_read_to_their_end(junk):
     split(junk)
+
+
+def seen(track_id: int, start: int, end: int, kind: str = "person", **more: Any) -> TrackRow:
+    return TrackRow(
+        track_id=track_id, class_name=kind, start_wall_ns=start, end_wall_ns=end, **more
+    )
 
 
 def row(n: int, *, size: int = 100, alerts: int = 0, objects: int = 0, age_days: float = 0.0):

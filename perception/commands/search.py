@@ -1,0 +1,45 @@
+"""`perception search`: who and what was recorded, by words. Command line only."""
+
+from pathlib import Path
+
+import msgspec
+from rich.text import Text
+
+from perception import clock
+from perception.commands.console import console, sheet
+from perception.footage.catalog import Catalog
+from perception.footage.query import local, parse
+
+
+def run(root: Path, words: str, limit: int, as_json: bool) -> int:
+    """Print what fits, newest first, and how the words were understood; exit code 1: nothing."""
+    catalog = Catalog(root, create=False)
+    try:
+        query = parse(words, catalog.known(), clock.wall_ns())
+        found = catalog.search(query, limit)
+    finally:
+        catalog.close()
+    if as_json:
+        for row in found:
+            print(msgspec.json.encode(row).decode())
+        return 0 if found else 1
+    screen = console()
+    for said, meaning in query.understood:
+        screen.print(Text(f"{said}: {meaning}", style="dim"))
+    if query.ignored:
+        screen.print(Text(f"not understood, left out: {', '.join(query.ignored)}", style="yellow"))
+    table = sheet("when", "camera", "what", "for", "zones", "where it is recorded")
+    for row in found:
+        begun = local(row.start_wall_ns)
+        offset = clock.seconds(row.start_wall_ns - row.segment_wall_ns)
+        table.add_row(
+            f"{begun:%Y-%m-%d %H:%M:%S}",
+            row.camera,
+            Text(f"{row.who} ({row.class_name})" if row.who else row.class_name)
+            + Text(", alert" if row.alerts else ""),
+            f"{clock.seconds(row.end_wall_ns - row.start_wall_ns):.1f} s",
+            Text(", ".join(row.zones)),
+            Text(f"{Path(row.segment).name}.mp4 at {max(0.0, offset):.1f} s"),
+        )
+    screen.print(table if found else Text("nothing like that is recorded"))
+    return 0 if found else 1

@@ -1,0 +1,158 @@
+"""Search of recordings: what words mean, and what they find."""
+
+import time
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from perception.footage.catalog import Catalog
+from perception.footage.query import local, parse
+from perception.footage.rows import TrackRow
+from perception.footage.seen import _inside
+from tests.line import perception_says
+from tests.unit.test_footage import row, seen
+
+S = 1_000_000_000
+KNOWN = {
+    "class": ["person", "car", "traffic light"],
+    "camera": ["door", "yard"],
+    "zone": ["porch", "path"],
+    "who": ["Anna", "Jo Ann"],
+}
+NOW = round(datetime(2026, 11, 27, 15, 30).astimezone().timestamp()) * S
+
+
+def at(day: int, hour: int, minute: int = 0) -> int:
+    return round(datetime(2026, 11, day, hour, minute).astimezone().timestamp()) * S
+
+
+@pytest.mark.parametrize(
+    ("words", "expected", "ignored"),
+    [
+        ("person at porch", {"classes": {"person"}, "zones": {"porch"}}, []),
+        ("people on the yard", {"classes": {"person"}, "cameras": {"yard"}}, []),
+        ("cars and traffic lights", {"classes": {"car", "traffic light"}}, []),
+        ("Jo Ann or Anna", {"who": {"Jo Ann", "Anna"}}, ["or"]),
+        ("red car", {"classes": {"car"}}, ["red"]),
+        ("alerts", {"alerts": True}, []),
+        ("yesterday", {"from_wall_ns": at(26, 0), "to_wall_ns": at(27, 0)}, []),
+        ("last 2 hours", {"from_wall_ns": NOW - 7200 * S, "to_wall_ns": NOW}, []),
+        ("last week", {"from_wall_ns": NOW - 604_800 * S}, []),
+        ("wednesday", {"from_wall_ns": at(25, 0), "to_wall_ns": at(26, 0)}, []),
+        ("friday", {"from_wall_ns": at(20, 0), "to_wall_ns": at(21, 0)}, []),
+        ("2026-11-03", {"from_wall_ns": at(3, 0), "to_wall_ns": at(4, 0)}, []),
+        ("2026-13-03", {}, ["2026-13-03"]),
+        ("after 25:00", {}, ["after", "25:00"]),
+        ("last 99999999 weeks", {}, ["last", "99999999", "weeks"]),
+        ("", {}, []),
+    ],
+)
+def test_words(words, expected, ignored):
+    query = parse(words, KNOWN, NOW)
+    for name, value in expected.items():
+        assert getattr(query, name) == value
+    assert query.ignored == ignored
+
+
+@pytest.mark.parametrize(
+    ("words", "hour", "fits"),
+    [
+        ("after 22:00", 23, True),
+        ("after 22:00", 21, False),
+        ("before 06:00", 5, True),
+        ("before 06:00", 7, False),
+        ("between 22:00 and 06:00", 23, True),
+        ("between 22:00 and 06:00", 3, True),
+        ("between 22:00 and 06:00", 12, False),
+        ("between 08:00 and 09:30", 9, True),
+    ],
+)
+def test_hours_of_a_day(words, hour, fits):
+    query = parse(words, KNOWN, NOW)
+    assert query.fits_clock(at(20, hour), at(20, hour, 5)) is fits
+
+
+def filled(root: Path, tracks: list[TrackRow]) -> Catalog:
+    catalog = Catalog(root)
+    first = min((t.start_wall_ns for t in tracks), default=0)
+    one = msgspec.structs.replace(row(1), tracks=tracks, start_wall_ns=first)
+    catalog.add(one)
+    return catalog
+
+
+def test_what_fits_is_found_newest_first(tmp_path):
+    tracks = [
+        seen(1, at(26, 21), at(26, 21, 5), zones=["porch"]),
+        seen(2, at(26, 22, 10), at(26, 22, 11), zones=["porch"], alerts=1),
+        seen(3, at(26, 23), at(26, 23, 1), zones=["porch"], who="Anna"),
+        seen(4, at(26, 23), at(26, 23, 1), kind="car", zones=["path"]),
+        seen(5, at(27, 23), at(27, 23, 1), zones=["porch"]),
+    ]
+    catalog = filled(tmp_path, tracks)
+
+    def ids(words: str) -> list[int]:
+        query = parse(words, catalog.known(), NOW)
+        assert not query.ignored
+        return [found.track_id for found in catalog.search(query, 100)]
+
+    assert ids("person at porch after 22:00 yesterday") == [3, 2]
+    assert ids("anna") == [3]
+    assert ids("alerts") == [2]
+    assert ids("car") == [4]
+    assert ids("porch") == [5, 3, 2, 1]
+    catalog.close()
+    said = perception_says("search", "person", "after", "22:00", "red", "--folder", tmp_path)
+    assert said.returncode == 0, said.stderr
+    assert "not understood, left out: red" in said.stdout
+    assert "class person" in said.stdout
+    assert said.stdout.count("Anna (person)") == 1
+    nothing = perception_says("search", "bicycle", "alerts", "anna", "--folder", tmp_path)
+    assert nothing.returncode == 1
+    assert "nothing like that" in nothing.stdout
+
+
+def test_a_track_over_two_segments_is_one(tmp_path):
+    catalog = Catalog(tmp_path)
+    catalog.add(msgspec.structs.replace(row(1), tracks=[seen(7, 100, 200, zones=["porch"])]))
+    late = seen(7, 100, 900, zones=["porch", "path"], who="Anna")
+    catalog.add(msgspec.structs.replace(row(2), path="door/2", tracks=[late]))
+    (found,) = catalog.search(parse("", {}, NOW), 10)
+    assert (found.start_wall_ns, found.end_wall_ns, found.who) == (100, 900, "Anna")
+    assert (found.segment, found.zones) == ("door/1", ["porch", "path"])
+    catalog.remove(row(1), "space", 1)
+    assert not catalog.search(parse("", {}, NOW), 10)
+    catalog.close()
+
+
+def test_f1_a_hundred_thousand_tracks_answer_at_once(tmp_path):
+    start = NOW - 30 * 86_400 * S
+    step = 30 * 86_400 * S // 100_000
+    kinds, zones = ("person", "car", "dog"), (["porch"], ["path"], [])
+    tracks = [
+        seen(n, start + n * step, start + n * step + 5 * S, kinds[n % 3], zones=zones[n % 7 % 3])
+        for n in range(100_000)
+    ]
+    catalog = filled(tmp_path, tracks)
+    for words in ("person at porch yesterday", "dog after 22:00 last week", "car", "anna"):
+        query = parse(words, catalog.known(), NOW)
+        began = time.perf_counter()
+        found = catalog.search(query, 50)
+        assert time.perf_counter() - began < 0.5
+        assert len(found) == 50
+    catalog.close()
+
+
+def test_inside_a_polygon():
+    square = [(0.0, 0.0), (1.0, 0.0), (1.0, 1.0), (0.0, 1.0)]
+    assert _inside((0.5, 0.5), square)
+    assert not _inside((1.5, 0.5), square)
+    assert not _inside((0.5, -0.1), square)
+    hook = [(0.0, 0.0), (1.0, 0.0), (1.0, 1.0), (0.5, 0.2)]
+    assert not _inside((0.4, 0.9), hook)
+
+
+def test_local_time_is_of_this_host():
+    assert local(NOW).replace(tzinfo=None) == datetime(2026, 11, 27, 15, 30)
+    assert local(NOW) - local(NOW - 60 * S) == timedelta(minutes=1)
