@@ -12,7 +12,7 @@ import numpy as np
 from rich.text import Text
 
 from perception import assets, draw
-from perception.commands import load
+from perception.commands import load, recordings
 from perception.commands.console import console, say, sheet
 from perception.errors import EXIT_DONE, EXIT_SOURCE, PerceptionError, RingError, SourceError
 from perception.launchfile import build as stages
@@ -61,6 +61,8 @@ def show(what: Plan, pictures: Path | None) -> int:
     _processes(what)
     problem = _memory(what, seen)
     too_much = _load(what, seen)
+    if what.recordings is not None:
+        say(screen, recordings.room(what.recordings))
     if pictures is not None:
         for name, found in seen.items():
             image, note = found.image, ""

@@ -20,6 +20,7 @@ from perception.footage.rows import SegmentRow
 from perception.footage.segment import PART
 from perception.launchfile import config
 from perception.wire.codec import record_table
+from perception.wire.plan import RecordingsPlan
 
 _DAY_MONTH = re.compile(r"\d{4}-\d\d-\d\d")
 
@@ -83,6 +84,25 @@ def show_all(root: Path, camera: str | None, limit: int, as_json: bool) -> None:
         whole = _size(sum(row.size_bytes for row in rows))
         days = f"; room for {told.days:.1f} days more at this rate" if told.days else ""
         screen.print(Text(f"{len(rows)} segments, {whole}{days}"))
+
+
+def room(asked: RecordingsPlan) -> Text:
+    """Return where a plan records, how much room there is and for how many days."""
+    root = Path(asked.folder)
+    there = next(path for path in (root, *root.absolute().parents) if path.is_dir())
+    free = shutil.disk_usage(there).free
+    said = f"recordings: {root}, {_size(free)} free"
+    rows: list[SegmentRow] = []
+    if (root / NAME).is_file():
+        catalog = Catalog(root, create=False)
+        rows = catalog.segments()
+        catalog.close()
+    limits = retention.Limits(asked.max_bytes, asked.min_free_bytes, asked.half_life_days)
+    told = retention.forecast(rows, free, limits, clock.wall_ns())
+    if told.days is None:
+        return Text(f"{said}; nothing is recorded yet, so there is no rate")
+    rate = _size(round(told.bytes_per_day))
+    return Text(f"{said}; {rate} a day lately: room for {told.days:.1f} days")
 
 
 def show(root: Path, name: str, as_json: bool) -> None:

@@ -16,7 +16,16 @@ import pytest
 from perception.footage.catalog import Catalog
 from perception.footage.messages import PACKETS, PacketLine, read
 from perception.wire.codec import decode_record
-from tests.line import ROOT, command, environment, perception_says, running, synthetic, wait_until
+from tests.line import (
+    ROOT,
+    command,
+    environment,
+    perception_says,
+    running,
+    synthetic,
+    wait_until,
+    write_launch,
+)
 from tests.namespaces import own_mounts
 from tests.servers import rtsp_server
 from tests.unit.test_footage import write_clip
@@ -218,6 +227,21 @@ def test_a5_a_full_disk_is_one_loss_and_one_alert_and_the_line_goes_on(home: Pat
     summary = line.summary()["cameras"]["door"]
     assert summary["frames_read"] == 480
     assert summary["frames_tracked"] >= 0.99 * 480
+
+
+def test_check_says_how_long_there_is_room_and_names_wrong_keys(home: Path) -> None:
+    launch = {"cameras": {"door": {**synthetic(frames=60), "record": {}}}}
+    file = write_launch(home / "launch.yaml", {**launch, "output": {"folder": str(home / "out")}})
+    said = perception_says("check", file)
+    assert "nothing is recorded yet" in said.stdout, said.stderr
+    assert perception_says("run", file).returncode == 0
+    said = perception_says("check", file)
+    assert "a day lately: room for" in said.stdout
+    launch["cameras"]["door"]["record"] = {"clip": True}
+    said = perception_says("check", write_launch(home / "bad.yaml", launch))
+    assert said.returncode == 2
+    assert "cameras.door.record" in said.stderr
+    assert "clips" in said.stderr
 
 
 def test_wrong_names_are_told(home: Path) -> None:
