@@ -5,6 +5,7 @@ nothing but itself. What finds no room in the queue is lost from one key picture
 import contextlib
 import os
 import shutil
+import sqlite3
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -12,10 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from perception import clock
+from perception.errors import ConfigError
 from perception.footage import retention
 from perception.footage.camera import CameraRecorder, Options
 from perception.footage.catalog import Catalog
 from perception.footage.chain import Chain
+from perception.footage.clips import clip_path
 from perception.footage.fragments import Fragment
 from perception.footage.messages import Said
 from perception.footage.repair import list_again, rebuild, repair
@@ -30,6 +33,7 @@ _MAX_ENTRIES = 20_000
 _QUEUE = "queue of the recorder"
 RETAIN_S = 10.0
 STOP_S = 2.0
+RETRY_S = 2.0
 _TURN_S = 0.2
 
 
@@ -115,7 +119,9 @@ class Writer(threading.Thread):
 
     def run(self) -> None:
         """Write until the end."""
-        catalog = self._begin()
+        catalog = self._begin_when_possible()
+        if catalog is None:
+            return
         try:
             while True:
                 with self._changed:
@@ -133,6 +139,19 @@ class Writer(threading.Thread):
             for camera in self._cameras.values():
                 camera.close()
             catalog.close()
+
+    def _begin_when_possible(self) -> Catalog | None:
+        """Begin; where the disk refuses, try again every 2 s. None: the end came first."""
+        while True:
+            try:
+                catalog = self._begin()
+                self.trouble = ""
+                return catalog
+            except (OSError, ConfigError, sqlite3.Error) as error:
+                self.trouble = str(error)
+            with self._changed:
+                if self._changed.wait_for(lambda: self._ending, RETRY_S):
+                    return None
 
     def _begin(self) -> Catalog:
         """Repair what an earlier run left, list what the catalog does not know."""
@@ -201,9 +220,12 @@ class Writer(threading.Thread):
             return
         kept = [retention.Kept(row, catalog.is_protected(row)) for row in catalog.segments()]
         for victim in retention.plan(kept, used, free, limits, clock.wall_ns()):
-            for suffix in (".mp4", ".mcap"):
+            row = victim.row
+            files = [self._root / f"{row.path}{suffix}" for suffix in (".mp4", ".mcap")]
+            files += [clip_path(self._root, row.camera, key) for key in row.alerts]
+            for file in files:
                 with contextlib.suppress(FileNotFoundError):
-                    os.unlink(self._root / f"{victim.row.path}{suffix}")
+                    os.unlink(file)
             with contextlib.suppress(OSError):  # on a full disk; then it is listed, without files
-                catalog.remove(victim.row, victim.why, clock.wall_ns())
+                catalog.remove(row, victim.why, clock.wall_ns())
             self.deleted += 1

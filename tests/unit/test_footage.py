@@ -579,3 +579,57 @@ def test_files_that_the_catalog_does_not_know_are_adopted(tmp_path):
     catalog = Catalog(root)
     assert catalog.segments() == [row]
     catalog.close()
+
+
+def test_what_is_deleted_takes_its_clips_along_and_nothing_else(tmp_path):
+    clip, root = write_clip(tmp_path / "clip.mp4", frames=200), tmp_path / "footage"
+    recorder, catalog = camera_recorder(root)
+    for n, fragment in enumerate(fragments(clip)):
+        t = n * S // 20 + (61 * S if n >= 100 else 0)
+        recorder.packet(fragment, Arrived(n, t, t, WALL + t), t)
+        if n in (50, 150):
+            recorder.alert(f"key{n}", t, t)
+    recorder.close()
+    first, second = catalog.segments()
+    catalog.protect(second)
+    catalog.close()
+    strange = root / "door" / "holiday.mp4"
+    strange.write_bytes(b"mine")
+    limits = retention.Limits(0, 0, 7.0)
+    thread = writer.Writer(root, "run", {"door": Options()}, limits, table)
+    thread.start()
+    wait_until(lambda: thread.deleted, 10, "one is deleted")
+    assert thread.end()
+    assert not (root / f"{first.path}.mp4").exists()
+    assert not clip_path(root, "door", "key50").exists()
+    assert (root / f"{second.path}.mp4").exists()
+    assert clip_path(root, "door", "key150").exists()
+    assert strange.exists()
+    catalog = Catalog(root)
+    assert [row.path for row in catalog.segments()] == [second.path]
+    assert chain.verify(root, "door", catalog.deleted()) == (1, None)
+    catalog.close()
+
+
+def test_a_disk_that_refuses_at_the_start_is_tried_again(tmp_path, monkeypatch):
+    root, refused = tmp_path / "footage", [3]
+    begin = writer.Writer._begin
+
+    def refusing(self: writer.Writer) -> Catalog:
+        if refused[0]:
+            refused[0] -= 1
+            raise OSError(28, "No space left on device")
+        return begin(self)
+
+    monkeypatch.setattr(writer.Writer, "_begin", refusing)
+    monkeypatch.setattr(writer, "RETRY_S", 0.05)
+    thread = writer.Writer(root, "run", {"door": Options()}, retention.Limits(None, 0, 7.0), table)
+    thread.start()
+    wait_until(lambda: "door" in thread.frames(), 10, "it has begun")
+    assert thread.trouble == ""
+    assert thread.end()
+    refused[0] = 1 << 30
+    thread = writer.Writer(root, "run", {"door": Options()}, retention.Limits(None, 0, 7.0), table)
+    thread.start()
+    wait_until(lambda: "No space" in thread.trouble, 10, "it says why")
+    assert thread.end()
