@@ -140,6 +140,7 @@ def _dump(root: Path) -> str:
         catalog.close()
 
 
+@pytest.mark.fault("F07")
 @pytest.mark.parametrize("after_s", [0.3, 1.7, 3.0])
 def test_a2_a_kill_of_the_whole_line(after_s: float, home: Path) -> None:
     camera = {**synthetic(), **INSIDE, "record": {}}

@@ -219,6 +219,7 @@ def test_a2_the_catalog_made_again_is_the_same(tmp_path):
     again.close()
 
 
+@pytest.mark.fault("F24")
 @pytest.mark.parametrize("fate", ["missing", "corrupt", "newer", "empty"])
 def test_b4_no_state_of_the_catalog_deletes_a_file(fate, tmp_path):
     clip, root = write_clip(tmp_path / "clip.mp4"), tmp_path / "footage"
@@ -633,3 +634,41 @@ def test_a_disk_that_refuses_at_the_start_is_tried_again(tmp_path, monkeypatch):
     thread.start()
     wait_until(lambda: "No space" in thread.trouble, 10, "it says why")
     assert thread.end()
+
+
+@pytest.fixture(scope="module")
+def cut_off(tmp_path_factory) -> tuple[bytes, bytes, str]:
+    """Return video and messages of a segment that is being written, and its path."""
+    folder = tmp_path_factory.mktemp("cut")
+    clip, root = write_clip(folder / "clip.mp4", frames=45), folder / "footage"
+    recorder, catalog = camera_recorder(root)
+    record(recorder, clip)
+    video, messages = (next(root.rglob(f"*.{kind}.part")) for kind in ("mp4", "mcap"))
+    found = video.read_bytes(), messages.read_bytes()
+    path = str(video.relative_to(root)).removesuffix(".mp4.part")
+    recorder.close()
+    catalog.close()
+    return (*found, path)
+
+
+@pytest.mark.fault("F25")
+@settings(max_examples=60, deadline=None)
+@given(data=st.data())
+def test_f25_a_recording_cut_at_any_byte_is_repaired_or_left(data, cut_off, tmp_path_factory):
+    video, messages, path = cut_off
+    root = tmp_path_factory.mktemp("f25")
+    base = root / path
+    base.parent.mkdir(parents=True)
+    cut = data.draw(st.integers(0, len(video))), data.draw(st.integers(0, len(messages)))
+    Path(f"{base}.mp4.part").write_bytes(video[: cut[0]])
+    Path(f"{base}.mcap.part").write_bytes(messages[: cut[1]])
+    whole = len(split(video[: cut[0]]))
+    rows = repair(root, table)
+    assert len(rows) == bool(whole)
+    if not rows:
+        assert Path(f"{base}.mp4.part").exists(), "nothing is deleted"
+        return
+    assert rows[0].frames == whole
+    assert len(decoded(f"{base}.mp4")) == whole
+    assert repair(root, table) == []
+    assert list(rebuild(root, table)) == rows
