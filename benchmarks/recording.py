@@ -17,7 +17,7 @@ import numpy as np
 from benchmarks import harness
 from benchmarks.harness import Report, Worker, median
 from benchmarks.lines import Watched, detector, watch
-from perception.footage.messages import MessageFile, Said
+from perception.footage.messages import LoggedMessage, MessageFile
 from perception.wire import CONFIRMED, Stamp, TrackMessage, Tracks, make_id
 from perception.wire.codec import encode_record, record_table
 
@@ -119,7 +119,7 @@ def messages(report: Report, minutes: float) -> None:
         file = MessageFile(path, "front", record_table)
         for n, one in enumerate(made):
             stamp = one.stamp
-            file.add(Said("tracks", stamp.t_wall_ns, stamp.t_media_ns, encode_record(one)))
+            file.add(LoggedMessage("tracks", stamp.t_wall_ns, stamp.t_media_ns, encode_record(one)))
             if n % FPS == 0:
                 file.flush()
         file.finish(None)

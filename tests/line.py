@@ -36,6 +36,13 @@ STOP_S = 5.0 * SLOW
 BACK_S = 5.0 * SLOW
 
 
+INSIDE: dict[str, Any] = {
+    "zones": {"all": [[0, 0], [1, 0], [1, 1], [0, 1]]},
+    "rules": {"inside": {"type": "zone", "zone": "all"}},
+}
+"""Of a camera: all of the picture as a zone, an alert for each object in it."""
+
+
 def synthetic(**changes: Any) -> dict[str, Any]:
     """Return a camera with coloured shapes that move: 320x240, 12 a second."""
     source = {"type": "synthetic", "width": 320, "height": 240, "fps": 12, "objects": 3}

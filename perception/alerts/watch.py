@@ -114,7 +114,7 @@ class CameraWatch:
                 alert.details["reason"] = why
         return alerts
 
-    def told(self, kind: str, trouble: str, t_ns: int, t_wall_ns: int) -> list[Alert]:
+    def report(self, kind: str, trouble: str, t_ns: int, t_wall_ns: int) -> list[Alert]:
         """Return the alert that changes with what others say. trouble: "" for none.
 
         kind: recording, late (frames older than the camera's budget).

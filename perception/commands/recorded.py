@@ -25,7 +25,7 @@ def list_(
     limit: Annotated[int, typer.Option(min=1, max=100_000, help="how many, newest last")] = 30,
     as_json: AsJson = False,
 ) -> None:
-    """List segments, what was lost, and how long there is room."""
+    """List segments, what was lost and how many were deleted."""
     from perception.commands import recordings
 
     recordings.show_all(recordings.folder_of(launch, folder), camera, limit, as_json)

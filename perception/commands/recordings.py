@@ -14,7 +14,7 @@ from perception.commands.console import console, sheet
 from perception.errors import EXIT_CONFIG, ConfigError
 from perception.footage import chain, exporting, retention
 from perception.footage.catalog import NAME, Catalog
-from perception.footage.holding import FolderLock
+from perception.footage.lock import FolderLock
 from perception.footage.repair import list_again, repair
 from perception.footage.rows import SegmentRow
 from perception.footage.segment import PART
@@ -22,7 +22,7 @@ from perception.launchfile import config
 from perception.wire.codec import record_table
 from perception.wire.plan import RecordingsPlan
 
-_DAY_MONTH = re.compile(r"\d{4}-\d\d-\d\d")
+_DATE = re.compile(r"\d{4}-\d\d-\d\d")
 
 
 def folder_of(launch: Path | None, folder: Path | None) -> Path:
@@ -43,10 +43,11 @@ def folder_of(launch: Path | None, folder: Path | None) -> Path:
 
 
 def show_all(root: Path, camera: str | None, limit: int, as_json: bool) -> None:
-    """Print the newest segments, what was lost, and how much room there is."""
+    """Print the newest segments, what was lost and how many were deleted."""
     catalog = Catalog(root, create=False)
     try:
         rows, losses = catalog.segments(camera), catalog.losses(camera)
+        deleted = catalog.deleted()
         protected = {row.path for row in rows if catalog.is_protected(row)}
     finally:
         catalog.close()
@@ -78,12 +79,9 @@ def show_all(root: Path, camera: str | None, limit: int, as_json: bool) -> None:
         when = _time(loss.from_wall_ns)
         screen.print(Text(f"lost: {loss.camera} {when}, {seconds:.1f} s, {count}: {loss.cause}"))
     if rows:
-        limits = retention.Limits(None, retention.RESERVE_BYTES, 7.0)
-        free = shutil.disk_usage(root).free
-        told = retention.forecast(rows, free, limits, clock.wall_ns())
-        whole = _size(sum(row.size_bytes for row in rows))
-        days = f"; room for {told.days:.1f} days more at this rate" if told.days else ""
-        screen.print(Text(f"{len(rows)} segments, {whole}{days}"))
+        screen.print(Text(f"{len(rows)} segments, {_size(sum(row.size_bytes for row in rows))}"))
+    if deleted:
+        screen.print(Text(f"{len(deleted)} segments were deleted to make room"))
 
 
 def room(asked: RecordingsPlan) -> Text:
@@ -162,14 +160,14 @@ def verify(root: Path | None, manifest: Path | None) -> int:
     assert root is not None
     try:
         catalog = Catalog(root, create=False)
-        deleted, paths = catalog.deleted(), catalog.paths()
+        paths = catalog.paths()
         catalog.close()
     except ConfigError:
-        deleted, paths = {}, set[str]()
+        paths = set[str]()
     code = 0
     for file in sorted(root.glob(f"*/{chain.NAME}")):
         camera = file.parent.name
-        count, broken = chain.verify(root, camera, deleted)
+        count, broken = chain.verify(root, camera)
         if broken is not None:
             code = EXIT_CONFIG
             screen.print(Text(f"{camera}: broken at {broken.path}: {broken.why}"))
@@ -232,7 +230,7 @@ def _seen(row: SegmentRow) -> str:
 def _parse(text: str) -> int:
     """Return a UTC time in wall ns: 2026-11-26T14:05:30, or 14:05 of today."""
     try:
-        if _DAY_MONTH.match(text):
+        if _DATE.match(text):
             when = datetime.fromisoformat(text)
         else:
             today = datetime.now(UTC).date()

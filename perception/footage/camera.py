@@ -1,6 +1,7 @@
 """What is recorded of one camera: segments, clips, losses. Used by the writer's thread alone."""
 
 import contextlib
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -10,14 +11,14 @@ from perception.footage.catalog import Catalog
 from perception.footage.chain import Chain
 from perception.footage.clips import Clips
 from perception.footage.fragments import Fragment
-from perception.footage.messages import Said
+from perception.footage.messages import LoggedMessage
 from perception.footage.rows import LossRow, SegmentRow, TrackRow
-from perception.footage.segment import Arrived, Segment
+from perception.footage.segment import PacketStamp, Segment
 
 SEGMENT_NS = 60 * NS_PER_S
 MAX_SEGMENT_NS = 120 * NS_PER_S
-"""A stream with a key picture only every few minutes is cut here: its next segment begins at the
-next key picture, what is in between is lost."""
+"""A stream with a key frame only every few minutes is cut here: its next segment begins at the
+next key frame, what is in between is lost."""
 MAX_SEGMENT_BYTES = 256 << 20
 SILENT_NS = 30 * NS_PER_S
 RETRY_NS = 2 * NS_PER_S
@@ -55,7 +56,8 @@ class CameraRecorder:
         self._with_clips = options.clips
         self._segment: Segment | None = None
         self._number = 0
-        self._waiting: list[Said] = []
+        self._waiting: deque[LoggedMessage] = deque(maxlen=_MAX_WAITING)
+        self._dropped = 0
         self._unlisted: list[SegmentRow] = []
         self._losses: list[LossRow] = []
         self._loss: LossRow | None = None
@@ -66,7 +68,7 @@ class CameraRecorder:
         self.trouble = ""
         self.frames = 0
 
-    def packet(self, fragment: Fragment, arrived: Arrived, now_ns: int) -> None:
+    def packet(self, fragment: Fragment, arrived: PacketStamp, now_ns: int) -> None:
         """Take a packet. now_ns: monotonic."""
         self._missed(arrived)
         self._last_ns = now_ns
@@ -78,22 +80,21 @@ class CameraRecorder:
         except OSError as error:
             self._fail(error, arrived.t_wall_ns, now_ns)
 
-    def _write(self, fragment: Fragment, arrived: Arrived) -> None:
+    def _write(self, fragment: Fragment, arrived: PacketStamp) -> None:
         segment = self._segment
         if segment is not None and self._is_over(segment, fragment, arrived):
             self._end()
         if self._segment is None:
             if not fragment.key:
-                self.lost("no key picture", 1, arrived.t_wall_ns)
+                self.lost("no key frame", 1, arrived.t_wall_ns)
                 return
             self._number += 1
             self._segment = Segment(
                 self._catalog.root, self._camera, self._run, self._number, fragment, arrived,
                 self._table,
             )  # fmt: skip
-            waiting, self._waiting = self._waiting, []
-            for said in waiting:
-                self._segment.say(said)
+            while self._waiting:
+                self._segment.message(self._waiting.popleft())
         self._settle_loss()
         self._segment.add(fragment, arrived)
         self.frames += 1
@@ -101,15 +102,15 @@ class CameraRecorder:
         if self._with_clips:
             self._clips.add(fragment, arrived.t_media_ns)
 
-    def say(self, said: Said, now_ns: int) -> None:
+    def message(self, message: LoggedMessage, now_ns: int) -> None:
         """Take a message; without an open segment the last 1000 wait for one."""
         if self._segment is None:
-            self._waiting = [*self._waiting[-_MAX_WAITING + 1 :], said]
+            self._waiting.append(message)
             return
         try:
-            self._segment.say(said)
+            self._segment.message(message)
         except OSError as error:
-            self._fail(error, said.t_wall_ns, now_ns)
+            self._fail(error, message.t_wall_ns, now_ns)
 
     def track(self, row: TrackRow) -> None:
         """Note what is known of a track now."""
@@ -139,6 +140,11 @@ class CameraRecorder:
             packets=packets,
         )  # fmt: skip
 
+    def dropped(self, packets: int, t_wall_ns: int) -> None:
+        """Note packets that found no room in the recorder's queue."""
+        self._dropped += packets
+        self.lost("queue of the recorder", packets, t_wall_ns)
+
     def turn(self, now_ns: int) -> None:
         """Flush what is due; end a segment that hears nothing for 30 s."""
         if self._unlisted and now_ns >= self._retry_ns:
@@ -166,7 +172,7 @@ class CameraRecorder:
             with contextlib.suppress(OSError):
                 self._catalog.add_loss(loss)
 
-    def _is_over(self, segment: Segment, fragment: Fragment, arrived: Arrived) -> bool:
+    def _is_over(self, segment: Segment, fragment: Fragment, arrived: PacketStamp) -> bool:
         if fragment.stream != segment.stream or (arrived.packet_id ^ segment.last.packet_id) >> 32:
             return True
         age_ns = arrived.t_wall_ns - segment.start_wall_ns
@@ -212,13 +218,13 @@ class CameraRecorder:
                 self._catalog.add_loss(self._loss)
             self._loss = None
 
-    def _missed(self, arrived: Arrived) -> None:
-        """Count packets between the last one and this one that never came here."""
+    def _missed(self, arrived: PacketStamp) -> None:
+        """Count packets between the last one and this one that never came, less those dropped."""
         before, self._last_packet = self._last_packet, arrived.packet_id
         since, self._last_wall_ns = self._last_wall_ns, arrived.t_wall_ns
+        dropped, self._dropped = self._dropped, 0
         if before is None or before >> 32 != arrived.packet_id >> 32:
             return
-        if (missing := arrived.packet_id - before - 1) > 0:
-            self.lost("not received", missing, since)
-            if self._loss is not None:
-                self.lost("not received", 0, arrived.t_wall_ns)
+        if (missing := arrived.packet_id - before - 1 - dropped) > 0:
+            self.lost("not received", 0, since)
+            self.lost("not received", missing, arrived.t_wall_ns)

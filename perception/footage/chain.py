@@ -1,11 +1,12 @@
 """A chain of hashes over a camera's segments: who changes or removes one breaks it from there on.
 
 `chain.jsonl` of a camera has a line a segment: path, SHA-256 of both files, and the hash of that
-line with the line before. It shows that files are as they were written; a signature over the last
-hash shows by whom (export).
+line with the line before. A deletion to make room is a line too. It shows that files are as they
+were written; a signature over the last hash shows by whom (export).
 """
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -36,30 +37,45 @@ class Chain:
         self._last = ""
         self.paths: set[str] = set()
         """Segments that are in the chain."""
+        self._deleted: set[str] = set()
         _cut_torn_line(self._path)
         for link in _links(self._path):
             self._last = str(link.get("hash", ""))
             self.paths.add(str(link.get("path", "")))
+            if "deleted" in link:
+                self._deleted.add(str(link["path"]))
 
     def add(self, row: SegmentRow) -> None:
         """Append a segment whose files are complete."""
-        link = {
-            "path": row.path,
-            "mp4": file_hash(self._root / f"{row.path}.mp4"),
-            "mcap": file_hash(self._root / f"{row.path}.mcap"),
-            "before": self._last,
-        }
-        link["hash"] = self._last = link_hash(link)
-        with self._path.open("a") as file:
-            file.write(json.dumps(link) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
+        mp4, mcap = (self._root / f"{row.path}.{kind}" for kind in ("mp4", "mcap"))
+        self._append({"path": row.path, "mp4": file_hash(mp4), "mcap": file_hash(mcap)})
         self.paths.add(row.path)
+
+    def delete(self, path: str, why: str) -> None:
+        """Append that a segment's files go, and why; once only."""
+        if path in self.paths and path not in self._deleted:
+            self._append({"path": path, "deleted": why})
+            self._deleted.add(path)
+
+    def _append(self, link: dict[str, str]) -> None:
+        link["before"] = self._last
+        link["hash"] = link_hash(link)
+        line = f"{json.dumps(link)}\n".encode()
+        with self._path.open("ab", buffering=0) as file:
+            size = file.tell()
+            try:
+                if file.write(line) != len(line):
+                    raise OSError(errno.ENOSPC, "the disk took a part of a line only")
+                os.fsync(file.fileno())
+            except OSError:
+                file.truncate(size)
+                raise
+        self._last = link["hash"]
 
 
 def link_hash(link: Mapping[str, Any]) -> str:
-    """Return the SHA-256 of a link's path, file hashes and the hash before, in hex."""
-    text = "\n".join(str(link.get(key, "")) for key in ("path", "mp4", "mcap", "before"))
+    """Return the SHA-256 of what a link says and of the hash before it, in hex."""
+    text = "\n".join(str(link.get(k, "")) for k in ("path", "mp4", "mcap", "deleted", "before"))
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -72,26 +88,27 @@ def file_hash(path: Path) -> str:
     return whole.hexdigest()
 
 
-def verify(root: Path, camera: str, deleted: Mapping[str, str]) -> tuple[int, Broken | None]:
+def verify(root: Path, camera: str) -> tuple[int, Broken | None]:
     """Return how many segments hold, and the first link of a camera that does not.
 
-    deleted: paths that retention deleted, and why: their files may be missing, not their links.
+    Files of a segment whose deletion is in the chain may be missing; its links may not.
     """
+    deleted = {str(link.get("path")) for link in _links(root / camera / NAME) if "deleted" in link}
     before, count = "", 0
     for n, link in enumerate(_links(root / camera / NAME), 1):
         path = str(link.get("path", ""))
         if link.get("before") != before or link.get("hash") != link_hash(link):
             return count, Broken(camera, path or f"line {n}", f"line {n} of {NAME} was changed")
         before = str(link["hash"])
+        if path in deleted:
+            continue
         for kind in ("mp4", "mcap"):
             file = root / f"{path}.{kind}"
             if not file.is_file():
-                if path in deleted:
-                    continue
                 return count, Broken(camera, path, f"{file.name} is missing")
             if file_hash(file) != link.get(kind):
                 return count, Broken(camera, path, f"{file.name} was changed")
-        count += path not in deleted
+        count += 1
     return count, None
 
 

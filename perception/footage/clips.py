@@ -68,7 +68,7 @@ class Clips:
         self._open.clear()
 
     def _forget(self, before_ns: int) -> None:
-        """Drop packets up to the last key picture that is early enough."""
+        """Drop packets up to the last key frame that is early enough."""
         while len(self._recent) > 1:
             next_key = next((n for n, (f, _) in enumerate(self._recent) if n and f.key), None)
             if next_key is None:

@@ -1,6 +1,6 @@
 """Frames of a camera without packets (webcam, push, synthetic, stills) into H.264 by libx264.
 
-`superfast`, crf 23, a key picture each 2 s, one thread: 10.7 ms for a 720p picture, 5.3 Mbit/s
+`superfast`, crf 23, a key frame each 2 s, one thread: 10.7 ms for a 720p picture, 5.3 Mbit/s
 (measured on a motorway). PyAV's wheel carries libx264, which is under the GPL.
 """
 

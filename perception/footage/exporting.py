@@ -33,7 +33,7 @@ class Exported(NamedTuple):
 def export_mp4(
     root: Path, rows: Iterable[SegmentRow], output: Path, from_wall_ns: int, to_wall_ns: int
 ) -> list[Exported]:
-    """Write the pictures of a span, from the last key picture before it; return the files.
+    """Write the pictures of a span, from the last key frame before it; return the files.
 
     Where codec or size change a second file begins, `-2` before its suffix. Raises ConfigError
     where there is nothing, or a file cannot be read or written.
@@ -73,7 +73,7 @@ class _Out:
     def add(self, video: Path, row: SegmentRow, from_wall_ns: int, to_wall_ns: int) -> None:
         with av.open(str(video)) as source:
             stream = source.streams.video[0]
-            base = stream.time_base or Fraction(1, row.ticks)
+            base = stream.time_base or Fraction(1, row.timescale)
             packets = [packet for packet in source.demux(stream) if packet.size]
             if not packets:
                 return

@@ -7,11 +7,13 @@ muxer keep pts and B-frames as they were (measured on 900, 1394 and 459 frames o
 import io
 import struct
 from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any, cast
+from typing import Any, BinaryIO, cast
 
 import av
+from av.container import InputContainer
 from av.error import FFmpegError
 from av.video.stream import VideoStream
 
@@ -21,7 +23,8 @@ MUXER = {
     "avoid_negative_ts": "disabled",
     "flush_packets": "1",
 }
-_JUMP_S = 10
+_MAX_STEP_S, _MAX_BACK_S = 10, 1
+"""Stamps that leap further, or fall back further, begin a new stream."""
 _ANNEX_B = (b"\x00\x00\x01", b"\x00\x00\x00\x01")
 
 
@@ -29,7 +32,7 @@ _ANNEX_B = (b"\x00\x00\x01", b"\x00\x00\x00\x01")
 class Fragment:
     """One coded picture in MP4. data: moof and mdat. header: ftyp and moov of its stream.
 
-    pts, dts: in 1/ticks s of the stream. tag: what the caller gave with the packet.
+    pts, dts: in 1/timescale s of the stream. tag: what the caller gave with the packet.
     """
 
     data: bytes
@@ -38,14 +41,14 @@ class Fragment:
     key: bool
     pts: int
     dts: int
-    ticks: int
+    timescale: int
     codec: str
     width: int
     height: int
     tag: Any
 
 
-class Unkept(Exception):
+class UnsupportedCodec(Exception):
     """The codec cannot stand in MP4."""
 
 
@@ -74,8 +77,6 @@ class Fragmenter:
     def __init__(self, first: int = 0) -> None:
         self._stream = first - 1
         self._muxer: _Muxer | None = None
-        self.repaired = 0
-        """Packets whose dts was absent or did not rise."""
 
     def add(
         self, packet: "av.Packet[VideoStream]", source: VideoStream | None, tag: Any
@@ -83,7 +84,7 @@ class Fragmenter:
         """Return the fragments that are complete now: the packet before, mostly.
 
         source: the stream that it was demuxed from; None: H.264 in Annex B from an encoder.
-        Raises Unkept where MP4 cannot hold the codec.
+        Raises UnsupportedCodec where MP4 cannot hold the codec.
         """
         done: list[Fragment] = []
         if self._muxer is not None and not self._muxer.goes_on(packet):
@@ -93,7 +94,7 @@ class Fragmenter:
                 return done
             self._stream += 1
             self._muxer = _Muxer(self._stream, packet, source)
-        return done + self._muxer.add(packet, tag, self)
+        return done + self._muxer.add(packet, tag)
 
     def end(self) -> list[Fragment]:
         """Return the last fragment; the next packet begins a new stream."""
@@ -118,7 +119,7 @@ class _Muxer:
             self._stream.time_base = base
             self._container.start_encoding()
         except (FFmpegError, ValueError) as error:
-            raise Unkept(f"{template.codec_context.name}: {error}") from None
+            raise UnsupportedCodec(f"{template.codec_context.name}: {error}") from None
         finally:
             if opened is not None:
                 opened.close()
@@ -127,7 +128,7 @@ class _Muxer:
         self._codec = context.name
         self._header = self._parts.take()
         self._base = base
-        self._ticks = round(1 / (self._stream.time_base or base))
+        self._timescale = round(1 / (self._stream.time_base or base))
         self._last_dts: int | None = None
         self._waiting: deque[tuple[bool, int, int, Any]] = deque()
 
@@ -141,24 +142,24 @@ class _Muxer:
         if dts is None or self._last_dts is None:
             return True
         seconds = float((dts - self._last_dts) * self._base)
-        return -_JUMP_S / 10 < seconds < _JUMP_S
+        return -_MAX_BACK_S < seconds < _MAX_STEP_S
 
-    def add(self, packet: "av.Packet[VideoStream]", tag: Any, owner: Fragmenter) -> list[Fragment]:
+    def add(self, packet: "av.Packet[VideoStream]", tag: Any) -> list[Fragment]:
+        """Mux a packet; a dts that is absent or does not rise becomes the next free one."""
         pts, dts = packet.pts, packet.dts
         if dts is None:
             dts = pts if pts is not None else (self._last_dts or 0) + 1
         if self._last_dts is not None and dts <= self._last_dts:
             dts = self._last_dts + 1
         pts = dts if pts is None else max(pts, dts)
-        owner.repaired += (pts, dts) != (packet.pts, packet.dts)
         self._last_dts = dts
         copy = av.Packet(bytes(packet))
         copy.pts, copy.dts, copy.time_base = pts, dts, self._base
         copy.duration = packet.duration or 0
         copy.is_keyframe = packet.is_keyframe
         copy.stream = self._stream
-        ticks = self._base * self._ticks
-        self._waiting.append((packet.is_keyframe, round(pts * ticks), round(dts * ticks), tag))
+        scale = self._base * self._timescale
+        self._waiting.append((packet.is_keyframe, round(pts * scale), round(dts * scale), tag))
         self._container.mux_one(copy)
         return self._complete(last=False)
 
@@ -176,7 +177,7 @@ class _Muxer:
             width, height = self._size
             found.append(
                 Fragment(
-                    moof, self._header, self._number, key, pts, dts, self._ticks,
+                    moof, self._header, self._number, key, pts, dts, self._timescale,
                     self._codec, width, height, tag,
                 )
             )  # fmt: skip
@@ -189,7 +190,7 @@ def split(data: bytes) -> list[bytes]:
     """Return each moof with its mdat; other boxes (mfra, at the end of a file) are left out."""
     found: list[bytes] = []
     at, start = 0, 0
-    for kind, size in boxes(data):
+    for kind, size in boxes(io.BytesIO(data), len(data)):
         if kind == b"moof":
             start = at
         elif kind == b"mdat":
@@ -198,23 +199,22 @@ def split(data: bytes) -> list[bytes]:
     return found
 
 
-def boxes(data: bytes) -> list[tuple[bytes, int]]:
-    """Return type and size in bytes of the whole boxes at the top level, in their order."""
-    found: list[tuple[bytes, int]] = []
+def boxes(file: BinaryIO, length: int) -> Iterator[tuple[bytes, int]]:
+    """Yield type and size in bytes of the whole boxes at the top level of a file of `length`."""
     at = 0
-    while at + 8 <= len(data):
-        size, kind = struct.unpack_from(">I4s", data, at)
-        if size == 1 and at + 16 <= len(data):
-            (size,) = struct.unpack_from(">Q", data, at + 8)
-        if size < 8 or at + size > len(data):
-            break
-        found.append((kind, size))
+    while at + 8 <= length:
+        file.seek(at)
+        head = file.read(16)
+        size = int.from_bytes(head[:4], "big")
+        size = int.from_bytes(head[8:16], "big") if size == 1 else size
+        if size < 8 or at + size > length:
+            return
+        yield head[4:8], size
         at += size
-    return found
 
 
 def decode_time(fragment: bytes) -> tuple[int, int]:
-    """Return where the fragment's decode time (tfdt) stands and what it is, in ticks.
+    """Return where the fragment's decode time (tfdt) stands and what it is, in 1/timescale s.
 
     Raises ValueError where it has none.
     """
@@ -226,50 +226,56 @@ def decode_time(fragment: bytes) -> tuple[int, int]:
     return at + 8, struct.unpack_from(">I", fragment, at + 8)[0]
 
 
-def shifted(fragment: bytes, ticks: int) -> bytes:
-    """Return the fragment with its decode time earlier by so many ticks.
+def shifted(fragment: bytes, by: int) -> bytes:
+    """Return the fragment with its decode time earlier by so many units of 1/timescale s.
 
     Raises ValueError where that time is not in it, or does not fit.
     """
     at, time = decode_time(fragment)
     moved = bytearray(fragment)
     try:
-        struct.pack_into(">q" if fragment[at - 4] == 1 else ">I", moved, at, time - ticks)
+        struct.pack_into(">q" if fragment[at - 4] == 1 else ">I", moved, at, time - by)
     except struct.error as error:
-        raise ValueError(f"decode time {time} less {ticks}: {error}") from None
+        raise ValueError(f"decode time {time} less {by}: {error}") from None
     return bytes(moved)
 
 
 def _described(
     packet: "av.Packet[VideoStream]", source: VideoStream | None
-) -> tuple[VideoStream, Any | None]:
+) -> tuple[VideoStream, InputContainer | None]:
     """Return the stream whose parameters the header gets, and what is to be closed after it.
 
     Those of a key packet in Annex B are taken from itself: the source's may be of another size.
     """
-    name = source.codec_context.name if source is not None else "h264"
-    if name in ("h264", "hevc") and bytes(packet)[:4].startswith(_ANNEX_B):
-        try:
-            opened = av.open(io.BytesIO(bytes(packet)), format=name, metadata_errors="replace")
-            found = opened.streams.video[0]
-            if found.codec_context.width and found.codec_context.extradata:
-                return found, opened
-            opened.close()
-        except (FFmpegError, IndexError):
-            pass
+    opened = _opened(packet, source.codec_context.name if source is not None else "h264")
+    if opened is not None:
+        return opened.streams.video[0], opened
     if source is None:
-        raise Unkept("an encoder's first packet names no parameters")
+        raise UnsupportedCodec("an encoder's first packet names no parameters")
     return source, None
+
+
+def _opened(packet: "av.Packet[VideoStream]", codec: str) -> InputContainer | None:
+    """Return a key packet in Annex B as a stream; None where it is none, or names no parameters."""
+    data = bytes(packet)
+    if codec not in ("h264", "hevc") or not data.startswith(_ANNEX_B):
+        return None
+    try:
+        opened = av.open(io.BytesIO(data), "r", format=codec, metadata_errors="replace")
+    except FFmpegError:
+        return None
+    context = opened.streams.video[0].codec_context if opened.streams.video else None
+    if context is None or not context.width or not context.extradata:
+        opened.close()
+        return None
+    return opened
 
 
 def _size_in(packet: "av.Packet[VideoStream]", codec: str) -> tuple[int, int] | None:
     """Return width and height that a key packet in Annex B names; None where it names none."""
-    data = bytes(packet)
-    if codec not in ("h264", "hevc") or not data[:4].startswith(_ANNEX_B):
+    opened = _opened(packet, codec)
+    if opened is None:
         return None
-    try:
-        with av.open(io.BytesIO(data), format=codec, metadata_errors="replace") as opened:
-            context = opened.streams.video[0].codec_context
-            return (context.width, context.height) if context.width else None
-    except (FFmpegError, IndexError):
-        return None
+    with opened:
+        context = opened.streams.video[0].codec_context
+        return context.width, context.height

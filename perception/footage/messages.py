@@ -35,7 +35,7 @@ _PACKET = struct.Struct("<QqqQqQIB")
 class PacketLine(NamedTuple):
     """One packet of the index. t_*: ns. offset, size: bytes of its fragment in the MP4 file.
 
-    pts: in the ticks of the MP4 file, before the shift of the segment (`base_ticks`).
+    pts: of the stream, in 1/timescale s; the MP4 file has it less the segment's `base_pts`.
     """
 
     packet_id: int
@@ -60,7 +60,7 @@ class PacketLine(NamedTuple):
             raise ValueError(f"not a line of the packet index: {error}") from None
 
 
-class Said(NamedTuple):
+class LoggedMessage(NamedTuple):
     """A message of a file: topic, wall time and media time in ns, bytes."""
 
     topic: str
@@ -85,7 +85,7 @@ class MessageFile:
         self._channels: dict[str, int] = {}
         self.count = 0
 
-    def add(self, said: Said) -> None:
+    def add(self, said: LoggedMessage) -> None:
         """Append a message."""
         channel = self._channels.get(said.topic)
         if channel is None:
@@ -125,12 +125,12 @@ class MessageFile:
         return self._writer.register_channel(f"/{self._camera}/{topic}", "perception", schema)
 
 
-def read(path: Path) -> Iterator[Said]:
+def read(path: Path) -> Iterator[LoggedMessage]:
     """Yield the messages of a file in their order; ends where the file is cut off or damaged."""
     for record in _records(path):
         if isinstance(record, tuple):
             channel, message = record
-            yield Said(
+            yield LoggedMessage(
                 channel.topic.rpartition("/")[2],
                 message.log_time,
                 message.publish_time,

@@ -16,11 +16,12 @@ from av.error import FFmpegError
 
 from perception.errors import MessageError
 from perception.footage.catalog import Catalog
+from perception.footage.fragments import boxes
 from perception.footage.messages import (
     PACKETS,
+    LoggedMessage,
     MessageFile,
     PacketLine,
-    Said,
     is_whole,
     read,
     read_row,
@@ -39,8 +40,11 @@ def repair(root: Path, table: Callable[[str], dict[str, Any]]) -> list[SegmentRo
 
     For a folder that no recorder writes to. table: see MessageFile.
     """
-    bases = {Path(str(path).removesuffix(f".mp4{PART}")) for path in root.rglob(f"*.mp4{PART}")}
-    bases |= {Path(str(path).removesuffix(f".mcap{PART}")) for path in root.rglob(f"*.mcap{PART}")}
+    bases = {
+        Path(str(path).removesuffix(suffix))
+        for suffix in (f".mp4{PART}", f".mcap{PART}", f".mcap{TORN}")
+        for path in root.rglob(f"*{suffix}")
+    }
     found: list[SegmentRow] = []
     for base in sorted(bases):
         with contextlib.suppress(OSError, ValueError, FFmpegError):
@@ -91,13 +95,15 @@ def _repair_one(
         return None
     part, torn = Path(f"{messages}{PART}"), Path(f"{messages}{TORN}")
     if not messages.exists():
-        if part.exists():
+        # Where a repair was itself killed, the messages as found are in `torn`, not in `part`.
+        if part.exists() and not torn.exists():
             part.replace(torn)
         row = _rewrite(root, base, torn, part, table)
         part.replace(messages)
         torn.unlink(missing_ok=True)
         return _measured(root, row)
-    part.unlink(missing_ok=True)
+    for left in (part, torn):
+        left.unlink(missing_ok=True)
     return _measured(root, _row_of(root, base, torn=True))
 
 
@@ -121,7 +127,7 @@ def _rewrite(
     return row
 
 
-def _ends(said: Said) -> int:
+def _ends(said: LoggedMessage) -> int:
     line = PacketLine.unpack(said.data)
     return line.offset + line.size
 
@@ -130,7 +136,7 @@ def _row_of(root: Path, base: Path, *, torn: bool) -> SegmentRow:
     return _row(root, base, list(read(Path(f"{base}.mcap"))), torn=torn)
 
 
-def _row(root: Path, base: Path, said: list[Said], *, torn: bool) -> SegmentRow:
+def _row(root: Path, base: Path, said: list[LoggedMessage], *, torn: bool) -> SegmentRow:
     """Return the row of a segment that carries none, from its video and what was said.
 
     The index may lack the last second; then the fragments themselves are counted. Raises ValueError
@@ -145,7 +151,7 @@ def _row(root: Path, base: Path, said: list[Said], *, torn: bool) -> SegmentRow:
         stream = container.streams.video[0]
         context = stream.codec_context
         codec, width, height = context.name, context.width, context.height
-        ticks = round(1 / stream.time_base) if stream.time_base else 0
+        timescale = round(1 / stream.time_base) if stream.time_base else 0
     if not lines:
         lines = [_line_of_name(base)]
     frames = sum(kind == b"moof" for kind, _ in _boxes_of(video))
@@ -168,8 +174,8 @@ def _row(root: Path, base: Path, said: list[Said], *, torn: bool) -> SegmentRow:
         codec=codec,
         width=width,
         height=height,
-        ticks=ticks,
-        base_ticks=_base_ticks(video, lines[0]),
+        timescale=timescale,
+        base_pts=_base_pts(video, lines[0]),
         objects=objects,
         tracks=tracks,
         alerts=alerts,
@@ -177,7 +183,7 @@ def _row(root: Path, base: Path, said: list[Said], *, torn: bool) -> SegmentRow:
     )
 
 
-def _seen(said: list[Said]) -> tuple[list[TrackRow], dict[str, int], list[str]]:
+def _seen(said: list[LoggedMessage]) -> tuple[list[TrackRow], dict[str, int], list[str]]:
     """Return tracks, how many of each class, and keys of alerts; zones are not known here."""
     seen, rows, alerts = SeenTracks({}), dict[int, TrackRow](), dict[str, None]()
     for one in said:
@@ -205,7 +211,7 @@ def _line_of_name(base: Path) -> PacketLine:
     return PacketLine(0, 0, 0, 0, wall_ns, 0, 0, 1)
 
 
-def _base_ticks(video: Path, first: PacketLine) -> int:
+def _base_pts(video: Path, first: PacketLine) -> int:
     """Return what was taken from the pts of this segment: the index has them as they were."""
     with av.open(str(video)) as container:
         for packet in container.demux(video=0):
@@ -244,17 +250,6 @@ def _cut(part: Path, done: Path) -> bool:
     return True
 
 
-def _boxes_of(path: Path) -> Iterator[tuple[bytes, int]]:
-    """Yield type and size of the whole boxes of a file, in their order."""
-    length = path.stat().st_size
+def _boxes_of(path: Path) -> list[tuple[bytes, int]]:
     with path.open("rb") as file:
-        at = 0
-        while at + 8 <= length:
-            file.seek(at)
-            head = file.read(16)
-            size = int.from_bytes(head[:4], "big")
-            size = int.from_bytes(head[8:16], "big") if size == 1 else size
-            if size < 8 or at + size > length:
-                return
-            yield head[4:8], size
-            at += size
+        return list(boxes(file, path.stat().st_size))

@@ -37,7 +37,7 @@ class SegmentRow(msgspec.Struct, frozen=True, kw_only=True):
     """A segment: an MP4 file and the MCAP file of the same name.
 
     path: without suffix, below the folder of recordings. wall and media times in ns, end of the
-    last packet's start. base_ticks: what its pts are less than those of the stream. objects: how
+    last packet's start. base_pts: what its pts are less than those of the stream. objects: how
     many tracks of each class were confirmed. tracks: in sight in it. alerts: keys. torn: it was cut
     off and repaired.
     """
@@ -58,8 +58,8 @@ class SegmentRow(msgspec.Struct, frozen=True, kw_only=True):
     codec: str
     width: int
     height: int
-    ticks: int
-    base_ticks: int
+    timescale: int
+    base_pts: int
     objects: dict[str, int] = {}
     tracks: list[TrackRow] = []
     alerts: list[str] = []

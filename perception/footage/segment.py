@@ -9,11 +9,11 @@ import os
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from perception.clock import NS_PER_S
 from perception.footage.fragments import Fragment, decode_time, shifted
-from perception.footage.messages import PACKETS, MessageFile, PacketLine, Said
+from perception.footage.messages import PACKETS, LoggedMessage, MessageFile, PacketLine
 from perception.footage.rows import LossRow, SegmentRow, TrackRow, to_file
 
 PART = ".part"
@@ -21,14 +21,13 @@ SYNC_NS = 2 * NS_PER_S
 FLUSH_NS = NS_PER_S
 
 
-class Arrived:
+class PacketStamp(NamedTuple):
     """When a packet came. packet_id: epoch << 32 | n, n without gaps. Times in ns."""
 
-    __slots__ = ("packet_id", "t_arrival_ns", "t_media_ns", "t_wall_ns")
-
-    def __init__(self, packet_id: int, t_media_ns: int, t_arrival_ns: int, t_wall_ns: int) -> None:
-        self.packet_id, self.t_media_ns = packet_id, t_media_ns
-        self.t_arrival_ns, self.t_wall_ns = t_arrival_ns, t_wall_ns
+    packet_id: int
+    t_media_ns: int
+    t_arrival_ns: int
+    t_wall_ns: int
 
 
 class Segment:
@@ -41,7 +40,7 @@ class Segment:
         run: str,
         number: int,
         first: Fragment,
-        arrived: Arrived,
+        arrived: PacketStamp,
         table: Callable[[str], dict[str, Any]],
     ) -> None:
         begun = datetime.fromtimestamp(arrived.t_wall_ns / 1e9, UTC)
@@ -80,7 +79,7 @@ class Segment:
         return self._arrived.t_wall_ns
 
     @property
-    def last(self) -> Arrived:
+    def last(self) -> PacketStamp:
         """Its last packet."""
         return self._last
 
@@ -89,7 +88,7 @@ class Segment:
         """Bytes of video so far."""
         return self._size
 
-    def add(self, fragment: Fragment, arrived: Arrived) -> None:
+    def add(self, fragment: Fragment, arrived: PacketStamp) -> None:
         """Append a fragment of this segment's stream."""
         data = shifted(fragment.data, self._base)
         line = PacketLine(
@@ -97,14 +96,16 @@ class Segment:
             arrived.t_wall_ns, self._size, len(data), int(fragment.key),
         )  # fmt: skip
         self._size += self._write(data)
-        self._messages.add(Said(PACKETS, arrived.t_wall_ns, arrived.t_media_ns, line.pack()))
+        self._messages.add(
+            LoggedMessage(PACKETS, arrived.t_wall_ns, arrived.t_media_ns, line.pack())
+        )
         self._frames += 1
         self._last = arrived
         self.end_media_ns = max(self.end_media_ns, arrived.t_media_ns)
 
-    def say(self, said: Said) -> None:
+    def message(self, message: LoggedMessage) -> None:
         """Append a message."""
-        self._messages.add(said)
+        self._messages.add(message)
 
     def note_track(self, row: TrackRow) -> None:
         """Note what is known of a track now."""
@@ -161,8 +162,8 @@ class Segment:
             codec=self._first.codec,
             width=self._first.width,
             height=self._first.height,
-            ticks=self._first.ticks,
-            base_ticks=self._base,
+            timescale=self._first.timescale,
+            base_pts=self._base,
             objects=self._objects,
             tracks=list(self._tracks.values()),
             alerts=self._alerts,

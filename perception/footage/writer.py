@@ -1,9 +1,8 @@
 """The thread that writes to the disk, and the bounded queue before it: a disk that hangs stops
-nothing but itself. What finds no room in the queue is lost from one key picture to the next.
+nothing but itself. What finds no room in the queue is lost from one key frame to the next.
 """
 
 import contextlib
-import os
 import shutil
 import sqlite3
 import threading
@@ -20,17 +19,16 @@ from perception.footage.catalog import Catalog
 from perception.footage.chain import Chain
 from perception.footage.clips import clip_path
 from perception.footage.fragments import Fragment
-from perception.footage.messages import Said
-from perception.footage.repair import list_again, rebuild, repair
+from perception.footage.messages import LoggedMessage
+from perception.footage.repair import rebuild, repair
 from perception.footage.retention import Limits
-from perception.footage.rows import TrackRow
-from perception.footage.segment import Arrived
+from perception.footage.rows import SegmentRow, TrackRow
+from perception.footage.segment import PacketStamp
 
 MAX_QUEUE = 8 << 20
 """Bytes of packets of one camera that wait for the disk."""
 _MAX_ENTRIES = 20_000
 """Messages beyond this many are dropped; a packet counts as one."""
-_QUEUE = "queue of the recorder"
 RETAIN_S = 10.0
 STOP_S = 2.0
 RETRY_S = 2.0
@@ -38,7 +36,7 @@ _TURN_S = 0.2
 
 
 class Writer(threading.Thread):
-    """Writes what all cameras of a line record. `packet` and `say` never wait.
+    """Writes what all cameras of a line record. `packet` and `message` never wait.
 
     options: by camera. table: see MessageFile. Its folder is held by no other writer.
     """
@@ -61,14 +59,17 @@ class Writer(threading.Thread):
         self._dropped = dict.fromkeys(options, 0)
         self._ending = False
         self._cameras: dict[str, CameraRecorder] = {}
+        self._chains: dict[str, Chain] = {}
         self._retain_ns = 0
         self.trouble = ""
         """What is wrong with the disk, for people; empty where nothing is."""
-        self.repaired = self.listed = self.deleted = 0
+        self.repaired = self.deleted = 0
+        self.set_aside: Path | None = None
+        """A catalog that was damaged, under its new name."""
         self.busy_since_ns = 0
         """When the write that goes on now began, monotonic; 0: none does."""
 
-    def packet(self, camera: str, fragment: Fragment, arrived: Arrived) -> None:
+    def packet(self, camera: str, fragment: Fragment, arrived: PacketStamp) -> None:
         """Queue a packet."""
         size = len(fragment.data)
         with self._changed:
@@ -87,9 +88,9 @@ class Writer(threading.Thread):
         """Queue the note of a loss that happened before the recorder."""
         self._put(camera, "lost", cause, packets, t_wall_ns)
 
-    def say(self, camera: str, said: Said) -> None:
+    def message(self, camera: str, message: LoggedMessage) -> None:
         """Queue a message."""
-        self._put(camera, "say", said)
+        self._put(camera, "message", message)
 
     def track(self, camera: str, row: TrackRow) -> None:
         """Queue what is known of a track."""
@@ -158,35 +159,40 @@ class Writer(threading.Thread):
         self._root.mkdir(parents=True, exist_ok=True)
         rows = repair(self._root, self._table)
         catalog = Catalog(self._root)
-        if catalog.is_new:
-            self.listed = list_again(catalog, self._table)
-        else:
-            rows += list(rebuild(self._root, self._table, known=catalog.paths()))
-        for row in rows:
+        try:
+            self._begin_with(catalog, rows)
+        except BaseException:
+            catalog.close()
+            raise
+        return catalog
+
+    def _begin_with(self, catalog: Catalog, repaired: list[SegmentRow]) -> None:
+        self.repaired, self.set_aside = len(repaired), catalog.set_aside
+        rows = {row.path: row for row in repaired}
+        rows |= {r.path: r for r in rebuild(self._root, self._table, known=catalog.paths())}
+        for row in rows.values():
             catalog.add(row)
-        self.repaired = len(rows)
         for name, options in self._options.items():
             (self._root / name).mkdir(exist_ok=True)
-            chain = Chain(self._root, name)
-            for row in rows:
+            chain = self._chains[name] = Chain(self._root, name)
+            for row in rows.values():
                 if row.camera == name and row.path not in chain.paths:
                     chain.add(row)
             self._cameras[name] = CameraRecorder(
                 catalog, chain, name, self._run, options, self._table
             )
-        return catalog
 
     def _take(self, name: str, kind: str, what: tuple[Any, ...]) -> None:
         camera, now = self._cameras[name], clock.monotonic_ns()
         if kind == "packet":
             fragment, arrived, dropped = what
             if dropped:
-                camera.lost(_QUEUE, dropped, arrived.t_wall_ns)
+                camera.dropped(dropped, arrived.t_wall_ns)
             camera.packet(fragment, arrived, now)
             with self._changed:
                 self._bytes[name] -= len(fragment.data)
-        elif kind == "say":
-            camera.say(what[0], now)
+        elif kind == "message":
+            camera.message(what[0], now)
         elif kind == "track":
             camera.track(what[0])
         elif kind == "lost":
@@ -201,7 +207,7 @@ class Writer(threading.Thread):
                 dropped = 0 if self._bytes[name] else self._dropped[name]
                 self._dropped[name] -= dropped
             if dropped:
-                camera.lost(_QUEUE, dropped, clock.wall_ns())
+                camera.dropped(dropped, clock.wall_ns())
             camera.turn(now)
         troubles = {name: c.trouble for name, c in self._cameras.items() if c.trouble}
         urgent = bool(troubles)
@@ -220,12 +226,19 @@ class Writer(threading.Thread):
             return
         kept = [retention.Kept(row, catalog.is_protected(row)) for row in catalog.segments()]
         for victim in retention.plan(kept, used, free, limits, clock.wall_ns()):
-            row = victim.row
-            files = [self._root / f"{row.path}{suffix}" for suffix in (".mp4", ".mcap")]
-            files += [clip_path(self._root, row.camera, key) for key in row.alerts]
-            for file in files:
-                with contextlib.suppress(FileNotFoundError):
-                    os.unlink(file)
-            with contextlib.suppress(OSError):  # on a full disk; then it is listed, without files
-                catalog.remove(row, victim.why, clock.wall_ns())
+            self._delete_segment(catalog, victim)
             self.deleted += 1
+
+    def _delete_segment(self, catalog: Catalog, victim: retention.Victim) -> None:
+        """Delete a segment and its clips. A full disk takes the notes of it only afterwards."""
+        row = victim.row
+        chain = self._chains.get(row.camera) or Chain(self._root, row.camera)
+        with contextlib.suppress(OSError):
+            chain.delete(row.path, victim.why)
+        files = [self._root / f"{row.path}{suffix}" for suffix in (".mp4", ".mcap")]
+        files += [clip_path(self._root, row.camera, key) for key in row.alerts]
+        for file in files:
+            file.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            chain.delete(row.path, victim.why)
+            catalog.remove(row, victim.why, clock.wall_ns())

@@ -50,8 +50,11 @@ def make_source(
     cls = sources.source_class(camera.source.type)
     options = cls.Options.model_validate(camera.source.options)
     source: sources.Source = cls(options, camera=camera.name, run_dir=run_dir)
-    if tap is not None and camera.has_packets:
-        source.tap = tap  # type: ignore[attr-defined]
+    if tap is not None:
+        from perception.sources.tap import Tapped  # brings PyAV: camera processes only
+
+        if isinstance(source, Tapped):
+            source.tap = tap
     return Paced(source) if getattr(options, "realtime", False) else source
 
 

@@ -10,7 +10,7 @@ from perception.transport.bus import Publisher
 from perception.wire import MAX_MESSAGE_BYTES, PACKET_BLOCK, PacketMessage, Stamp, make_id
 from perception.wire.plan import CameraPlan
 
-_SAY_UNKEPT_NS = clock.NS_PER_S
+_SAY_UNSUPPORTED_NS = clock.NS_PER_S
 _SETTLE_NS = 100 * clock.NS_PER_MS
 START_S = 5.0
 
@@ -38,9 +38,9 @@ class Packets:
             return
         for fragment in self.tap.take():
             self._send(fragment)
-        if self.tap.unkept and clock.monotonic_ns() - self._said_ns > _SAY_UNKEPT_NS:
+        if self.tap.unsupported and clock.monotonic_ns() - self._said_ns > _SAY_UNSUPPORTED_NS:
             self._said_ns = clock.monotonic_ns()
-            self._publisher.send(self._unkept())
+            self._publisher.send(self._unsupported())
 
     def close(self) -> None:
         """Send the last packet and end."""
@@ -63,19 +63,20 @@ class Packets:
         self._publisher.send(
             PacketMessage(
                 stamp=self._stamp(times.t_media_ns or 0, times.t_arrival_ns),
-                stream=fragment.stream, key=fragment.key, pts=fragment.pts, ticks=fragment.ticks,
-                codec=fragment.codec, width=fragment.width, height=fragment.height,
+                stream=fragment.stream, key=fragment.key, pts=fragment.pts,
+                timescale=fragment.timescale, codec=fragment.codec,
+                width=fragment.width, height=fragment.height,
                 header_bytes=len(header), lost=lost, size=len(data), blocks=blocks,
             )
         )  # fmt: skip
         self._n += 1
         self._runtime.metrics.count(f"packets.{self._name}")
 
-    def _unkept(self) -> PacketMessage:
+    def _unsupported(self) -> PacketMessage:
         """Return the message that says that this source's codec cannot stand in MP4."""
         return PacketMessage(
-            stamp=self._stamp(0, clock.monotonic_ns()), stream=0, key=True, pts=0, ticks=0,
-            codec=self.tap.unkept[:64], width=0, height=0, header_bytes=0, lost=0, size=0,
+            stamp=self._stamp(0, clock.monotonic_ns()), stream=0, key=True, pts=0, timescale=0,
+            codec=self.tap.unsupported[:64], width=0, height=0, header_bytes=0, lost=0, size=0,
             blocks=np.empty((0, PACKET_BLOCK), np.uint8),
         )  # fmt: skip
 

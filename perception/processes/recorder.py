@@ -13,11 +13,11 @@ from perception.errors import ConfigError, RingError, SlotOverwritten
 from perception.footage.camera import Options
 from perception.footage.encoding import FrameEncoder
 from perception.footage.fragments import Fragment
-from perception.footage.holding import FolderLock
-from perception.footage.messages import Said
+from perception.footage.lock import FolderLock
+from perception.footage.messages import LoggedMessage
 from perception.footage.retention import Limits
 from perception.footage.seen import SeenTracks
-from perception.footage.segment import Arrived
+from perception.footage.segment import PacketStamp
 from perception.footage.writer import Writer
 from perception.processes.runtime import Runtime
 from perception.transport.bus import Inbox
@@ -100,7 +100,7 @@ def _take_all(
         count += 1
     for topic, inbox in topics.items():
         for message in inbox.poll(0):
-            lines[message.stamp.camera].say(topic, message)
+            lines[message.stamp.camera].message(topic, message)
             count += 1
     return count
 
@@ -111,6 +111,9 @@ def _report(runtime: Runtime, writer: Writer) -> None:
         counters[f"recorded.{name}"] = count
     counters["recordings.deleted"] = writer.deleted
     counters["recordings.repaired"] = writer.repaired
+    if writer.set_aside is not None:
+        runtime.log.error("catalog was damaged and set aside", moved_to=str(writer.set_aside))
+        writer.set_aside = None
     since = writer.busy_since_ns
     hangs = bool(since) and clock.monotonic_ns() - since > _HANG_NS
     trouble = "the disk does not answer" if hangs else writer.trouble
@@ -136,7 +139,7 @@ class _Line:
         if message.lost:
             wall = stamp.t_wall_ns
             self._writer.lost(self._name, "queue of the camera", message.lost, wall)
-        if not message.ticks:
+        if not message.timescale:
             if not self.encodes:
                 self._runtime.log.warning(
                     "encoded for recording", camera=self._name, reason=message.codec
@@ -149,13 +152,10 @@ class _Line:
             self._header = data[: message.header_bytes]
         fragment = Fragment(
             data[message.header_bytes :], self._header, message.stream, message.key, message.pts,
-            0, message.ticks, message.codec, message.width, message.height, None,
+            0, message.timescale, message.codec, message.width, message.height, None,
         )  # fmt: skip
-        arrived = Arrived(stamp.frame_id, stamp.t_media_ns, stamp.t_arrival_ns, stamp.t_wall_ns)
-        if self._header:
-            self._writer.packet(self._name, fragment, arrived)
-        else:
-            self._writer.lost(self._name, "no key picture", 1, stamp.t_wall_ns)
+        arrived = PacketStamp(stamp.frame_id, stamp.t_media_ns, stamp.t_arrival_ns, stamp.t_wall_ns)
+        self._writer.packet(self._name, fragment, arrived)
 
     def frame(self, message: FrameMessage) -> None:
         """Encode a frame of a camera without packets."""
@@ -177,13 +177,15 @@ class _Line:
             return
         self._write(done)
 
-    def say(self, topic: str, message: Message) -> None:
+    def message(self, topic: str, message: Message) -> None:
         """Record a message; tracks that are confirmed and alerts are noted besides."""
         stamp = message.stamp  # type: ignore[union-attr]
         if isinstance(message, DetectionMessage):
             message = dataclasses.replace(message, grey=_NO_GREY)
         data = encode_record(message)
-        self._writer.say(self._name, Said(topic, stamp.t_wall_ns, stamp.t_media_ns, data))
+        self._writer.message(
+            self._name, LoggedMessage(topic, stamp.t_wall_ns, stamp.t_media_ns, data)
+        )
         if isinstance(message, TrackMessage):
             for row in self._seen.take(message):
                 self._writer.track(self._name, row)
@@ -212,5 +214,5 @@ class _Line:
             stamp = fragment.tag
             packet_id = make_id(self._runtime.epoch, self._n)
             self._n += 1
-            arrived = Arrived(packet_id, stamp.t_media_ns, stamp.t_arrival_ns, stamp.t_wall_ns)
+            arrived = PacketStamp(packet_id, stamp.t_media_ns, stamp.t_arrival_ns, stamp.t_wall_ns)
             self._writer.packet(self._name, fragment, arrived)

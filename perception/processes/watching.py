@@ -87,7 +87,7 @@ class CameraWatches:
         return f"{new} frames older than {self._budgets[name]:g} ms" if new else ""
 
     def _tell_if(self, name: str, kind: str, trouble: str, now_ns: int) -> None:
-        for alert in self._watches[name].told(kind, trouble, now_ns, clock.wall_ns()):
+        for alert in self._watches[name].report(kind, trouble, now_ns, clock.wall_ns()):
             self._runtime.log.warning("camera", camera=name, kind=alert.kind, state=alert.state)
             self._unsaved.append(alert)
 

@@ -1,7 +1,7 @@
 """Hands a source's coded packets on, for recording and for viewers, beside the decoded frames.
 
 The thread that demuxes adds packets and the media times of decoded pictures; the camera process
-takes finished fragments. What is not taken in time is dropped from one key picture to the next.
+takes finished fragments. What is not taken in time is dropped from one key frame to the next.
 """
 
 import threading
@@ -13,7 +13,7 @@ import av
 from av.error import FFmpegError
 from av.video.stream import VideoStream
 
-from perception.footage.fragments import Fragment, Fragmenter, Unkept
+from perception.footage.fragments import Fragment, Fragmenter, UnsupportedCodec
 
 MAX_BYTES = 8 << 20
 """Finished fragments that wait for the reader; more than that are dropped."""
@@ -22,7 +22,7 @@ _REORDER = 17
 
 
 @dataclass(slots=True)
-class Times:
+class PacketTime:
     """When a packet's picture belongs. t_media_ns: None until its picture was decoded."""
 
     pts: int | None
@@ -40,37 +40,37 @@ class Tapped(Protocol):
 class PacketTap:
     """Between a source's thread and the camera process; every method may be called from either.
 
-    unkept: why packets of this source cannot stand in MP4; empty where they can. lost: packets
+    unsupported: why packets of this source cannot stand in MP4; empty where they can. lost: packets
     dropped because nobody took them, rising.
     """
 
     def __init__(self, max_bytes: int = MAX_BYTES) -> None:
         self._lock = threading.Lock()
         self._fragments = Fragmenter()
-        self._open: deque[Times] = deque()
+        self._open: deque[PacketTime] = deque()
         self._done: deque[Fragment] = deque()
         self._bytes, self._max_bytes = 0, max_bytes
         self._until_key = False
         self._offset_ns: int | None = None
         self._ns_per_tick = 0.0
-        self.unkept = ""
+        self.unsupported = ""
         self.lost = 0
 
     def packet(self, packet: "av.Packet[VideoStream]", source: VideoStream, now_ns: int) -> None:
         """Add a packet as it was demuxed, before its pictures. now_ns: arrival, monotonic."""
-        if self.unkept or not packet.size:
+        if self.unsupported or not packet.size:
             return
         with self._lock:
             base = packet.time_base or source.time_base
             self._ns_per_tick = float(base) * 1e9 if base else 0.0
-            times = Times(packet.pts, None, now_ns)
+            times = PacketTime(packet.pts, None, now_ns)
             self._open.append(times)
             if len(self._open) > _REORDER:
                 self._estimate(self._open.popleft())
             try:
                 self._keep(self._fragments.add(packet, source, times))
-            except Unkept as error:
-                self.unkept = str(error)
+            except UnsupportedCodec as error:
+                self.unsupported = str(error)
             except (FFmpegError, ValueError):
                 self.lost += 1
                 self._keep(self._fragments.end())
@@ -99,7 +99,7 @@ class PacketTap:
                 self.lost += 1
 
     def take(self) -> list[Fragment]:
-        """Return what is complete and dated, in decoding order; each fragment's tag is its Times.
+        """Return what is complete and dated, in decoding order. A fragment's tag is its PacketTime.
 
         The newest one is not among them before the next packet has come.
         """
@@ -121,7 +121,7 @@ class PacketTap:
             self._done.append(fragment)
             self._bytes += len(fragment.data)
 
-    def _estimate(self, times: Times) -> None:
+    def _estimate(self, times: PacketTime) -> None:
         """Date a packet that gave no picture by the last one that did, else by its arrival."""
         if times.t_media_ns is not None:
             return

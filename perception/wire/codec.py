@@ -219,14 +219,7 @@ def decode_record(data: bytes | memoryview) -> Any:
     if not _LENGTH.size <= len(view) <= MAX_MESSAGE_BYTES:
         raise MessageError("size", f"{len(view)} bytes")
     (length,) = _LENGTH.unpack_from(view)
-    if length > min(MAX_HEADER_BYTES, len(view) - _LENGTH.size):
-        raise MessageError("size", f"header of {length} bytes in {len(view)}")
-    try:
-        header = _json_decoder.decode(view[_LENGTH.size : _LENGTH.size + length])
-    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
-        raise MessageError("header", str(error)) from None
-    name = type(header).__struct_config__.tag
-    return _CODECS[name].decode(header, view[_LENGTH.size + length :])
+    return _decode(view[_LENGTH.size :], length, _json_decoder, None)
 
 
 def record_table(topic: str) -> dict[str, Any]:
@@ -248,13 +241,18 @@ def decode(data: bytes | memoryview, topic: str | None = None) -> Any:
         raise MessageError("version", f"{bytes(magic[3:])!r}, this is version {VERSION}")
     if magic != _MAGIC:
         raise MessageError("magic", f"starts with {bytes(magic)!r}, expected {_MAGIC!r}")
-    if length > min(MAX_HEADER_BYTES, len(view) - _PREFIX.size):
+    return _decode(view[_PREFIX.size :], length, _decoder, topic)
+
+
+def _decode(view: memoryview, length: int, decoder: Any, topic: str | None) -> Any:
+    """Return the message whose header of `length` bytes stands at the start of `view`."""
+    if length > min(MAX_HEADER_BYTES, len(view)):
         raise MessageError("size", f"header of {length} bytes in {len(view)}")
     try:
-        header = _decoder.decode(view[_PREFIX.size : _PREFIX.size + length])
+        header = decoder.decode(view[:length])
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
         raise MessageError("header", str(error)) from None
     name = type(header).__struct_config__.tag
     if topic is not None and name != topic:
         raise MessageError("topic", f"{name} on a socket for {topic}")
-    return _CODECS[name].decode(header, view[_PREFIX.size + length :])
+    return _CODECS[name].decode(header, view[length:])

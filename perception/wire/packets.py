@@ -18,8 +18,8 @@ class PacketMessage:
     stamp: frame_id counts packets, not frames; its times are those of the decoded picture.
     stream: rises when a new header is needed: after a reconnect, a change of picture size, a jump
     of the stamps. key: decoding can begin here; then the header (ftyp and moov) stands before the
-    fragment, header_bytes long. pts, ticks: presentation time in 1/ticks s since the stream's
-    first; ticks 0: the codec cannot stand in MP4, `codec` names it and there is no fragment.
+    fragment, header_bytes long. pts: presentation time in
+    1/timescale s. timescale 0: MP4 cannot hold the codec, `codec` names it, there is no fragment.
     lost: packets not sent since the one before. size: bytes of header and fragment in blocks
     (P, 1024) uint8.
     """
@@ -28,7 +28,7 @@ class PacketMessage:
     stream: Natural
     key: bool
     pts: int
-    ticks: Natural
+    timescale: Natural
     codec: Annotated[str, msgspec.Meta(max_length=64)]
     width: Natural
     height: Natural

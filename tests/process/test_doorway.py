@@ -18,7 +18,7 @@ FROM_S, TO_S = 8.5, 31.0
 """From before the first of them to when all have been seen; the last is there still."""
 WITHIN_S = 0.5
 MAX_MISSED = 0.05
-"""Share of frames: a line that sees fewer says nothing of the settings, so it is run again."""
+"""Share of frames: where a busy machine misses more the line is run again, three times at most."""
 LABELS = json.loads((ROOT / "tests" / "golden" / "visits.json").read_text())
 VISITS: list[dict[str, int]] = LABELS[CLIP]["visits"]
 
@@ -66,8 +66,6 @@ def test_each_person_is_one_alert_in_time(home: Path, footage: Path) -> None:
         share = len(missed) / ((TO_S - FROM_S) * FPS)
         if share <= MAX_MISSED:
             break
-    else:
-        pytest.skip(f"the machine is too busy: {share:.0%} of the frames were not seen")
     alerts = line.alerts()
     raised = [alert for alert in alerts if alert["state"] == "raised"]
     assert len(raised) == len(VISITS), [number(alert["t_media_ns"]) for alert in raised]

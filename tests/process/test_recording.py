@@ -17,6 +17,7 @@ from perception.footage.catalog import Catalog
 from perception.footage.messages import PACKETS, PacketLine, read
 from perception.wire.codec import decode_record
 from tests.line import (
+    INSIDE,
     ROOT,
     command,
     environment,
@@ -29,11 +30,6 @@ from tests.line import (
 from tests.namespaces import own_mounts
 from tests.servers import rtsp_server
 from tests.unit.test_footage import write_clip
-
-INSIDE = {
-    "zones": {"all": [[0, 0], [1, 0], [1, 1], [0, 1]]},
-    "rules": {"inside": {"type": "zone", "zone": "all"}},
-}
 
 
 def frames_in(video: Path) -> int:
@@ -72,7 +68,7 @@ def test_an_rtsp_camera_is_recorded_packet_by_packet(home: Path) -> None:
             line.stop()
     catalog = Catalog(root, create=False)
     (row,) = catalog.segments("door")
-    assert not [loss for loss in catalog.losses() if loss.cause != "no key picture"]
+    assert not [loss for loss in catalog.losses() if loss.cause != "no key frame"]
     catalog.close()
     assert (row.codec, row.width, row.height) == ("h264", 320, 240)
     assert row.frames >= 5 * 30

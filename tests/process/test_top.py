@@ -3,12 +3,7 @@
 import json
 
 import perception
-from tests.line import perception_says, running, synthetic, wait_until
-
-INSIDE = {
-    "zones": {"all": [[0, 0], [1, 0], [1, 1], [0, 1]]},
-    "rules": {"inside": {"type": "zone", "zone": "all"}},
-}
+from tests.line import INSIDE, perception_says, running, synthetic, wait_until
 
 
 def test_top_shows_steps_rates_and_processes(home) -> None:

@@ -142,6 +142,6 @@ def test_what_others_say_is_raised_once_and_cleared(kind):
     said = [
         (t, alert.state, alert.details.get("reason"))
         for t in range(12)
-        for alert in watch.told(kind, "full" if 1 <= t < 6 else "", t * 10**9, WALL_NS)
+        for alert in watch.report(kind, "full" if 1 <= t < 6 else "", t * 10**9, WALL_NS)
     ]
     assert said == [(3, "raised", "full"), (9, "cleared", "full")]
