@@ -49,7 +49,7 @@ class Fragment:
 
 
 class UnsupportedCodec(Exception):
-    """The codec cannot stand in MP4."""
+    """MP4 cannot hold the codec."""
 
 
 class _Parts:

@@ -1,6 +1,6 @@
-"""Which segments go when space runs out: the least valuable first. A pure function of the catalog.
+"""Which segments are deleted when space runs out: the least valuable first. A pure function.
 
-Value: alert 80, tracks 10, nothing 0; halved with every half-life of age. Protected ones never go.
+Value: alert 80, tracks 10, nothing 0; halved with every half-life of age. Protected ones stay.
 """
 
 from collections.abc import Iterable
@@ -31,7 +31,7 @@ class Kept(NamedTuple):
 
 
 class Victim(NamedTuple):
-    """A segment that goes, and why."""
+    """A segment that is deleted, and why."""
 
     row: SegmentRow
     why: str
@@ -47,7 +47,7 @@ def value(row: SegmentRow, now_wall_ns: int, half_life_days: float) -> float:
 def plan(
     kept: Iterable[Kept], used: int, free: int, limits: Limits, now_wall_ns: int
 ) -> list[Victim]:
-    """Return the segments that go now, the least valuable first, the older of two alike.
+    """Return the segments to delete now, the least valuable first, the older of two alike.
 
     used: bytes of all recordings; free: bytes free on the disk. Fewer than needed where the rest is
     protected.

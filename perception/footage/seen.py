@@ -84,7 +84,10 @@ class SeenTracks:
 
 
 def _inside(point: tuple[float, float], polygon: Sequence[tuple[float, float]]) -> bool:
-    """Whether a point is inside a polygon: an odd number of edges to its right."""
+    """Whether a point is inside a polygon: an odd number of edges to its right.
+
+    kernels.polygons would bring Numba into the recorder: 100 MB for a few points a second.
+    """
     x, y = point
     inside = False
     for (x0, y0), (x1, y1) in zip(polygon, [*polygon[1:], polygon[0]], strict=True):

@@ -1,5 +1,7 @@
-"""The thread that writes to the disk, and the bounded queue before it: a disk that hangs stops
-nothing but itself. What finds no room in the queue is lost from one key frame to the next.
+"""The thread that writes to the disk, and the bounded queue before it.
+
+A disk that hangs blocks this thread only. Packets that find no room in the queue are dropped up to
+the next key frame.
 """
 
 import contextlib

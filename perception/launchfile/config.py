@@ -160,7 +160,8 @@ class Camera(_Base):
         default=0.7, description="seconds that frames stay in shared memory for late readers"
     )
     record: Record | None = Field(
-        default=None, description="{} records the camera; see docs/recording.md"
+        default=None,
+        description="{} records the camera under `perception run`; see docs/recording.md",
     )
     telemetry: Options | None = Field(
         default=None,

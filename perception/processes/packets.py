@@ -73,7 +73,7 @@ class Packets:
         self._runtime.metrics.count(f"packets.{self._name}")
 
     def _unsupported(self) -> PacketMessage:
-        """Return the message that says that this source's codec cannot stand in MP4."""
+        """Return the message that says that MP4 cannot hold this source's codec."""
         return PacketMessage(
             stamp=self._stamp(0, clock.monotonic_ns()), stream=0, key=True, pts=0, timescale=0,
             codec=self.tap.unsupported[:64], width=0, height=0, header_bytes=0, lost=0, size=0,

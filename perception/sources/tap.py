@@ -38,10 +38,10 @@ class Tapped(Protocol):
 
 
 class PacketTap:
-    """Between a source's thread and the camera process; every method may be called from either.
+    """Between a source's thread and the camera process; both may call every method.
 
-    unsupported: why packets of this source cannot stand in MP4; empty where they can. lost: packets
-    dropped because nobody took them, rising.
+    unsupported: why MP4 cannot hold packets of this source; empty where it can. lost: packets that
+    were dropped because nobody took them, rising.
     """
 
     def __init__(self, max_bytes: int = MAX_BYTES) -> None:
