@@ -13,7 +13,7 @@ demo: $(ULTRALYTICS)/installed
 	$(ULTRALYTICS)/bin/perception demo --detector ultralytics
 else
 demo: $(VENV)/installed
-	$(VENV)/bin/perception demo --detector $(DETECTOR)
+	$(VENV)/bin/perception demo --detector $(DETECTOR) $(if $(WEB),--web)
 endif
 
 # The kernels are compiled once, before the workers start. Many tests wait for processes and
@@ -57,7 +57,7 @@ $(VENV)/bin/python:
 
 $(VENV)/installed: pyproject.toml | $(VENV)/bin/python
 	@echo "installing the package into $(VENV) (about 800 MB, once)"
-	$(VENV)/bin/python $(PIP) install -e .
+	$(VENV)/bin/python $(PIP) install -e ".[web]"
 	@touch $@
 
 $(VENV)/installed-test: pyproject.toml | $(VENV)/bin/python

@@ -122,14 +122,41 @@ class AlertStore:
 
     def newest(self, limit: int = 50, camera: str | None = None) -> list[Kept]:
         """Return the newest alerts, newest first."""
-        where, parameters = ("WHERE camera = ?", [camera]) if camera else ("", [])
+        return self.page(limit, None if camera is None else [camera])
+
+    def page(
+        self, limit: int, cameras: Sequence[str] | None, after: tuple[int, str] | None = None
+    ) -> list[Kept]:
+        """Return alerts of some cameras (None: of all), newest first.
+
+        after: start in wall ns and key of an alert: those that follow it. New alerts do not move
+        the pages that follow.
+        """
+        where, values = ["1"], list[Any]()
+        if cameras is not None:
+            where.append(f"camera IN ({', '.join('?' * len(cameras))})")
+            values += cameras
+        if after is not None:
+            where.append("(start_t_wall_ns < ? OR (start_t_wall_ns = ? AND key > ?))")
+            values += [after[0], *after]
         rows = self.database.read(
-            f"SELECT key, body, t_acked_wall_ns FROM alerts {where} "
+            f"SELECT key, body, t_acked_wall_ns FROM alerts WHERE {' AND '.join(where)} "
             "ORDER BY start_t_wall_ns DESC, key LIMIT ?",
-            *parameters,
+            *values,
             limit,
         )
         return [self._kept(*row) for row in rows]
+
+    def between(self, camera: str, from_wall_ns: int, to_wall_ns: int) -> list[Alert]:
+        """Return the alerts of a camera that began in a span of wall time, oldest first."""
+        rows = self.database.read(
+            "SELECT body FROM alerts WHERE camera = ? AND start_t_wall_ns >= ? "
+            "AND start_t_wall_ns < ? ORDER BY start_t_wall_ns",
+            camera,
+            from_wall_ns,
+            to_wall_ns,
+        )
+        return [alert_of(row[0]) for row in rows]
 
     def open_alerts(self, camera: str, rule: str | None = None) -> list[Alert]:
         """Return the open alerts of a rule (None: of all rules), oldest first."""

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from perception import __version__
+from perception.commands.page import users_app
 from perception.commands.recorded import AsJson, FolderOf, LaunchOf, recordings_app
 from perception.commands.stored import alerts_app, enroll, gallery_app, models_app
 from perception.errors import ConfigError, PerceptionError
@@ -33,6 +34,7 @@ app.add_typer(models_app, name="models")
 app.add_typer(gallery_app, name="gallery")
 app.add_typer(alerts_app, name="alerts")
 app.add_typer(recordings_app, name="recordings")
+app.add_typer(users_app, name="users")
 
 LaunchFile = Annotated[Path, typer.Argument(help="launch file (YAML)", show_default=False)]
 Name = Annotated[str | None, typer.Option(help="name of the run; the launch file's, if not given")]
@@ -102,6 +104,7 @@ def demo(
         Path | None, typer.Option(help="folder for the results; recordings/demo, if not given")
     ] = None,
     show: Annotated[bool, typer.Option(help="a window with the newest frames")] = False,
+    web: Annotated[bool, typer.Option("--web", help="the page too, on this host")] = False,
 ) -> None:
     """Fetch the default model and two clips, run launch/demo.yaml on them, show the results.
 
@@ -114,7 +117,7 @@ def demo(
         from perception.commands import drone_demo
 
         sys.exit(drone_demo.run(output or Path("recordings/demo-drone")))
-    sys.exit(launching.run_demo(detector, output, which=which, show=show))
+    sys.exit(launching.run_demo(detector, output, which=which, show=show, web=web))
 
 
 @app.command()

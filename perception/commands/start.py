@@ -135,6 +135,7 @@ def run_live(
     fresh: what an earlier run left in the output folder is removed first.
     """
     from perception.commands import check as checking
+    from perception.commands import page
     from perception.commands.live import LiveView
     from perception.supervision.supervisor import Supervisor
 
@@ -145,6 +146,7 @@ def run_live(
         _check_display()
         plan = _with_window(plan)
     checking.memory_needed(plan, checking.sizes(plan))
+    announced = page.announce(plan)
     warm_up(plan)
     with LiveView(screen) as view:
         supervisor = Supervisor(
@@ -156,6 +158,8 @@ def run_live(
             f"run [bold]{supervisor.run_dir.name}[/]: {', '.join(plan.cameras)}; "
             f"log in {supervisor.plan.folder}/log.jsonl; Ctrl-C stops"
         )
+        for line in announced:
+            screen.print(line, soft_wrap=True)
         code = supervisor.run()
     summary = supervisor.summary(code)
     try:
@@ -167,8 +171,18 @@ def run_live(
     return code
 
 
-def run_demo(detector: str, output: Path | None, *, which: str = "line", show: bool = False) -> int:
-    """Run a demo's launch file, its results made afresh in `output`. which: a row of DEMOS."""
+def run_demo(
+    detector: str,
+    output: Path | None,
+    *,
+    which: str = "line",
+    show: bool = False,
+    web: bool = False,
+) -> int:
+    """Run a demo's launch file, its results made afresh in `output`. which: a row of DEMOS.
+
+    web: serve the page too, over plain http on loopback, its users kept in `output`.
+    """
     if which not in DEMOS:
         raise ConfigError(unknown(which, DEMOS, "demos"))
     file, usual = DEMOS[which]
@@ -178,7 +192,10 @@ def run_demo(detector: str, output: Path | None, *, which: str = "line", show: b
     elif detector != "onnx":
         raise ConfigError(f"--detector {detector}: expected onnx or ultralytics")
     folder = {"folder": output or Path(usual), "video": True, "tracks": True}
-    plan = load_plan(launch_file(file), None, detectors={"default": options}, output=folder)
+    more: dict[str, Any] = {}
+    if web:
+        more["web"] = {"http": True, "folder": str((output or Path(usual)) / "web")}
+    plan = load_plan(launch_file(file), None, detectors={"default": options}, output=folder, **more)
     return run_live(plan, show=show, fresh=True)
 
 

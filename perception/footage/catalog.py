@@ -10,6 +10,7 @@ import json
 import sqlite3
 from collections.abc import Generator
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -218,6 +219,10 @@ class Catalog:
         )
         names = ("camera", "from_wall_ns", "to_wall_ns", "cause", "packets")
         return [LossRow(**dict(zip(names, row, strict=True))) for row in found]
+
+    def read(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
+        """Return the rows of a query, for the modules of this room."""
+        return self._db.execute(sql, values).fetchall()
 
     def deleted(self) -> dict[str, str]:
         """Return why segments were deleted, by path."""

@@ -19,6 +19,7 @@ from pydantic import (
 
 from perception.geometry.calibration import Calibration
 from perception.launchfile.document import NAME_PATTERN, Document, parse, read_text
+from perception.launchfile.page import Web
 
 Name = Annotated[str, Field(pattern=NAME_PATTERN)]
 
@@ -252,6 +253,7 @@ class Launch(_Base):
     recordings: Recordings = Field(default_factory=Recordings)
     output: Output = Output()
     metrics: Metrics = Metrics()
+    web: Web | None = Field(default=None, description="{} serves the page; see docs/web.md")
     threads: Threads = Threads()
 
     @property

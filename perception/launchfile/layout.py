@@ -36,6 +36,8 @@ def lay_out(
     mapped = any(camera.telemetry for camera in launch.cameras.values())
     if launch.output.video or launch.output.tracks or mapped:
         processes.append(ProcessPlan(name="output", kind="output", cameras=names))
+    if launch.web:
+        processes.append(ProcessPlan(name="web", kind="web", cameras=names))
     return processes
 
 

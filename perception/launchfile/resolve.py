@@ -63,6 +63,7 @@ def resolve(launch: Launch, document: Document, *, realtime: bool = True) -> Pla
         identity=_identity(launch.identity, document) if launch.identity else None,
         retain_days=launch.alerts.retain_days,
         recordings=_recordings(launch),
+        web=launch.web.plan() if launch.web else None,
     )
     _check_tracker(plan, document)
     return plan

@@ -11,6 +11,7 @@ PROCESSES = {
     "identity": "perception.processes.identity:run",
     "alert": "perception.processes.alert:run",
     "recorder": "perception.processes.recorder:run",
+    "web": "perception.web.process:run",
     "output": "perception.processes.output:run",
     "show": "perception.processes.show:run",
 }

@@ -22,7 +22,8 @@ LIVE = ("rtsp", "mpegts", "rtp", "rtmp", "hls", "mjpeg", "snapshot", "webcam")
 def run(runtime: Runtime) -> None:
     """Read the source until it ends or the run stops."""
     camera = runtime.plan.cameras[runtime.process.cameras[0]]
-    packets = Packets(runtime, camera) if camera.record is not None else None
+    readers = runtime.plan.packet_readers(camera.name)
+    packets = Packets(runtime, camera, readers) if readers else None
     source = make_source(camera, runtime.run_dir, packets.tap if packets else None)
     publisher = Publisher(runtime.run_dir, "frames", camera.name)
     backoff = Backoff()

@@ -16,17 +16,20 @@ START_S = 5.0
 
 
 class Packets:
-    """Publishes what a tap has taken. A packet that is too large for a message is counted lost."""
+    """Publishes what a tap has taken. A packet that is too large for a message is counted lost.
 
-    def __init__(self, runtime: Runtime, camera: CameraPlan) -> None:
+    readers: how many processes take the packets.
+    """
+
+    def __init__(self, runtime: Runtime, camera: CameraPlan, readers: int) -> None:
         self.tap = PacketTap()
         self._runtime, self._name = runtime, camera.name
-        self._publisher = Publisher(runtime.run_dir, "packets", camera.name)
+        self._publisher = Publisher(runtime.run_dir, "packets", camera.name, readers=readers)
         self._n = self._told_lost = self._said_ns = self._connected_ns = 0
         self._begun_ns = clock.monotonic_ns()
 
     def send(self) -> None:
-        """Send what is complete; wait for the recorder first, START_S at most.
+        """Send what is complete; wait for the readers first, START_S at most.
 
         The subscription follows the connection: what is sent in between would be missed.
         """

@@ -36,7 +36,17 @@ _SAME_SIGNAL_NS = clock.NS_PER_S
 """Signals within this time of the first one count as that one: `timeout` sends two at once."""
 _NEEDED = ("detection", "tracking", "alert")
 """A camera counts as over where its process of one of these kinds has failed."""
-_ORDER = ("show", "camera", "detection", "tracking", "identity", "alert", "recorder", "output")
+_ORDER = (
+    "show",
+    "camera",
+    "detection",
+    "tracking",
+    "identity",
+    "alert",
+    "recorder",
+    "output",
+    "web",
+)
 """Stop order; processes start in the reverse of it."""
 
 

@@ -20,18 +20,21 @@ from perception.wire.codec import encode as encode_message
 
 
 class Publisher:
-    """Sends one topic of one camera or process. It never blocks."""
+    """Sends one topic of one camera or process. It never blocks.
 
-    def __init__(self, run_dir: Path, topic: str, name: str) -> None:
+    readers: how many subscribers `is_connected` waits for.
+    """
+
+    def __init__(self, run_dir: Path, topic: str, name: str, *, readers: int = 1) -> None:
         self._context = zmq.Context[Any]()
         self._socket = new_socket(self._context, zmq.PUB)
         if TOPICS[topic].delivery == "newest":
             self._socket.setsockopt(zmq.CONFLATE, 1)
-        self._monitor = ConnectionMonitor(self._socket)
+        self._monitor = ConnectionMonitor(self._socket, readers)
         self._socket.bind(endpoint(run_dir, topic, name))
 
     def is_connected(self) -> bool:
-        """Whether a subscriber was connected once."""
+        """Whether so many subscribers as are waited for were connected once."""
         return self._monitor.is_connected()
 
     def send(self, message: Message) -> None:

@@ -56,19 +56,25 @@ def new_socket(context: zmq.Context[Any], kind: int) -> zmq.Socket[bytes]:
 
 
 class ConnectionMonitor:
-    """Reports whether a socket has had its first connection. Create it before bind or connect.
+    """Reports whether a socket has had its first connections. Create it before bind or connect.
 
-    The subscription is sent after the handshake: a message that is sent in between is lost.
+    wanted: how many connections. The subscription is sent after the handshake: a message that is
+    sent in between is lost.
     """
 
-    def __init__(self, socket: zmq.Socket[bytes]) -> None:
+    def __init__(self, socket: zmq.Socket[bytes], wanted: int = 1) -> None:
+        self._wanted = wanted
         self._socket: zmq.Socket[bytes] | None = socket
         self._monitor = socket.get_monitor_socket(zmq.Event.HANDSHAKE_SUCCEEDED)
 
     def is_connected(self, timeout_s: float = 0.0) -> bool:
-        """Whether there was a connection; waits for it at most timeout_s."""
-        if self._socket is not None and self._monitor.poll(max(0, round(timeout_s * 1000))):
-            self.forget()
+        """Whether there were so many connections; waits for the next one at most timeout_s."""
+        while self._socket is not None and self._monitor.poll(max(0, round(timeout_s * 1000))):
+            self._wanted -= 1
+            if self._wanted <= 0:
+                self.forget()
+                break
+            self._monitor.recv_multipart()
         return self._socket is None
 
     def forget(self) -> None:

@@ -4,7 +4,7 @@ A plan is data that travels as JSON (0600, in the run's directory) to every proc
 resolve.py makes it, build.py makes what it names. Imports errors.
 """
 
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -69,6 +69,21 @@ class RecordingsPlan(msgspec.Struct, frozen=True, kw_only=True):
     half_life_days: float
 
 
+class WebPlan(msgspec.Struct, frozen=True, kw_only=True):
+    """How the page is served. scheme: how browsers reach it. proxied: a reverse proxy of this host
+    stands before it. names: further host names. certificate, key: PEM files; None: its own.
+    folder: of users, sessions and its own certificate; None: the user's."""
+
+    host: str
+    port: int
+    scheme: Literal["http", "https"]
+    proxied: bool = False
+    names: list[str] = []
+    certificate: str | None = None
+    key: str | None = None
+    folder: str | None = None
+
+
 class ProcessPlan(msgspec.Struct, frozen=True, kw_only=True):
     """One process: name, kind (a row of PROCESSES), the cameras it serves, its threads."""
 
@@ -96,10 +111,16 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     identity: IdentityPlan | None = None
     retain_days: float = 0.0
     recordings: RecordingsPlan | None = None
+    web: WebPlan | None = None
 
     def cameras_of(self, kind: str) -> list[str]:
         """Return the cameras that processes of a kind serve; none where there is no such one."""
         return [name for p in self.processes if p.kind == kind for name in p.cameras]
+
+    def packet_readers(self, camera: str) -> int:
+        """Return how many processes take a camera's coded packets."""
+        kinds = ("recorder", "web")
+        return sum(p.kind in kinds and camera in p.cameras for p in self.processes)
 
     def map_page(self, camera: str) -> str | None:
         """Return the name of a camera's map page; None where it has no telemetry."""

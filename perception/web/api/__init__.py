@@ -1,0 +1,17 @@
+"""The routes of the API, one file a subject. Each declares who may call it (permissions.py)."""
+
+from perception.web.api import (
+    account,
+    alerts,
+    cameras,
+    recordings,
+    search,
+    system,
+    timeline,
+    users,
+)
+
+ALL = (
+    *(account.api, cameras.api, alerts.api, timeline.api),
+    *(recordings.api, search.api, system.api, users.api),
+)
