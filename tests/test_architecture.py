@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from perception.launchfile.page import Web
 from tests import house
 from tests.line import ROOT
 
@@ -125,7 +126,14 @@ def test_the_page_shows_the_floors_as_they_are() -> None:
 
 @pytest.mark.fault("H24")
 def test_network_listeners_are_loopback_only() -> None:
+    """But the page, with TLS: everything else of it is tried by test_web_access.py."""
     for path in sources():
         text = path.read_text()
         for word in ("0.0.0.0", "tcp://*", "INADDR_ANY"):
-            assert word not in text, f"{word} in {path.relative_to(ROOT)}"
+            found = path.relative_to(PACKAGE).as_posix()
+            assert word not in text or found == "launchfile/page.py", f"{word} in {found}"
+    assert Web().plan().scheme == "https"
+    for plain in (Web(http=True), Web(proxy=True)):
+        assert plain.plan().host == "127.0.0.1"
+        with pytest.raises(ValueError, match="loopback only"):
+            Web.model_validate({**plain.model_dump(), "host": "192.168.1.7"})

@@ -15,6 +15,7 @@ from perception import clock
 from perception.commands.console import console, sheet
 from perception.errors import ConfigError
 from perception.launchfile import config
+from perception.launchfile.page import EVERYWHERE
 from perception.wire.plan import Plan, WebPlan
 
 NEEDED = ("fastapi", "uvicorn", "websockets", "argon2")
@@ -150,7 +151,7 @@ def _address(asked: WebPlan) -> str:
     if asked.proxied:
         return f"https://{asked.names[0] if asked.names else 'your proxy'}"
     host = asked.host
-    if host in ("0.0.0.0", "::"):
+    if host in (EVERYWHERE, "::"):
         host = (asked.names or certificate.host_names()[1:])[0]
     return f"{asked.scheme}://{f'[{host}]' if ':' in host else host}:{asked.port}"
 

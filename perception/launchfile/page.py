@@ -7,6 +7,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 
 from perception.wire.plan import WebPlan
 
+EVERYWHERE = "0.0.0.0"
+"""All addresses of this host: with TLS only. Plain http stays on loopback."""
 UserPath = Annotated[Path, AfterValidator(Path.expanduser)]
 
 
@@ -56,7 +58,7 @@ class Web(BaseModel):
         """Return what the process is told."""
         plain = self.http or self.proxy
         return WebPlan(
-            host=self.host or ("127.0.0.1" if plain else "0.0.0.0"),
+            host=self.host or ("127.0.0.1" if plain else EVERYWHERE),
             port=self.port,
             scheme="http" if self.http else "https",
             proxied=self.proxy,

@@ -10,9 +10,8 @@ from fastapi import FastAPI, Request, Response
 from starlette.responses import FileResponse
 from starlette.types import ASGIApp
 
-from perception import __version__
 from perception.recording.ledger import Ledger
-from perception.web import problems
+from perception.web import VERSION, problems
 from perception.web.api import ALL
 from perception.web.api.cameras import install_live
 from perception.web.certificate import host_names
@@ -38,7 +37,7 @@ def make_app(site: Site, ledger: Ledger) -> ASGIApp:
 def describe() -> FastAPI:
     """Return the app without a site: its routes, and what OpenAPI says of them."""
     app = FastAPI(
-        title="perception", version=__version__, docs_url=None, redoc_url=None, openapi_url=None
+        title="perception", version=VERSION, docs_url=None, redoc_url=None, openapi_url=None
     )
     known: dict[tuple[str, str], Permission] = {}
     for routes in ALL:
@@ -52,7 +51,7 @@ def describe() -> FastAPI:
         name = str(request.path_params.get("name", "")) or "index.html"
         path = files.get(name)
         if path is None:
-            raise problems.not_found(name)
+            raise problems.not_found("this page")
         kind = _TYPES.get(path.suffix) or mimetypes.guess_type(name)[0]
         return FileResponse(path, media_type=kind, headers={"cache-control": "no-cache"})
 

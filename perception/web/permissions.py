@@ -118,7 +118,7 @@ def _guard(permission: Permission) -> Callable[[Request], None]:
         if callable(permission.camera):
             camera = permission.camera(site, request)
             if not who.sees(camera):
-                raise not_found(str(request.path_params.get("camera", "this")))
+                raise not_found("this")
         request.state.who = who
 
     return check

@@ -180,7 +180,9 @@ def _me(site: Site, who: Who) -> Me:
 
 
 def _address(request: Request) -> str:
-    return request.client.host if request.client else "0.0.0.0"
+    if request.client is None:
+        raise Problem(400, "this connection has no address")
+    return request.client.host
 
 
 def _secure(site: Site) -> bool:

@@ -66,7 +66,7 @@ def alerts(
     site: Site = request.app.state.site
     who = who_of(request)
     if camera is not None and not who.sees(camera):
-        raise not_found(camera)
+        raise not_found("this")
     seen = [camera] if camera is not None else _seen(who)
     kept = site.alerts().page(limit, seen, _place(after))
     last = kept[-1].alert if len(kept) == limit else None

@@ -57,7 +57,7 @@ def camera_in_path(site: Site, request: Request) -> str:
     """Return the camera that a path names."""
     name = str(request.path_params["camera"])
     if name not in site.line.cameras:
-        raise not_found(name)
+        raise not_found("this")
     return name
 
 

@@ -85,7 +85,7 @@ def at(request: Request, camera: str = Query(max_length=64),
     """Return the segment of a time, or the next one; offset_s: where in it the time is."""
     site: Site = request.app.state.site
     if not who_of(request).sees(camera):
-        raise not_found(camera)
+        raise not_found("this")
     catalog = site.catalog()
     if catalog is None:
         raise not_found("a recording")

@@ -4,10 +4,12 @@ from fastapi import Query, Request
 from pydantic import BaseModel
 
 from perception import clock
+from perception.footage.catalog import Catalog
 from perception.footage.query import parse
 from perception.web.api.recordings import segment_id
 from perception.web.permissions import Routes, who_of
 from perception.web.site import Site
+from perception.web.users_file import Who
 
 api = Routes("search")
 _MS = 1_000_000
@@ -48,9 +50,7 @@ def search(
     if catalog is None:
         return Answer(understood=[], ignored=[], items=[])
     try:
-        known = catalog.known()
-        if who.cameras is not None:
-            known["camera"] = [name for name in known["camera"] if name in who.cameras]
+        known = _known(site, who, catalog)
         query = parse(words, known, clock.wall_ns())
         if who.cameras is not None and not query.cameras:
             query.cameras = set(who.cameras)
@@ -75,3 +75,14 @@ def search(
             for row in found
         ],
     )
+
+
+def _known(site: Site, who: Who, catalog: Catalog) -> dict[str, list[str]]:
+    """Return the names that a word may be: of the catalog, and of this line's cameras."""
+    known = catalog.known()
+    plans = [plan for name, plan in site.line.cameras.items() if who.sees(name)]
+    known["class"] += [name for plan in plans for name in plan.objects or ()]
+    known["zone"] += [name for plan in plans for name in plan.zones]
+    known["camera"] = [name for name in known["camera"] if who.sees(name)]
+    known["camera"] += [plan.name for plan in plans]
+    return {kind: list(dict.fromkeys(names)) for kind, names in known.items()}

@@ -7,8 +7,9 @@ from pathlib import Path
 from fastapi import Query, Request
 from pydantic import BaseModel
 
-from perception import __version__, logs
+from perception import logs
 from perception.recording.ledger import STEPS, Ledger
+from perception.web import VERSION
 from perception.web.permissions import Routes, who_of
 from perception.web.site import Site
 
@@ -82,7 +83,7 @@ def system(request: Request) -> State:
     operator = who.may("operator")
     return State(
         run=site.name,
-        version=__version__,
+        version=VERSION,
         live=site.is_live,
         viewers=len(site.hub.viewers),
         cameras=[_camera(ledger, name) for name in site.line.cameras if who.sees(name)],

@@ -1,0 +1,46 @@
+// One alert: clip, picture, all that the rule said.
+
+import { get, post, PREFIX } from "../api.js";
+import { duration, fill, h, notice, when, words } from "../dom.js";
+import { whatOf, whoOf } from "./alerts.js";
+
+export async function view(place, context, [key]) {
+  const alert = await get(`/alerts/${encodeURIComponent(key)}`);
+  const base = `${PREFIX}/alerts/${alert.key}`;
+  const media = h("div", { class: "stage" });
+  const picture = () => fill(media, alert.has_picture
+    ? h("img", { src: `${base}/picture.jpg`, alt: `${alert.class_name} at ${alert.camera}` })
+    : notice("There is no picture of this alert."));
+  if (alert.has_clip) {
+    const video = h("video", { controls: true, autoplay: true, muted: true, playsinline: true,
+      src: `${base}/clip.mp4`, poster: alert.has_picture ? `${base}/picture.jpg` : null });
+    video.muted = true;
+    video.addEventListener("error", () => {
+      picture();
+      media.append(notice("The clip is written some seconds after the alert: look again."));
+    });
+    fill(media, video);
+  } else picture();
+  const lasted = (alert.end_ms - alert.start_ms) / 1000;
+  const rows = [
+    ["when", when(alert.start_ms)],
+    ["lasted", alert.state === "cleared" ? duration(lasted) : `${duration(lasted)} so far`],
+    ["camera", alert.camera],
+    ["rule", `${words(alert.rule)} (${words(alert.kind)})`],
+    ...Object.entries(alert.details).map(([name, value]) => [words(name), String(value)]),
+    ["seen", alert.seen_ms ? when(alert.seen_ms) : "not yet"],
+  ];
+  const seen = h("button", { onclick: async () => {
+    await post(`/alerts/${alert.key}/seen`).catch((error) => context.say(error.message));
+    view(place, context, [key]);
+  } }, "Seen");
+  fill(place,
+    h("h1", null, h("a", { href: "#/alerts", class: "back", "aria-label": "all alerts" }, "‹"), whoOf(alert)),
+    h("p", { class: "muted" }, whatOf(alert)),
+    h("div", { class: "camera" }, media,
+      h("aside", null, h("dl", null, rows.map(([name, value]) => [h("dt", null, name), h("dd", null, value)])),
+        h("div", { class: "row" }, context.may("operator") && !alert.seen_ms ? seen : null,
+          alert.has_clip ? h("a", { class: "button", href: `${base}/clip.mp4`, download: `${alert.camera}-${alert.key.slice(0, 8)}.mp4` }, "Save clip") : null,
+          h("a", { class: "button", href: `#/recordings/${encodeURIComponent(alert.camera)}/${alert.start_ms - 3000}` }, "Recording")))));
+  return null;
+}

@@ -1,0 +1,99 @@
+// Alerts, newest first: picture, who, what; seen or not.
+
+import { get, post, PREFIX, query } from "../api.js";
+import { duration, fill, h, notice, when, words } from "../dom.js";
+
+/** Return who an alert is about. */
+export function whoOf(alert) {
+  const { who, known } = alert.details;
+  if (known) return who;
+  return who ? `${alert.class_name}, ${who}` : alert.class_name;
+}
+
+/** Return what an alert says besides. */
+export function whatOf(alert) {
+  const parts = [words(alert.rule)];
+  if (alert.details.zone) parts.push(`at ${words(alert.details.zone)}`);
+  if (alert.details.direction) parts.push(words(alert.details.direction));
+  return parts.join(" ");
+}
+
+export function card(alert, context, change) {
+  const lasted = (alert.end_ms - alert.start_ms) / 1000;
+  const open = alert.state !== "cleared" && !["line", "count"].includes(alert.kind);
+  const href = `#/alert/${alert.key}`;
+  const picture = alert.has_picture
+    ? h("img", { src: `${PREFIX}/alerts/${alert.key}/picture.jpg`, alt: `${alert.class_name} at ${alert.camera}`,
+      loading: "lazy", width: 320, height: 180 })
+    : h("div", { class: "nothing" }, "no picture");
+  const seen = h("button", { class: "small", onclick: async () => {
+    seen.disabled = true;
+    try {
+      change(await post(`/alerts/${alert.key}/seen`));
+    } catch (error) {
+      context.say(error.message);
+      seen.disabled = false;
+    }
+  } }, "Seen");
+  return h("article", { class: `card ${alert.seen_ms ? "seen" : ""}`, "data-key": alert.key },
+    h("a", { href, class: "shot" }, picture),
+    h("div", { class: "text" },
+      h("h3", null, h("a", { href }, whoOf(alert)), open ? h("span", { class: "badge" }, "now") : null),
+      h("p", null, whatOf(alert)),
+      h("p", { class: "muted" }, `${alert.camera} · ${when(alert.start_ms)}`,
+        lasted >= 1 ? ` · ${duration(lasted)}` : ""),
+      h("div", { class: "row" }, alert.has_clip ? h("a", { class: "button small", href }, "Clip") : null,
+        context.may("operator") && !alert.seen_ms ? seen : null,
+        alert.seen_ms ? h("span", { class: "muted" }, "seen") : null)));
+}
+
+export async function view(place, context) {
+  const cards = h("div", { class: "cards" });
+  const more = h("button", { class: "more", onclick: () => load() }, "Older");
+  const camera = h("select", { "aria-label": "camera", onchange: () => load(true) },
+    h("option", { value: "" }, "All cameras"), context.me.cameras.map((name) => h("option", { value: name }, name)));
+  let after = null;
+  const put = (alert) => {
+    const made = card(alert, context, put);
+    const old = cards.querySelector(`[data-key="${alert.key}"]`);
+    if (old) old.replaceWith(made);
+    return old ? null : made;
+  };
+  const load = async (fresh = false) => {
+    if (fresh) after = null;
+    const page = await get(query("/alerts", { limit: 24, after, camera: camera.value || null }));
+    if (fresh) fill(cards);
+    cards.append(...page.items.map(put).filter(Boolean));
+    after = page.next;
+    more.hidden = !after;
+    if (!cards.childElementCount) {
+      fill(cards, notice("No alerts yet. When a rule of the launch file holds true, it is here within a second."));
+    }
+  };
+  const news = async ({ detail }) => {
+    if (camera.value && camera.value !== detail.camera) return;
+    try {
+      const made = put(await get(`/alerts/${detail.key}`));
+      cards.querySelector(".notice")?.remove();
+      if (made) cards.prepend(made);
+    } catch {
+      // It is not in the store any more.
+    }
+  };
+  const keys = (event) => {
+    if (event.target.matches("input, select, textarea")) return;
+    const all = [...cards.querySelectorAll("h3 a")];
+    const at = all.indexOf(document.activeElement);
+    if (event.key === "j") all[Math.min(at + 1, all.length - 1)]?.focus();
+    if (event.key === "k") all[Math.max(at - 1, 0)]?.focus();
+    if (event.key === "a" && at >= 0) all[at].closest(".card").querySelector("button")?.click();
+  };
+  window.addEventListener("alert-changed", news);
+  document.addEventListener("keydown", keys);
+  fill(place, h("div", { class: "title" }, h("h1", null, "Alerts"), camera), cards, more);
+  await load(true);
+  return () => {
+    window.removeEventListener("alert-changed", news);
+    document.removeEventListener("keydown", keys);
+  };
+}
