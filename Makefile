@@ -6,7 +6,7 @@ ULTRALYTICS := .venv-ultralytics
 BENCH := .venv-bench
 PIP := -m pip --disable-pip-version-check -q
 
-.PHONY: demo test test-ultralytics lint house faults wheel bench bench-peers soak clean
+.PHONY: browser demo test test-ultralytics lint house faults wheel bench bench-peers soak clean
 
 ifeq ($(DETECTOR),ultralytics)
 demo: $(ULTRALYTICS)/installed
@@ -37,6 +37,10 @@ lint: $(VENV)/installed-test
 house: $(VENV)/installed-test
 	$(VENV)/bin/python -m tests.house
 	$(VENV)/bin/lint-imports
+
+# What tests of the page need: Debian's Chromium. Without it they are skipped.
+browser:
+	apt-get install -y --no-install-recommends chromium
 
 # Which test tries which promised fault or attack, and how it ended when it was run last.
 faults: $(VENV)/installed-test

@@ -71,15 +71,20 @@ def environment(**changes: str) -> dict[str, str]:
 
 
 def perception_says(
-    *arguments: str | Path, cwd: Path = ROOT, timeout_s: float = 60.0, **changes: str
+    *arguments: str | Path,
+    cwd: Path = ROOT,
+    timeout_s: float = 60.0,
+    typed: str | None = None,
+    **changes: str,
 ) -> subprocess.CompletedProcess[str]:
-    """Run a short command to its end and return what it said."""
+    """Run a short command to its end and return what it said. typed: its standard input."""
     return subprocess.run(
         command(*arguments),
         cwd=cwd,
         env=environment(**changes),
         capture_output=True,
         text=True,
+        input=typed,
         timeout=timeout_s * SLOW,
     )
 

@@ -93,7 +93,24 @@ def run(
     from perception.commands import start as launching
 
     plan = launching.load_plan(launch, name)
-    sys.exit(launching.run_live(plan, show=show, without=without or []))
+    sys.exit(
+        launching.run_live(
+            plan, show=show, without=without or [], load=lambda: launching.load_plan(launch, name)
+        )
+    )
+
+
+@app.command()
+def reload(
+    run: Annotated[str | None, typer.Argument(help="name of the run; the only one alive")] = None,
+) -> None:
+    """Take changed zones, lines and rules of the launch file into a running line.
+
+    Cameras and detection go on. Exit code 2: not taken, the line goes on as it was.
+    """
+    from perception.commands import start as launching
+
+    sys.exit(launching.reload(run))
 
 
 @app.command()

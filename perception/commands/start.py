@@ -2,13 +2,15 @@
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from rich.text import Text
+
 from perception import assets, detectors
 from perception.commands.console import console, downloads, steps
-from perception.errors import EXIT_DONE, EXIT_SOURCE, ConfigError, SinkError, unknown
+from perception.errors import EXIT_CONFIG, EXIT_DONE, EXIT_SOURCE, ConfigError, SinkError, unknown
 from perception.launchfile import config, warm
 from perception.launchfile import resolve as resolving
 from perception.launchfile.resolve import ASSET
@@ -128,11 +130,16 @@ def _compile_first() -> None:
 
 
 def run_live(
-    plan: Plan, *, show: bool = False, without: Sequence[str] = (), fresh: bool = False
+    plan: Plan,
+    *,
+    show: bool = False,
+    without: Sequence[str] = (),
+    fresh: bool = False,
+    load: Callable[[], Plan] | None = None,
 ) -> int:
     """Run a plan with a live view; print the table at its end; return the exit code.
 
-    fresh: what an earlier run left in the output folder is removed first.
+    fresh: what an earlier run left in the output folder is removed first. load: see Supervisor.
     """
     from perception.commands import check as checking
     from perception.commands import page
@@ -150,7 +157,12 @@ def run_live(
     warm_up(plan)
     with LiveView(screen) as view:
         supervisor = Supervisor(
-            plan, watch=view.watch, on_alert=view.alert, without=without, fresh=fresh
+            plan,
+            watch=view.watch,
+            on_alert=view.alert,
+            without=without,
+            fresh=fresh,
+            load=load,
         )
         if supervisor.plan.folder != plan.folder:
             screen.print(f"another run writes to {plan.folder}: this one to its own folder")
@@ -197,6 +209,16 @@ def run_demo(
         more["web"] = {"http": True, "folder": str((output or Path(usual)) / "web")}
     plan = load_plan(launch_file(file), None, detectors={"default": options}, output=folder, **more)
     return run_live(plan, show=show, fresh=True)
+
+
+def reload(name: str | None) -> int:
+    """Ask a running line to take its changed launch file; print what came of it."""
+    alive = rundir.running()
+    if name is None and len(alive) != 1:
+        raise ConfigError(f"name the run; alive now: {', '.join(alive) or 'none'}")
+    answer = rundir.ask_reload(rundir.find(name or alive[0]))
+    console().print(Text(answer or "no answer within 10 s"), soft_wrap=True)
+    return EXIT_DONE if answer in ("taken", "nothing has changed") else EXIT_CONFIG
 
 
 def run_stage(process: str, run: str) -> int:

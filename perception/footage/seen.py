@@ -21,11 +21,21 @@ class SeenTracks:
     """
 
     def __init__(self, zones: Mapping[str, Any]) -> None:
+        self.zones = zones
+        self._rows: dict[int, TrackRow] = {}
+        self._told_ns: dict[int, int] = {}
+
+    @property
+    def zones(self) -> Mapping[str, Any]:
+        """The zones as the plan has them."""
+        return self._given
+
+    @zones.setter
+    def zones(self, zones: Mapping[str, Any]) -> None:
+        self._given = zones
         self._zones = {
             name: [(float(x), float(y)) for x, y in zone["points"]] for name, zone in zones.items()
         }
-        self._rows: dict[int, TrackRow] = {}
-        self._told_ns: dict[int, int] = {}
 
     def take(self, message: TrackMessage) -> list[TrackRow]:
         """Return the rows that are new or due after a frame."""

@@ -278,7 +278,12 @@ def load(path: str | Path) -> tuple[Launch, Document]:
     Raises ConfigError with file, line and key: unreadable, too large or too deep, not YAML, twice
     the same key, an unknown key (with the nearest known), a wrong value, a secret not set.
     """
-    document = parse(read_text(Path(path)), str(path))
+    return load_text(read_text(Path(path)), str(path))
+
+
+def load_text(text: str, path: str) -> tuple[Launch, Document]:
+    """Check the text of a launch file as `load` does. path: for errors and its name."""
+    document = parse(text, path)
     launch = document.validate(Launch, document.data)
     if "name" not in launch.model_fields_set:
         stem = re.sub(r"[^A-Za-z0-9_-]", "-", Path(path).stem)[:40].lstrip("-_")

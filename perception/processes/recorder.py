@@ -5,6 +5,7 @@ It only passes them to the writer's thread. A camera without packets is encoded 
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -70,6 +71,9 @@ def run(runtime: Runtime) -> None:
         while not runtime.stopping:
             runtime.turn()
             _take_all(packets, frames, topics, lines, _WAIT_MS)
+            if runtime.took_new_plan():
+                for name, line in lines.items():
+                    line.zones(runtime.plan.cameras[name].zones)
             for line in lines.values():
                 line.turn()
             _report(runtime, writer)
@@ -196,6 +200,10 @@ class _Line:
         elif isinstance(message, AlertMessage) and message.alert.state == "raised":
             self._seen.alerted(message.alert.track_id)
             self._writer.alert(self._name, message.alert.key, message.alert.start_t_media_ns)
+
+    def zones(self, zones: dict[str, Any]) -> None:
+        """Take the zones of a changed plan."""
+        self._seen.zones = zones
 
     def turn(self) -> None:
         """Write the encoder's last picture where no other comes."""

@@ -49,6 +49,7 @@ class Runtime:
         if parent:
             _die_with(parent)
         self.run_dir, self._by_hand = run_dir, not parent
+        self._plan_ns = (run_dir / rundir.PLAN).stat().st_mtime_ns
         self.plan = plan.decode((run_dir / rundir.PLAN).read_bytes())
         self.process = self.plan.process(process)
         self._place, self.epoch, self.restarted = rundir.hold(run_dir, process, epoch)
@@ -62,7 +63,7 @@ class Runtime:
         self._note = ""
         self._connecting: list[Inbox | Publisher] = []
         self._connect_until_ns = 0
-        self._turns = 0
+        self._turns = self._looked_ns = 0
         self._rejected: list[Mapping[str, int]] = []
         self._end = threading.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -74,6 +75,21 @@ class Runtime:
     def stopping(self) -> bool:
         """Whether the process has to finish what is in flight and end."""
         return self._stop.is_set()
+
+    def took_new_plan(self) -> bool:
+        """Whether `plan` is another one since the last call; looks once a second."""
+        now = clock.monotonic_ns()
+        if now - self._looked_ns < clock.NS_PER_S:
+            return False
+        self._looked_ns = now
+        with contextlib.suppress(OSError, ConfigError):
+            path = self.run_dir / rundir.PLAN
+            written = path.stat().st_mtime_ns
+            if written != self._plan_ns:
+                self._plan_ns, before = written, self.plan
+                self.plan = plan.decode(path.read_bytes())
+                return self.plan != before
+        return False
 
     @property
     def is_over(self) -> bool:

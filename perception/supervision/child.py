@@ -70,7 +70,7 @@ class Child:
         self._popen: subprocess.Popen[bytes] | None = None
         self._started_ns = self._turned_ns = self._retry_ns = 0
         self._deaths: deque[int] = deque(maxlen=BUDGET)
-        self._asked_to_stop = False
+        self._asked_to_stop = self._renewed = False
 
     @property
     def name(self) -> str:
@@ -175,6 +175,12 @@ class Child:
         self._signal(signal.SIGINT if hurry else signal.SIGTERM)
         self._signal(signal.SIGCONT)
 
+    def renew(self) -> None:
+        """End the process in order and start it again at once, with the plan as it is then."""
+        if self._popen is not None and not self._asked_to_stop:
+            self._renewed = True
+            self._signal(signal.SIGTERM)
+
     def kill(self) -> None:
         """Send SIGKILL."""
         self._signal(signal.SIGKILL)
@@ -204,6 +210,10 @@ class Child:
         note = self.health.note if self.health else ""
         self._settle()
         told = self._asked_to_stop and code in _TOLD_TO
+        if self._renewed and not self._asked_to_stop and code in _TOLD_TO:
+            self._renewed = False
+            self.start()
+            return True
         if told or (code == EXIT_DONE and self.process.kind in _MAY_END):
             self.state = "done"
         elif self._asked_to_stop:

@@ -19,6 +19,7 @@ from perception.recording.summary import ProcessSummary, Summary
 from perception.supervision.alert_count import RaisedAlerts
 from perception.supervision.child import Child
 from perception.supervision.locks import StoreLock, take_folder
+from perception.supervision.reload import Reload
 from perception.transport import ring, rundir
 from perception.transport.bus import Inbox
 from perception.transport.rundir import RunDir
@@ -47,7 +48,8 @@ class Supervisor:
 
     children: its processes. on_alert: called with every new state of an alert. watch: called twice
     a second, for displays. without: names of processes that a person starts by hand. fresh: delete
-    the results of an earlier run from the output folder.
+    the results of an earlier run from the output folder. load: returns the plan of the launch file
+    as it is now, for a reload.
     """
 
     def __init__(
@@ -58,6 +60,7 @@ class Supervisor:
         on_alert: Callable[[Alert], None] | None = None,
         without: Sequence[str] = (),
         fresh: bool = False,
+        load: Callable[[], Plan] | None = None,
     ) -> None:
         self.started_wall_ns = clock.wall_ns()
         self._started_ns = clock.monotonic_ns()
@@ -76,12 +79,13 @@ class Supervisor:
                 Child(process, self.run_dir.path, self._log, by_hand=process.name in without)
                 for process in sorted(what.processes, key=lambda p: _ORDER.index(p.kind))
             ]
-            self._write_plan()
+            plan.write(what, self.run_dir.path / rundir.PLAN)
             self._health = Inbox(self.run_dir.path, "health", [c.name for c in self.children])
             self._alerts = Inbox(self.run_dir.path, "alerts", list(what.cameras))
             undo.pop_all()
         self._metrics_server: metrics.MetricsServer | None = None
         self._raised = RaisedAlerts(what.cameras, Path(what.store), self.started_wall_ns)
+        self._reload = Reload(self.run_dir.path, load)
         self._states: dict[str, str] = {}
         self._interrupts = 0
         self._interrupted_ns = 0
@@ -120,13 +124,6 @@ class Supervisor:
         """Whether a signal has asked it to stop."""
         return self._interrupts > 0
 
-    def _write_plan(self) -> None:
-        path = self.run_dir.path / rundir.PLAN
-        part = path.with_suffix(".part")
-        part.touch(0o600)
-        part.write_bytes(plan.encode(self.plan))
-        part.replace(path)
-
     def _start(self) -> None:
         """Start the stages; start the sources once every stage is ready."""
         own = [child for child in self.children if not child.by_hand]
@@ -157,6 +154,8 @@ class Supervisor:
         self._last_tick_ns = now
         for child in self.children:
             child.step()
+        if not self._interrupts:
+            self.plan = self._reload.turn(self.plan, self.children)
         self._log_changes()
         if self._watch is not None and now - self._last_watch_ns > WATCH_NS:
             self._last_watch_ns = now

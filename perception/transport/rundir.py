@@ -21,6 +21,10 @@ LOCK = "lock"
 PLAN = "plan.json"
 STOPPING = "stopping"
 """A file that is there once the whole run stops, not one process of it."""
+RELOAD = "reload"
+"""A file that asks the supervisor to take the changed launch file."""
+RELOADED = "reloaded"
+"""A file with what came of it."""
 MAX_SAME_NAME = 64
 
 
@@ -106,6 +110,19 @@ def hold(run_dir: Path, process: str, epoch: int) -> tuple[int, int, bool]:
 def final_health(run_dir: Path, process: str) -> Path:
     """Return the file where a process that ends leaves its last health message."""
     return run_dir / f"{process}.last"
+
+
+def ask_reload(run_dir: Path, timeout_s: float = 10.0) -> str:
+    """Ask a run to take its changed launch file; return what came of it, empty: no answer."""
+    answer = run_dir / RELOADED
+    answer.unlink(missing_ok=True)
+    (run_dir / RELOAD).touch(0o600)
+    deadline = time.monotonic() + timeout_s
+    while time.monotonic() < deadline:
+        with contextlib.suppress(OSError):
+            return answer.read_text()
+        time.sleep(0.05)
+    return ""
 
 
 def sweep() -> list[str]:

@@ -20,7 +20,6 @@ HEADERS = {
     "content-security-policy": POLICY,
     "x-content-type-options": "nosniff",
     "referrer-policy": "no-referrer",
-    "cross-origin-opener-policy": "same-origin",
     "cross-origin-resource-policy": "same-origin",
     "permissions-policy": "camera=(), microphone=(), geolocation=()",
 }
@@ -38,6 +37,7 @@ class Guards:
         self._headers = dict(HEADERS)
         if tls:
             self._headers["strict-transport-security"] = "max-age=31536000"
+            self._headers["cross-origin-opener-policy"] = "same-origin"  # browsers want TLS for it
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Refuse, or pass on."""

@@ -71,6 +71,8 @@ async def _serve(runtime: Runtime, asked: WebPlan) -> None:
     try:
         while not runtime.stopping and not serving.done():
             runtime.turn()
+            if runtime.took_new_plan():
+                site.line = runtime.plan
             runtime.metrics.gauge("viewers", len(hub.viewers))
             await asyncio.sleep(_TURN_S)
     finally:

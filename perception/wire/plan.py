@@ -4,6 +4,7 @@ A plan is data that travels as JSON (0600, in the run's directory) to every proc
 resolve.py makes it, build.py makes what it names. Imports errors.
 """
 
+from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
@@ -141,6 +142,14 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 def encode(plan: Plan) -> bytes:
     """Return the plan as JSON."""
     return msgspec.json.encode(plan)
+
+
+def write(plan: Plan, path: Path) -> None:
+    """Write the plan into a file that only its owner can read, whole or not at all."""
+    part = path.with_suffix(".part")
+    part.touch(0o600)
+    part.write_bytes(encode(plan))
+    part.replace(path)
 
 
 def decode(data: bytes) -> Plan:

@@ -33,6 +33,13 @@ ROUTES = {
     ("GET", "/cameras/{camera}/picture.jpg"): (
         VIEWER, "/cameras/{c}/picture.jpg", None, 404,  # no ring here
     ),
+    ("GET", "/cameras/{camera}/shapes"): (VIEWER, "/cameras/{c}/shapes", None, 200),
+    ("PUT", "/cameras/{camera}/{kind}/{shape}"): (
+        ADMIN, "/cameras/{c}/zones/porch", {"tag": "", "points": [[0, 0], [1, 0], [1, 1]]}, 409,
+    ),
+    ("DELETE", "/cameras/{camera}/{kind}/{shape}"): (
+        ADMIN, "/cameras/{c}/zones/porch?tag=x", None, 409,
+    ),
     ("GET", "/alerts"): (VIEWER, "/alerts", None, 200),
     ("GET", "/alerts/{key}"): (VIEWER, "/alerts/{k}", None, 200),
     ("POST", "/alerts/{key}/seen"): (OPERATOR, "/alerts/{k}/seen", None, 200),

@@ -6,12 +6,13 @@ from perception.web.api import (
     cameras,
     recordings,
     search,
+    shapes,
     system,
     timeline,
     users,
 )
 
 ALL = (
-    *(account.api, cameras.api, alerts.api, timeline.api),
+    *(account.api, cameras.api, shapes.api, alerts.api, timeline.api),
     *(recordings.api, search.api, system.api, users.api),
 )

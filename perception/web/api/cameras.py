@@ -32,7 +32,8 @@ _MAX_TEXT = 1000
 class Camera(BaseModel):
     """A camera of the line. zones, lines: points in fractions of the picture, x right, y down.
 
-    has_packets: its own packets can be sent, else JPEGs are. online: frames came in the last 2 s.
+    used: zones and lines that rules name. has_packets: its own packets can be sent, else JPEGs are.
+    online: frames came in the last 2 s.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Camera(BaseModel):
     zones: dict[str, list[list[float]]]
     lines: dict[str, list[list[float]]]
     rules: dict[str, str]
+    used: list[str]
     has_packets: bool
     records: bool
     online: bool
@@ -97,12 +99,20 @@ def _camera(site: Site, plan: CameraPlan) -> Camera:
         zones={name: zone["points"] for name, zone in plan.zones.items()},
         lines={name: line["points"] for name, line in plan.lines.items()},
         rules={name: rule.type for name, rule in plan.rules.items()},
+        used=_used(plan),
         has_packets=plan.has_packets and not feed.unsupported,
         records=plan.record is not None,
         online=online,
         width=feed.frame.width if feed.frame else 0,
         height=feed.frame.height if feed.frame else 0,
     )
+
+
+def _used(plan: CameraPlan) -> list[str]:
+    named = [
+        rule.options.get(key) for rule in plan.rules.values() for key in ("zone", "line", "to")
+    ]
+    return [name for name in named if isinstance(name, str)]
 
 
 def install_live(app: FastAPI) -> None:

@@ -14,6 +14,7 @@ const VIEWS = {
 };
 const HIDDEN = {
   camera: () => import("./views/camera.js"),
+  zones: () => import("./views/zones.js"),
   alert: () => import("./views/alert.js"),
   account: () => import("./views/account.js"),
 };

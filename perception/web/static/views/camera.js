@@ -55,6 +55,7 @@ export async function view(place, context, [name]) {
           h("button", { onclick: full }, "Full screen")), state),
       h("aside", null, h("h2", null, "In sight"), list, h("h2", null, "Rules"),
         rules.length ? h("ul", null, rules) : h("p", { class: "muted" }, "none"),
+        context.may("admin") ? h("p", null, h("a", { href: `#/zones/${encodeURIComponent(name)}` }, "Zones and lines")) : null,
         camera.records ? h("p", null, h("a", { href: `#/recordings/${encodeURIComponent(name)}` }, "Recordings")) : null)));
   place.player = player; // for tests: what is shown, and when
   return () => player.close();

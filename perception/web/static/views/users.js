@@ -59,7 +59,7 @@ function roles(chosen) {
 
 /** Return check boxes of cameras: all, or those that are chosen. */
 function choices(names, chosen) {
-  const boxes = names.map((name) => h("input", { type: "checkbox", value: name, checked: chosen === null || chosen.includes(name) }));
+  const boxes = names.map((name) => h("input", { type: "checkbox", value: name, checked: chosen !== null && chosen.includes(name) }));
   const all = h("input", { type: "checkbox", checked: chosen === null, onchange: () => change() });
   const some = h("div", { class: "row" }, boxes.map((box) => h("label", { class: "check" }, box, box.value)));
   const change = () => {
