@@ -12,7 +12,7 @@ import contextlib
 import weakref
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from perception.clock import monotonic_ns, to_ns
 from perception.errors import ConfigError, unknown
 from perception.recording.ledger import WINDOW_S, Ledger
+from perception.remote import RemoteRun
 from perception.sources.push import Pusher
 from perception.transport import push_queue, rundir
 from perception.transport.bus import Inbox
@@ -32,11 +33,29 @@ _CONNECT_S = 0.5
 _LEDGER_NS = 250_000_000
 
 
-def connect(run: str, timeout_s: float = 0.0) -> "Run":
+@overload
+def connect(run: str, timeout_s: float = 0.0) -> "Run": ...
+@overload
+def connect(
+    run: str, timeout_s: float = 0.0, *, token: str, certificate: str | Path | None = None
+) -> RemoteRun: ...
+def connect(
+    run: str,
+    timeout_s: float = 0.0,
+    *,
+    token: str | None = None,
+    certificate: str | Path | None = None,
+) -> "Run | RemoteRun":
     """Join a run of this user on this host by its name (`perception run` prints it).
 
     timeout_s: how long to wait for it to begin. Raises ConfigError, which names those alive.
+    token: join a run on another host; `run` is the address of its page, https://host:8443, and
+    certificate the PEM file of its own certificate (None: one that this host trusts).
     """
+    if token is not None:
+        return RemoteRun(run, token, certificate, timeout_s)
+    if "://" in run:
+        raise ConfigError(f"{run}: needs a token: `perception users token NAME` makes one")
     deadline = monotonic_ns() + to_ns(timeout_s)
     while monotonic_ns() < deadline:
         with contextlib.suppress(ConfigError, FileNotFoundError):

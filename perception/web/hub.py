@@ -8,18 +8,20 @@ import asyncio
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from perception import clock
 from perception.web.encoding import encoded_alert, encoded_tracks, packed_packet
 from perception.wire import (
     Alert,
     AlertMessage,
+    DetectionMessage,
     FrameMessage,
     IdentityMessage,
     PacketMessage,
     TrackMessage,
 )
+from perception.wire.codec import encode
 
 LATE_NS = 500 * clock.NS_PER_MS
 """What waits longer is not sent any more."""
@@ -29,7 +31,10 @@ MAX_WAITING_BYTES = MAX_GROUP_BYTES + (4 << 20)
 _GROUP_NS = 3 * clock.NS_PER_S
 """A slow link has so much longer for the first group."""
 KEPT_EVENTS = 1000
-Kind = Literal["packets", "jpeg"]
+Kind = Literal["packets", "jpeg", "tracks", "detections"]
+"""How a camera is watched. packets, jpeg: by a browser, with tracks as JSON. tracks, detections: by
+a program, as messages of the line."""
+KINDS: tuple[Kind, ...] = get_args(Kind)
 
 
 @dataclass(slots=True)
@@ -158,6 +163,8 @@ class Hub:
         self.events: deque[Event] = deque(maxlen=KEPT_EVENTS)
         self.boot = boot
         self.changed = asyncio.Condition()
+        self.wanted: set[tuple[str, str]] = set()
+        """Topics and cameras that somebody has asked for once."""
         self._number = 0
 
     @property
@@ -178,6 +185,8 @@ class Hub:
             feed.frame, feed.seen_ns = message, clock.monotonic_ns()
         elif isinstance(message, TrackMessage):
             self._tracks(message)
+        elif isinstance(message, DetectionMessage):
+            self._as_message("detections", message)
         elif isinstance(message, IdentityMessage):
             who = self.feeds[message.stamp.camera].who
             if message.state == "known":
@@ -199,10 +208,22 @@ class Hub:
         """Begin to send a camera: the packets since the last key frame at once."""
         viewer.wants[camera] = kind
         feed = self.feeds[camera]
+        if kind in ("tracks", "detections"):
+            self.wanted.add((kind, camera))
+            return
         if kind == "packets":
             viewer.put_group(camera, feed.group)
         if feed.last_tracks:
             viewer.put(camera, "tracks", feed.last_tracks.decode())
+
+    def _as_message(self, kind: Kind, message: TrackMessage | DetectionMessage) -> None:
+        """Send a message as it is to the programs that watch its camera."""
+        camera = message.stamp.camera
+        watching = [viewer for viewer in self.viewers if viewer.wants.get(camera) == kind]
+        if watching:
+            data = encode(message)
+            for viewer in watching:
+                viewer.put(camera, "tracks", data)
 
     def _packet(self, message: PacketMessage) -> None:
         feed, camera = self.feeds[message.stamp.camera], message.stamp.camera
@@ -224,7 +245,8 @@ class Hub:
 
     def _tracks(self, message: TrackMessage) -> None:
         camera = message.stamp.camera
-        watching = [viewer for viewer in self.viewers if camera in viewer.wants]
+        self._as_message("tracks", message)
+        watching = [v for v in self.viewers if v.wants.get(camera) in ("packets", "jpeg")]
         if not watching:
             self.feeds[camera].last_tracks = b""
             return

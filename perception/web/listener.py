@@ -30,13 +30,20 @@ class Listener(threading.Thread):
         super().__init__(name="listener", daemon=True)
         self.inboxes = {topic: Inbox(run_dir, topic, names[topic]) for topic in TOPICS}
         self._loop, self._take = loop, take
+        self._run_dir = run_dir
+        self._asked: set[str] = set()
         self._ended = threading.Event()
         self._free = threading.Semaphore(8)
+        self._detections: Inbox | None = None
 
     def run(self) -> None:
         """Listen until `end`."""
         others = [self.inboxes[topic] for topic in TOPICS if topic != "frames"]
+        known: set[str] = set()
         while not self._ended.is_set():
+            if self._asked != known:
+                self._listen_to_more(known)
+                others += [one for one in (self._detections,) if one and one not in others]
             batch: list[Any] = list(self.inboxes["frames"].poll(_WAIT_MS))
             for inbox in others:
                 while len(batch) < _MAX_BATCH and (found := list(inbox.poll(0))):
@@ -51,12 +58,24 @@ class Listener(threading.Thread):
             except RuntimeError:  # the loop was closed
                 return
 
+    def ask(self, wanted: set[tuple[str, str]]) -> None:
+        """Listen to detections too, of cameras that somebody wants."""
+        self._asked = {camera for topic, camera in wanted if topic == "detections"}
+
+    def _listen_to_more(self, known: set[str]) -> None:
+        for camera in self._asked - known:
+            known.add(camera)
+            if self._detections is None:
+                self._detections = Inbox(self._run_dir, "detections", [])
+            self._detections.add(camera)
+
     def end(self) -> None:
         """Stop listening."""
         self._ended.set()
         self.join(timeout=2)
-        for inbox in self.inboxes.values():
-            inbox.close()
+        for inbox in (*self.inboxes.values(), self._detections):
+            if inbox is not None:
+                inbox.close()
 
     def _hand(self, batch: list[Any]) -> None:
         self._free.release()

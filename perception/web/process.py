@@ -73,6 +73,7 @@ async def _serve(runtime: Runtime, asked: WebPlan) -> None:
             runtime.turn()
             if runtime.took_new_plan():
                 site.line = runtime.plan
+            listener.ask(hub.wanted)
             runtime.metrics.gauge("viewers", len(hub.viewers))
             await asyncio.sleep(_TURN_S)
     finally:

@@ -12,7 +12,7 @@ from starlette.concurrency import run_in_threadpool
 
 from perception import clock
 from perception.web.encoding import packed
-from perception.web.hub import Viewer
+from perception.web.hub import KINDS, Viewer
 from perception.web.permissions import PREFIX, Routes, identify, is_own_origin, who_of
 from perception.web.problems import not_found
 from perception.web.site import Site
@@ -118,8 +118,9 @@ def _used(plan: CameraPlan) -> list[str]:
 def install_live(app: FastAPI) -> None:
     """Add the live connection, a WebSocket at /live.
 
-    The client sends JSON: {"watch": camera, "as": "packets" or "jpeg"} or {"unwatch": camera}. It
-    gets binary messages (hub.packed: packets and JPEGs) and text (tracks, alerts).
+    The client sends JSON: {"watch": camera, "as": one of hub.KINDS} or {"unwatch": camera}. It gets
+    binary messages (encoding.packed: packets and JPEGs) and text (tracks, alerts); with "tracks" or
+    "detections" the line's own messages.
     """
     app.add_api_websocket_route(PREFIX + "/live", _live)
 
@@ -180,7 +181,10 @@ async def _receive(socket: WebSocket, site: Site, who: Who, viewer: Viewer) -> N
             return
         camera = asked.get("watch")
         if isinstance(camera, str) and camera in site.hub.feeds and who.sees(camera):
-            site.hub.watch(viewer, camera, "jpeg" if asked.get("as") == "jpeg" else "packets")
+            kind = asked.get("as", "packets")
+            if kind not in KINDS:
+                return
+            site.hub.watch(viewer, camera, kind)
         elif isinstance(gone := asked.get("unwatch"), str):
             viewer.unwatch(gone)
 
