@@ -1,14 +1,20 @@
 """Who may see what on the page: every route, every kind of caller, own and other's objects (K1)."""
 
+import json
+import random
+import re
 import secrets
 import sqlite3
+from collections import Counter
+from urllib.parse import quote
 
 import pytest
 from fastapi import APIRouter
 
-from perception.web.app import describe
+from perception.web.app import describe, openapi
 from perception.web.permissions import PREFIX, Routes, check_declared
 from perception.web.users_file import NAME
+from tests.line import ROOT
 from tests.page import CAMERAS, HEADERS, JPEG, PASSWORD, make_page
 from tests.scenes import WALL_NS
 
@@ -57,6 +63,9 @@ ROUTES = {
         OPERATOR, "/recordings/{s}/protect", {"on": True}, 200,
     ),
     ("GET", "/search"): (VIEWER, "/search?words=person", None, 200),
+    ("GET", "/people"): (OPERATOR, "/people", None, 200),
+    ("POST", "/alerts/{key}/enroll"): (OPERATOR, "/alerts/{k}/enroll", {"name": "Jo"}, 409),
+    ("DELETE", "/people/{name}"): (ADMIN, "/people/Jo", None, 409),
     ("GET", "/system"): (VIEWER, "/system", None, 200),
     ("GET", "/system/log"): (ADMIN, "/system/log", None, 200),
     ("GET", "/users"): (ADMIN, "/users", None, 200),
@@ -317,3 +326,76 @@ def test_a_body_that_is_too_large_is_refused(page):
     assert answer.status_code == 413
     chunks = (b"x" * 65536 for _ in range(40))
     assert client.post(f"{PREFIX}/users", content=chunks, headers=HEADERS).status_code >= 400
+
+
+def shape(said):
+    """Return what a program relies on: routes, their parameters and answers, fields of objects."""
+    routes = {
+        f"{method} {path}": [
+            sorted(f"{one['in']} {one['name']}" for one in route.get("parameters", [])),
+            sorted(route["responses"]),
+        ]
+        for path, methods in said["paths"].items()
+        for method, route in methods.items()
+    }
+    objects = {
+        name: sorted(schema.get("properties", {}))
+        for name, schema in said["components"]["schemas"].items()
+    }
+    return routes, objects
+
+
+def test_openapi_is_what_is_committed():
+    """A change of the API shows in docs/openapi.json, where it is looked at."""
+    kept = json.loads((ROOT / "docs" / "openapi.json").read_text())
+    assert shape(kept) == shape(openapi()), (
+        "the API has changed: python -m perception.web.openapi > docs/openapi.json"
+    )
+
+
+def test_k5_no_request_is_a_bug_of_the_server(page):
+    """2,000 requests of every route with values that fit and values that do not: never 5xx."""
+    chance = random.Random(5)
+    clients = [page.client(name) for name in ("r", "o", "a")] + [page.client()]
+    routes = [route for route in ROUTES if route != ("POST", "/account/logout")]
+    counts = Counter()
+    for _ in range(2000):
+        method, path = chance.choice(routes)
+        whole = PREFIX + re.sub(r"\{\w+\}", lambda _: quote(odd(chance), safe=""), path)
+        names = ("after", "limit", "camera", "from_ms", "to_ms", "at_ms", "words", "tag", "steps")
+        query = {name: odd(chance) for name in names if chance.random() < 0.3}
+        body = chance.choice([None, odd_json(chance), ROUTES[method, path][2]])
+        headers = {**HEADERS, "last-event-id": "x", "range": chance.choice(["bytes=0-", "x"])}
+        client = chance.choice(clients)
+        answer = client.request(method, whole, params=query, json=body, headers=headers)
+        counts[answer.status_code] += 1
+        assert answer.status_code < 500, (method, whole, query, body, answer.text)
+    assert {200, 401, 403, 404, 422} <= set(counts), counts
+
+
+def odd(chance):
+    """Return text that fits somewhere, or nowhere."""
+    return chance.choice([
+        "door", "yard", KEYS["door"], "door~day~door-0", "a", "1", "0", "-1", "1e9", str(2**70),
+        "", " ", "..", "../..", "%00", "\x00", "\n", "é", "\U0001f600", "'; DROP TABLE user; --",
+        "<img src=x onerror=alert(1)>", "x" * 300, "NaN", "null", f"{MS}", f"{MS + 60_000}",
+        "person at door after 22:00", "1-" + KEYS["door"], "zones", "lines",
+    ])  # fmt: skip
+
+
+def odd_json(chance, depth=0):
+    """Return JSON of any shape."""
+    kinds = [
+        lambda: odd(chance), lambda: chance.randint(-(2**40), 2**40), lambda: chance.random() * 1e9,
+        lambda: None, lambda: chance.random() < 0.5,
+    ]  # fmt: skip
+    if depth < 3:
+        names = ["name", "password", "role", "cameras", "days", "title", "on", "old", "new", "tag"]
+        kinds += [
+            lambda: [odd_json(chance, depth + 1) for _ in range(chance.randint(0, 3))],
+            lambda: {
+                name: odd_json(chance, depth + 1) for name in [*names, "points"]
+                if chance.random() < 0.6
+            },
+        ]  # fmt: skip
+    return chance.choice(kinds)()

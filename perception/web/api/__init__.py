@@ -4,6 +4,7 @@ from perception.web.api import (
     account,
     alerts,
     cameras,
+    people,
     recordings,
     search,
     shapes,
@@ -14,5 +15,5 @@ from perception.web.api import (
 
 ALL = (
     *(account.api, cameras.api, shapes.api, alerts.api, timeline.api),
-    *(recordings.api, search.api, system.api, users.api),
+    *(recordings.api, search.api, people.api, system.api, users.api),
 )

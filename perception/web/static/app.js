@@ -9,6 +9,7 @@ const VIEWS = {
   alerts: { title: "Alerts", load: () => import("./views/alerts.js"), may: "viewer" },
   recordings: { title: "Recordings", load: () => import("./views/recordings.js"), may: "viewer" },
   search: { title: "Search", load: () => import("./views/search.js"), may: "viewer" },
+  people: { title: "People", load: () => import("./views/people.js"), may: "operator" },
   system: { title: "System", load: () => import("./views/system.js"), may: "viewer" },
   users: { title: "Users", load: () => import("./views/users.js"), may: "admin" },
 };

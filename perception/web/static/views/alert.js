@@ -30,6 +30,18 @@ export async function view(place, context, [key]) {
     ...Object.entries(alert.details).map(([name, value]) => [words(name), String(value)]),
     ["seen", alert.seen_ms ? when(alert.seen_ms) : "not yet"],
   ];
+  const name = h("input", { maxlength: 64, required: true, placeholder: "name", "aria-label": "name" });
+  const answer = h("div", { "aria-live": "polite" });
+  const enroll = h("form", { class: "search", onsubmit: async (event) => {
+    event.preventDefault();
+    fill(answer, notice("looking at the face"));
+    try {
+      fill(answer, notice((await post(`/alerts/${alert.key}/enroll`, { name: name.value })).text));
+    } catch (error) {
+      fill(answer, notice(error.message, "error"));
+    }
+  } }, name, h("button", null, "This is"));
+  const asks = alert.class_name === "person" && "who" in alert.details && alert.has_picture && context.may("operator");
   const seen = h("button", { onclick: async () => {
     await post(`/alerts/${alert.key}/seen`).catch((error) => context.say(error.message));
     view(place, context, [key]);
@@ -39,6 +51,7 @@ export async function view(place, context, [key]) {
     h("p", { class: "muted" }, whatOf(alert)),
     h("div", { class: "camera" }, media,
       h("aside", null, h("dl", null, rows.map(([name, value]) => [h("dt", null, name), h("dd", null, value)])),
+        asks ? [h("h2", null, "Who is it?"), enroll, answer] : null,
         h("div", { class: "row" }, context.may("operator") && !alert.seen_ms ? seen : null,
           alert.has_clip ? h("a", { class: "button", href: `${base}/clip.mp4`, download: `${alert.camera}-${alert.key.slice(0, 8)}.mp4` }, "Save clip") : null,
           h("a", { class: "button", href: `#/recordings/${encodeURIComponent(alert.camera)}/${alert.start_ms - 3000}` }, "Recording")))));
