@@ -11,14 +11,17 @@ from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import av
 import numpy as np
 import pytest
 import yaml
 
+from perception.alerts.store import AlertStore
 from tests.line import SLOW, RunningLine, perception_says, running, synthetic, wait_until
 from tests.page import PASSWORD
+from tests.scenes import alert
 from tests.servers import free_port
 
 playwright = pytest.importorskip("playwright.sync_api")
@@ -78,12 +81,14 @@ def file_camera(path: Path, **more: Any) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def page_line(home: Path, cameras: dict[str, Any], **web: Any) -> Iterator[tuple[RunningLine, str]]:
+def page_line(
+    home: Path, cameras: dict[str, Any], *, launch: dict[str, Any] | None = None, **web: Any
+) -> Iterator[tuple[RunningLine, str]]:
     """Start a line that serves its page over plain http on loopback; give it and its address."""
     port = free_port()
     served = {"http": True, "port": port, "folder": str(home / "users"), **web}
-    launch = {"cameras": cameras, "web": served, "recordings": {"min_free_gb": 0.1}}
-    with running(home, launch) as line:
+    whole = {"cameras": cameras, "web": served, "recordings": {"min_free_gb": 0.1}}
+    with running(home, {**whole, **(launch or {})}) as line:
         line.wait_ready()
         for name, role in (("anna", "admin"), ("vic", "viewer")):
             said = perception_says(
@@ -323,7 +328,7 @@ def test_j1_what_a_user_does_in_each_view(home: Path) -> None:
         tiles = page.locator(".tile")
         playwright.expect(tiles).to_have_count(2)
         playwright.expect(tiles.first.locator(".state")).to_contain_text("fps")
-        alerts(page, line)
+        alerts_view(page, line)
         recordings(page)
         search(page)
         system(page)
@@ -355,7 +360,7 @@ def looked_at(
     page.context.close()
 
 
-def alerts(page: Any, line: RunningLine) -> None:
+def alerts_view(page: Any, line: RunningLine) -> None:
     page.get_by_role("link", name="Alerts", exact=True).click()
     card = page.locator(".card").first
     playwright.expect(card).to_contain_text("inside at all")
@@ -432,3 +437,73 @@ def account(page: Any) -> None:
     page.get_by_placeholder("what it is for").fill("my script")
     page.get_by_role("button", name="Make one, to look only").click()
     playwright.expect(page.locator("code.token")).to_contain_text("pct_")
+
+
+HOSTILE = "<img src=x onerror=alert(1)>"
+
+
+def test_k2_hostile_names_are_text_in_every_view(home: Path) -> None:
+    """What somebody else can name (a class, a person, a zone) never becomes a part of the page."""
+    with page_line(home, {"door": synthetic(fps=4)}) as (line, address), browser() as chromium:
+        store = AlertStore(line.folder / "alerts.sqlite", beside=True)
+        details = {"zone": HOSTILE, "who": HOSTILE, "known": True, HOSTILE: HOSTILE}
+        made = alert(7, class_name=HOSTILE, details=details, start_t_wall_ns=time.time_ns())
+        store.commit("door", 1, [made], dict, now=True)
+        store.close()
+        page = chromium.page(address)
+        for view, shown in (
+            ("alerts", HOSTILE),
+            (f"alert/{made.key}", HOSTILE),
+            (f"search/{quote(HOSTILE)}", "Search"),
+            (f"camera/{quote(HOSTILE)}", HOSTILE),
+            (f"zones/{quote(HOSTILE)}", HOSTILE),
+            (f"alert/{quote(HOSTILE)}", "there is none"),
+            (f"recordings/{quote(HOSTILE)}/1", "Recordings"),
+            (quote(HOSTILE), "door"),
+        ):
+            page.goto(f"{address}/#/{view}")
+            playwright.expect(page.locator("main")).to_contain_text(shown)
+            page.wait_for_timeout(200)
+            assert page.locator("img[onerror], img[src=x]").count() == 0, view
+        left = [text for text in chromium.complaints if "404" not in text]
+        assert not left, left
+
+
+@pytest.mark.footage
+def test_somebody_is_enrolled_from_an_alert(home: Path, footage: Path) -> None:
+    clip = footage / "video/doorway/whitehouse_faces_cuts.mp4"
+    door = {
+        "source": {"type": "video", "path": str(clip), "loop": True}, "objects": ["person"],
+        "zones": {"all": [[0, 0], [1, 0], [1, 1], [0, 1]]},
+        "rules": {"inside": {"type": "zone", "zone": "all"}},
+    }  # fmt: skip
+    gallery = {"gallery": str(home / "gallery"), "key": str(home / "own.key")}
+    launch = {"identity": gallery, "detectors": {"default": {"model": "yolo11n"}}}
+    with page_line(home, {"door": door}, launch=launch) as (_, address), browser() as chromium:
+        page = chromium.page(address)
+        page.goto(f"{address}/#/people")
+        playwright.expect(page.locator(".view-people")).to_contain_text("Nobody is enrolled")
+        tried: list[str] = []
+
+        def enrolled() -> bool:
+            found = page.evaluate("fetch('/api/v1/alerts?limit=200').then((a) => a.json())")
+            for one in found["items"]:
+                if one["key"] in tried or not one["has_picture"] or "who" not in one["details"]:
+                    continue
+                tried.append(one["key"])
+                page.goto(f"{address}/#/alert/{one['key']}")
+                page.get_by_label("name").fill("Jo Doe")
+                page.get_by_role("button", name="This is").click()
+                answer = page.locator(".view-alert aside .notice").last
+                playwright.expect(answer).not_to_contain_text("looking", timeout=WAIT_MS * 3)
+                if "1 picture" in answer.inner_text():
+                    return True
+            return False
+
+        wait_until(enrolled, 90 * SLOW, "an alert whose picture has a good face")
+        page.goto(f"{address}/#/people")
+        playwright.expect(page.locator(".view-people")).to_contain_text("Jo Doe 1 picture")
+        page.once("dialog", lambda dialog: dialog.accept())
+        page.get_by_role("button", name="Erase").click()
+        playwright.expect(page.locator(".view-people")).to_contain_text("Erased Jo Doe.")
+        playwright.expect(page.locator(".view-people")).to_contain_text("Nobody is enrolled")
