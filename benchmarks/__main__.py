@@ -23,6 +23,7 @@ SUITE: dict[str, list[str]] = {
     "cameras": [],
     "transport": ["--rounds", "2"],
     "recording": [],
+    "replay": [],
     "identity": [],
     "doorway": ["--entries", "20"],
     "soak": ["--minutes", "2"],

@@ -73,7 +73,6 @@ FAULTS = {
     "H24": "downloads and listeners nobody asked for",
 }
 ELSEWHERE = {
-    "recording": ("F34",),
     "web": ("F29", "H02", "H03", "H13", "H14", "H16"),
     "drone": ("H22",),
     "cluster": ("F33",),

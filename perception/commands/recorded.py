@@ -96,3 +96,30 @@ def protect(
     from perception.commands import recordings
 
     recordings.protect(recordings.folder_of(launch, folder), segment, not off)
+
+
+def replay(
+    recording: Annotated[str, typer.Argument(help="camera, or name of a segment")],
+    stage: Annotated[
+        str, typer.Option(help="begin at detect (decodes the video), track or alert")
+    ] = "track",
+    start: Annotated[
+        str | None, typer.Option("--from", help="UTC: 2026-11-26T14:05:30, or 14:05:30 for today")
+    ] = None,
+    end: Annotated[str | None, typer.Option("--to", help="UTC, as --from")] = None,
+    launch: Annotated[
+        Path | None, typer.Option(help="other options: what would have happened")
+    ] = None,
+    folder: FolderOf = None,
+    as_json: AsJson = False,
+) -> None:
+    """Run recorded detections (or pictures) through the stages again and compare, to the last bit.
+
+    Exit code 1: it differs; the first difference is named. With --launch: which alerts would be
+    the same, moved, new or gone.
+    """
+    from perception.commands import recordings
+    from perception.commands import replay as replaying
+
+    root = recordings.folder_of(None if folder else launch, folder)
+    sys.exit(replaying.run(root, recording, stage, (start, end), launch, as_json))

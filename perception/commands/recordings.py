@@ -129,8 +129,8 @@ def export(
     root: Path, camera: str, output: Path, start: str | None, end: str | None, signed: bool
 ) -> None:
     """Write a span of a camera to MP4. Raises ConfigError where there is nothing."""
-    from_ns = _parse(start) if start else 0
-    to_ns = _parse(end) if end else 1 << 62
+    from_ns = parse_time(start) if start else 0
+    to_ns = parse_time(end) if end else 1 << 62
     catalog = Catalog(root, create=False)
     try:
         rows = catalog.segments(camera, from_ns, to_ns)
@@ -227,7 +227,7 @@ def _seen(row: SegmentRow) -> str:
     return ", ".join(words)
 
 
-def _parse(text: str) -> int:
+def parse_time(text: str) -> int:
     """Return a UTC time in wall ns: 2026-11-26T14:05:30, or 14:05 of today."""
     try:
         if _DATE.match(text):

@@ -28,11 +28,13 @@ _MAX_WAITING = 1000
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """before_s, after_s: of the clip of an alert; clips: whether there are any."""
+    """before_s, after_s: of the clip of an alert; clips: whether there are any. manifest: the
+    journal's first entry of each segment."""
 
     clips: bool = True
     before_s: float = 5.0
     after_s: float = 5.0
+    manifest: bytes = b""
 
 
 class CameraRecorder:
@@ -53,7 +55,7 @@ class CameraRecorder:
         self._catalog, self._chain, self._camera, self._run = catalog, chain, camera, run
         self._table = table
         self._clips = Clips(catalog.root, camera, options.before_s, options.after_s)
-        self._with_clips = options.clips
+        self._with_clips, self._manifest = options.clips, options.manifest
         self._segment: Segment | None = None
         self._number = 0
         self._waiting: deque[LoggedMessage] = deque(maxlen=_MAX_WAITING)
@@ -93,6 +95,11 @@ class CameraRecorder:
                 self._catalog.root, self._camera, self._run, self._number, fragment, arrived,
                 self._table,
             )  # fmt: skip
+            if self._manifest:
+                begun = LoggedMessage(
+                    "journal", arrived.t_wall_ns, arrived.t_media_ns, self._manifest
+                )
+                self._segment.message(begun)
             while self._waiting:
                 self._segment.message(self._waiting.popleft())
         self._settle_loss()

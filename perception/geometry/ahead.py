@@ -45,12 +45,11 @@ DRIFT = 0.02
 LEAST_ANGLE = 0.004
 """Feet nearer to the horizon than this (rad) say nothing of the distance."""
 SHARE, LEAST_SHARE = 1.5, 0.02
-"""The errors of a track's frames are alike: its deviation is so many times that of the filter, and
-at least this share."""
+"""A track's frames err alike: its deviation is so many times the filter's, at least this share."""
 UNKNOWN = 0.4
 """A distance with a larger deviation, as a share, is not told."""
 OUTLIER = 2.5
-"""Errors beyond so many deviations count as little as if they were measured that badly."""
+"""Errors beyond so many deviations count as if they were measured that badly."""
 LATERAL_M, LATERAL_SHARE, SWERVE = 0.06, 0.008, 1.5
 """Deviation of a lateral offset: m, and a share of the distance; white acceleration m/s^1.5."""
 MAX_GAP_S = 1.0
@@ -75,6 +74,8 @@ class _Seen:
 
 class Ahead:
     """Keeps a filter for each track and one for the pitch; `update` once a frame, in media time."""
+
+    kept = ("_ids", "_rows", "_t_s", "pitch", "_pitch_variance")
 
     def __init__(self, calibration: Calibration) -> None:
         self._calibration = calibration

@@ -14,6 +14,8 @@ from perception.wire import Detections, Tracks
 class Looming:
     """Keeps a filter for each track; `update` once a frame, in media time."""
 
+    kept = ("_ids", "_states")
+
     def __init__(self) -> None:
         self._ids = np.empty(0, np.int64)
         self._states = np.empty((0, WIDTH))

@@ -29,6 +29,8 @@ BORDER_PX = 2.0
 class Plane:
     """Keeps a filter for each track; `update` once a frame, in media time."""
 
+    kept = ("_ids", "_states", "_spreads", "_times", "_t_s")
+
     def __init__(self, calibration: Calibration) -> None:
         """calibration: with `points`."""
         self._points = calibration.points or []

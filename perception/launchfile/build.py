@@ -26,7 +26,7 @@ from perception.wire.plan import CameraPlan, Plan, StagePlan
 if TYPE_CHECKING:
     from perception.geometry import Ground
     from perception.sources.tap import PacketTap
-    from perception.trackers.follow import Follower
+    from perception.trackers.follow import Follower, Seen
 
 MIN_SLOTS = 4
 DEFAULT_FPS = 30.0
@@ -110,13 +110,14 @@ def is_stills(camera: CameraPlan) -> bool:
     return camera.source.type == "images" and camera.source.options.get("fps") is None
 
 
-def make_follower(plan: Plan, camera: str, epoch: int) -> "Follower":
-    """Return what turns a camera's detections into tracks; see make_tracker."""
+def make_follower(plan: Plan, camera: str, epoch: int, seen: "Seen | None" = None) -> "Follower":
+    """Return what turns a camera's detections into tracks; see make_tracker, Follower."""
     from perception.trackers.follow import Follower  # brings OpenCV and Numba: tracking only
 
     one = plan.cameras[camera]
     ground = make_ground(one.calibration)
-    return Follower(make_tracker(plan, camera, epoch), ground=ground, alone=is_stills(one))
+    tracker = make_tracker(plan, camera, epoch)
+    return Follower(tracker, ground=ground, alone=is_stills(one), seen=seen)
 
 
 def make_ground(options: Mapping[str, object] | None) -> "Ground | None":

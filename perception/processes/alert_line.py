@@ -16,6 +16,7 @@ from perception.footage.clips import clip_path
 from perception.identity.who import details
 from perception.launchfile.build import make_rules
 from perception.processes.gaps import Gaps
+from perception.processes.journal import Journal
 from perception.processes.posting import Post
 from perception.processes.runtime import Runtime
 from perception.sinks.snapshot import SnapshotSink
@@ -45,6 +46,8 @@ class AlertLine:
         self._snapshots, self._post = snapshots, post
         self._reader = RingReader()
         self._publisher = Publisher(runtime.run_dir, "alerts", name)
+        self._journal = Journal(runtime, name, "alert")
+        self._named: list[IdentityMessage] = []
         self._book = self._new_book()
         self._budget_ns = clock.to_ns((runtime.plan.cameras[name].budget_ms or 0.0) / 1000)
         record, kept = runtime.plan.cameras[name].record, runtime.plan.recordings
@@ -77,11 +80,15 @@ class AlertLine:
     def _process(self, message: TrackMessage) -> None:
         """Process one frame; a frame that was processed before is ignored."""
         metrics, stamp = self._runtime.metrics, message.stamp
-        if missed := self._gaps.missed(message.message_id):
+        is_new = message.message_id > self._gaps.last
+        missed = self._gaps.missed(message.message_id)
+        if missed:
             cause = "alert_away" if self._last is None else "alert_lost"
             metrics.count(f"missed.{self._name}.{cause}", missed)
         if self._last is None:
             self._begin(stamp)
+        if is_new:
+            self._note(message, missed)
         alerts = [self._with_clip(self._with_picture(a)) for a in self._book.update(message)]
         if self._last is None or self._book.frame_id == stamp.frame_id:
             self._last = message
@@ -110,6 +117,22 @@ class AlertLine:
     def name(self, said: IdentityMessage) -> None:
         """Set the identity of a track; its alerts carry it with the next frame."""
         self._book.name(said.track_id, details(said.state, said.who, said.confidence))
+        self._named.append(said)
+
+    def _note(self, message: TrackMessage, missed: int) -> None:
+        """Tell the journal what is taken in before this message."""
+        stamp, message_id, journal = message.stamp, message.message_id, self._journal
+        named, self._named = self._named, []
+        if self._last is None:
+            journal.tell("began", stamp, message_id, self._book.state())
+            return
+        if missed:
+            journal.tell("skipped", stamp, message_id, missed)
+        for said in named:
+            who = details(said.state, said.who, said.confidence)
+            journal.tell("named", stamp, message_id, {"track_id": said.track_id, "who": who})
+        if journal.is_due(stamp.t_media_ns, message_id):
+            journal.tell("state", stamp, message_id, self._book.state())
 
     def step(self) -> None:
         """Retry a write that failed, also while no frames come."""
@@ -126,6 +149,8 @@ class AlertLine:
         if self._last is not None:
             stamp = self._last.stamp
             over = self._book.finish(stamp) if self._runtime.is_over else []
+            if over:
+                self._journal.tell("ended", stamp, self._last.message_id, None)
             self._save(stamp.frame_id, over, now=True)
             for alert in over:
                 self.tell(stamp, alert)
@@ -134,6 +159,7 @@ class AlertLine:
         if self._unsaved:
             self._runtime.log.error("alerts lost", camera=self._name, count=len(self._unsaved))
         self._publisher.close()
+        self._journal.close()
 
     def _state(self) -> dict[str, Any]:
         return {**self._book.state(), "message_id": self._gaps.last}

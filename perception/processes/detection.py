@@ -14,7 +14,7 @@ from perception.launchfile.build import camera_detector, class_filter, make_dete
 from perception.processes.runtime import IDLE_MS, Runtime, drain
 from perception.transport.bus import Inbox, Publisher
 from perception.transport.ring import RingReader
-from perception.wire import DetectionMessage, Detections, FrameMessage, short_id
+from perception.wire import DetectionMessage, Detections, FrameMessage, make_id, short_id
 from perception.wire.plan import CameraPlan
 
 STALL_FACTOR = 5
@@ -61,6 +61,7 @@ class _Line:
         self._dropped: dict[str, int] = {}
         self._keep = class_filter(detector, camera.objects)
         self.takes_s = 0.0
+        self._sent = 0
 
     def take(self, message: FrameMessage) -> None:
         """Detect in a frame and send what was found, also where that is nothing."""
@@ -107,8 +108,10 @@ class _Line:
                 inference_ns=now_ns - started_ns,
                 detections=found,
                 grey=grey,
+                message_id=make_id(self._runtime.epoch, self._sent),
             )
         )
+        self._sent += 1
         self._dropped = {}
         metrics.count(f"detected.{name}")
         metrics.latency(f"wait.{name}", taken_ns - message.stamp.t_arrival_ns)

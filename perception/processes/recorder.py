@@ -4,6 +4,7 @@ It only passes them to the writer's thread. A camera without packets is encoded 
 """
 
 import dataclasses
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 
 from perception import clock
 from perception.errors import ConfigError, RingError, SlotOverwritten
+from perception.footage import manifest
 from perception.footage.camera import Options
 from perception.footage.encoding import FrameEncoder
 from perception.footage.fragments import Fragment
@@ -20,9 +22,12 @@ from perception.footage.retention import Limits
 from perception.footage.seen import SeenTracks
 from perception.footage.segment import PacketStamp
 from perception.footage.writer import Writer
+from perception.processes.gaps import Gaps
 from perception.processes.runtime import Runtime
 from perception.transport.bus import Inbox
+from perception.transport.catch_up import catch_up
 from perception.transport.ring import RingReader
+from perception.transport.sockets import journal_name
 from perception.wire import (
     AlertMessage,
     DetectionMessage,
@@ -34,9 +39,9 @@ from perception.wire import (
     make_id,
 )
 from perception.wire.codec import encode_record, record_table
-from perception.wire.plan import CameraPlan
+from perception.wire.plan import CameraPlan, Plan
 
-TOPICS = ("detections", "tracks", "alerts", "identities")
+TOPICS = ("detections", "tracks", "alerts", "identities", "journal")
 _WAIT_MS = 20
 _IDLE_NS = 2 * clock.NS_PER_S
 _NO_GREY = np.empty((0, 0), np.uint8)
@@ -53,15 +58,16 @@ def run(runtime: Runtime) -> None:
     root = Path(asked.folder)
     lock = FolderLock(root)
     limits = Limits(asked.max_bytes, asked.min_free_bytes, asked.half_life_days)
-    options = {name: Options(**(plan.cameras[name].record or {})) for name in names}
+    options = {
+        name: Options(**(plan.cameras[name].record or {}), manifest=manifest.entry(plan, name))
+        for name in names
+    }
     writer = Writer(root, plan.name, options, limits, record_table)
     packets = Inbox(runtime.run_dir, "packets", names)
     frames = Inbox(runtime.run_dir, "frames", names)
     topics = {
-        topic: Inbox(runtime.run_dir, topic, [n for n in names if topic != "identities"
-                     or n in plan.cameras_of("identity")])
-        for topic in TOPICS
-    }  # fmt: skip
+        topic: Inbox(runtime.run_dir, topic, _publishers(plan, topic, names)) for topic in TOPICS
+    }
     for inbox in (packets, frames, *topics.values()):
         runtime.count_rejected(inbox.rejected)
     lines = {name: _Line(runtime, plan.cameras[name], writer) for name in names}
@@ -109,6 +115,15 @@ def _take_all(
     return count
 
 
+def _publishers(plan: Plan, topic: str, names: list[str]) -> list[str]:
+    """Return the names under which a topic of the recorded cameras is published."""
+    if topic == "identities":
+        return [name for name in names if name in plan.cameras_of("identity")]
+    if topic == "journal":
+        return [journal_name(name, kind) for name in names for kind in ("tracking", "alert")]
+    return names
+
+
 def _report(runtime: Runtime, writer: Writer) -> None:
     counters = runtime.metrics.counters
     for name, count in writer.frames().items():
@@ -136,6 +151,7 @@ class _Line:
         self._reader = RingReader()
         self._n = self._last_frame = self._frame_ns = self._streams = 0
         self._seen = SeenTracks(camera.zones)
+        self._gaps, self._track_frame = Gaps(), -1
 
     def packet(self, message: PacketMessage) -> None:
         """Take a packet of the camera's own stream."""
@@ -183,9 +199,25 @@ class _Line:
 
     def message(self, topic: str, message: Message) -> None:
         """Record a message; tracks that are confirmed and alerts are noted besides."""
+        if isinstance(message, TrackMessage):
+            if self._gaps.before(message.message_id) and not self._runtime.stopping:
+                self._catch_up(message)
+            self._gaps.missed(message.message_id)
+            self._track_frame = message.stamp.frame_id
+        self._record(topic, message)
+
+    def _catch_up(self, until: TrackMessage) -> None:
+        """Record the messages before one that a restart of tracking has kept from this process."""
+        for message in catch_up(self._runtime.run_dir, self._name, self._track_frame):
+            if self._gaps.last < message.message_id < until.message_id:
+                self._gaps.missed(message.message_id)
+                self._record("tracks", message)
+
+    def _record(self, topic: str, message: Message) -> None:
         stamp = message.stamp  # type: ignore[union-attr]
         if isinstance(message, DetectionMessage):
-            message = dataclasses.replace(message, grey=_NO_GREY)
+            crc = zlib.crc32(message.grey.tobytes())
+            message = dataclasses.replace(message, grey=_NO_GREY, grey_crc=crc)
         data = encode_record(message)
         self._writer.message(
             self._name, LoggedMessage(topic, stamp.t_wall_ns, stamp.t_media_ns, data)

@@ -5,7 +5,9 @@ from collections import deque
 from perception import clock
 from perception.launchfile.build import make_follower
 from perception.launchfile.mapping import make_placer
+from perception.processes.journal import Journal
 from perception.processes.runtime import IDLE_MS, Runtime, drain
+from perception.trackers.follow import missed_frames
 from perception.transport.bus import Inbox, Publisher
 from perception.transport.catch_up import CatchUpServer
 from perception.transport.push_queue import Puller
@@ -79,6 +81,7 @@ class _Line:
         self._last_id = -1
         self._sent = 0
         self.publisher = Publisher(runtime.run_dir, "tracks", name)
+        self._journal = Journal(runtime, name, "tracking")
         self._placer = self._feed = None
         if (made := make_placer(runtime.plan.cameras[name])) is not None:
             self._placer, self._feed, why = made
@@ -91,8 +94,7 @@ class _Line:
         if stamp.frame_id <= self._last_id:
             metrics.count(f"rejected.{self._name}.order")
             return
-        same_start = stamp.frame_id >> 32 == self._last_id >> 32
-        missed = stamp.frame_id - self._last_id - 1 if same_start else 0
+        missed = missed_frames(stamp.frame_id, self._last_id)
         # What detection did not say was lost between the two processes.
         metrics.count(f"dropped.{self._name}.lost", max(0, missed - sum(message.dropped.values())))
         self._last_id = stamp.frame_id
@@ -106,6 +108,10 @@ class _Line:
         answer.message_id = make_id(self._runtime.epoch, self._sent)
         self._sent += 1
         self.publisher.send(answer)
+        if self._journal.is_due(stamp.t_media_ns, message.message_id):
+            state = self._follower.state()
+            if state is not None:
+                self._journal.tell("state", stamp, answer.message_id, state)
         self._keep(answer)
         now_ns = answer.t_tracked_ns
         metrics.count(f"tracked.{self._name}")
@@ -126,6 +132,7 @@ class _Line:
     def close(self) -> None:
         """Stop sending and listening."""
         self.publisher.close()
+        self._journal.close()
         if self._feed is not None:
             self._feed.close()
 

@@ -3,35 +3,81 @@
 Imports wire and below.
 """
 
+from typing import Any, Protocol
+
 import cv2
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from perception import clock
 from perception.geometry import Ground
 from perception.geometry.camera_motion import CameraMotion
 from perception.geometry.looming import Looming
 from perception.kernels.boxes import carry_boxes
-from perception.trackers import Tracker
+from perception.trackers import Tracker, keeping
 from perception.trackers.scene_cut import SceneCut
 from perception.trackers.size_change import Affine, find_affine, shrink_affine
 from perception.wire import CONFIRMED, DetectionMessage, OwnMotion, TrackMessage
+
+
+class Motion(Protocol):
+    """Says how the camera moved: geometry/camera_motion.py."""
+
+    def estimate(
+        self, grey: NDArray[np.uint8], boxes: ArrayLike, width: int, height: int
+    ) -> NDArray[np.float32]: ...
+    def carry(self, grey: NDArray[np.uint8], boxes: ArrayLike, width: int, height: int) -> None: ...
+
+
+class Scene(Protocol):
+    """Says whether a picture shows another scene: scene_cut.py."""
+
+    def is_cut(self, grey: NDArray[np.uint8]) -> bool: ...
+    def carry(self, grey: NDArray[np.uint8]) -> None: ...
+
+
+class Seen:
+    """What a recording says of the pictures: `warp` and `cut` are set before each message."""
+
+    def __init__(self) -> None:
+        self.warp, self.cut = np.eye(2, 3, dtype=np.float32), False
+
+    def estimate(
+        self, grey: NDArray[np.uint8], boxes: ArrayLike, width: int, height: int
+    ) -> NDArray[np.float32]:
+        """Return the recorded warp."""
+        del grey, boxes, width, height
+        return self.warp
+
+    def is_cut(self, grey: NDArray[np.uint8]) -> bool:
+        """Return the recorded cut."""
+        del grey
+        return self.cut
+
+    def carry(self, grey: NDArray[np.uint8], *args: Any, **kwargs: Any) -> None:
+        """Do nothing: without pictures a change of size is not followed."""
 
 
 class Follower:
     """Follows what one camera sees. confirmed, cuts: tracks confirmed and scene cuts so far."""
 
     def __init__(
-        self, tracker: Tracker, *, ground: Ground | None = None, alone: bool = False
+        self,
+        tracker: Tracker,
+        *,
+        ground: Ground | None = None,
+        alone: bool = False,
+        seen: Seen | None = None,
     ) -> None:
         """ground: what finds metres, of a camera with `calibration:`. alone: each picture
-        shows another scene than the last, as stills do."""
+        shows another scene than the last, as stills do. seen: says what the grey pictures would,
+        for a replay without them."""
         self.tracker = tracker
         self._ground = ground
         self._alone = alone
         self.confirmed = self.cuts = 0
-        self._motion = CameraMotion()
-        self._scene = SceneCut()
+        self._motion: Motion = seen or CameraMotion()
+        self._scene: Scene = seen or SceneCut()
         self._looming = Looming()
         self._last: DetectionMessage | None = None
         self._names: dict[int, str] = {}
@@ -80,6 +126,29 @@ class Follower:
             own_yaw_rate=own.yaw_rate if own else None,
         )
 
+    def state(self) -> dict[str, Any] | None:
+        """Return what `restore` takes; None where a part, of an extension, cannot tell its own.
+
+        The last grey picture is not in it: the first camera motion after `restore` is not known.
+        """
+        parts = [keeping.state(part) for part in self._parts]
+        if None in parts:
+            return None
+        names = {str(i): name for i, name in self._names.items()}
+        return {"parts": parts, "names": names, "known": sorted(self._known)}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from a state. Raises ValueError, KeyError or TypeError where it is none."""
+        for part, kept in zip(self._parts, state["parts"], strict=True):
+            keeping.restore(part, kept)
+        self._names = {int(i): str(name) for i, name in state["names"].items()}
+        self._known = {int(i) for i in state["known"]}
+
+    @property
+    def _parts(self) -> list[Any]:
+        parts = [self.tracker, self._looming, self._ground]
+        return [part for part in parts if part is not None]
+
     def _resize(self, message: DetectionMessage) -> tuple[Affine | None, bool]:
         """Take a change of the picture's size: all that is known in px follows.
 
@@ -104,6 +173,11 @@ class Follower:
         self.tracker.carry(affine)
         self._looming.carry(affine)
         return affine, False
+
+
+def missed_frames(frame_id: int, last_id: int) -> int:
+    """Return how many frames between two were not detected; 0 across a start of the camera."""
+    return frame_id - last_id - 1 if frame_id >> 32 == last_id >> 32 else 0
 
 
 def _after(warp: NDArray[np.float32], carried: Affine) -> NDArray[np.float32]:

@@ -15,6 +15,8 @@ from perception.wire import CONFIRMED, Detections, Tracks
 class NoTracker:
     """Gives each detection of at least `score` an id of its own; no id comes back."""
 
+    kept = ("_next",)
+
     class Options(BaseModel):
         """score: least score of an object; in a run by default the detector's level `new`."""
 

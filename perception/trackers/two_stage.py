@@ -116,6 +116,32 @@ class TwoStageTracker:
             self._take_counts(counted)
         return Tracks(*columns)
 
+    def state(self) -> dict[str, Any]:
+        """Return what `restore` takes: all that lives from frame to frame."""
+        return {
+            "table": self._table[: layout.HEAD + self._count].copy(),
+            "t_ns": self._t_ns,
+            "is_over": self._is_over,
+            "counters": dict(self.counters),
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from a state; the options stay this tracker's own. Raises ValueError."""
+        table = np.asarray(state["table"], np.float64)
+        if table.ndim != 2 or table.shape[1] != layout.WIDTH or len(table) < layout.HEAD:
+            raise ValueError(f"the state of a tracker of another version: {table.shape}")
+        head = self._table[0].copy()
+        self._count = len(table) - layout.HEAD
+        self._make_room(max(self._count, _FIRST_ROWS))
+        self._table[: len(table)] = table
+        options = slice(layout.HIGH, layout.AGREEMENT)
+        self._table[0, options] = head[options]
+        self._t_ns, self._is_over = state["t_ns"], bool(state["is_over"])
+        self.counters.update(state["counters"])
+        self._counted = int(
+            self._table.view(np.int64)[0, layout.NOT_FINITE : layout.COUNTERS_END].sum()
+        )
+
     def carry(self, affine: NDArray[np.float64]) -> None:
         """Carry all tracks into a picture of another size; affine: (2, 3) px, old to new.
 

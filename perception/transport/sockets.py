@@ -12,6 +12,7 @@ from perception.wire import (
     AlertMessage,
     CatchUpEnd,
     HealthMessage,
+    JournalMessage,
     OwnMotion,
 )
 from perception.wire.codec import decode as decode_message
@@ -44,6 +45,11 @@ def endpoint(run_dir: Path, topic: str, name: str) -> str:
             "or camera name, or a shorter XDG_RUNTIME_DIR"
         )
     return f"ipc://{path}"
+
+
+def journal_name(camera: str, process: str) -> str:
+    """Return the name of a journal's socket: two processes write one of the same camera."""
+    return f"{camera}.{process}"
 
 
 def new_socket(context: zmq.Context[Any], kind: int) -> zmq.Socket[bytes]:
@@ -152,6 +158,8 @@ def _senders(message: Any) -> list[str]:
         return [OWN_MOTION]
     if isinstance(message, HealthMessage):
         return [message.process]
+    if isinstance(message, JournalMessage):
+        return [journal_name(message.stamp.camera, message.process)]
     if isinstance(message, CatchUpEnd):
         return [message.camera]
     if isinstance(message, AlertMessage):

@@ -28,6 +28,7 @@ from perception.wire.fields import (
 )
 from perception.wire.frames import CODINGS, Coding, FrameMessage
 from perception.wire.health import HealthMessage
+from perception.wire.journal import JournalMessage
 from perception.wire.packets import PACKET_BLOCK, PacketMessage
 from perception.wire.places import Place, View, ellipse
 from perception.wire.topics import TOPICS, Message, Topic
@@ -76,6 +77,7 @@ __all__ = [
     "FrameMessage",
     "HealthMessage",
     "IdentityMessage",
+    "JournalMessage",
     "Message",
     "Metres",
     "Name",

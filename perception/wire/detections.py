@@ -44,6 +44,8 @@ class DetectionMessage:
 
     names: class names by id, for the classes in this message. dropped: frames not detected since
     the last message, by cause. grey: uint8 (H, W), long side GREY_LONG_SIDE, of the whole frame.
+    message_id: detector epoch << 32 | n, as of tracks. grey_crc: CRC-32 of the bytes of grey where
+    that was left out (recordings).
     """
 
     stamp: Stamp
@@ -56,3 +58,5 @@ class DetectionMessage:
     inference_ns: Natural
     detections: Detections
     grey: NDArray[np.uint8] = column("|u1", "H", "W")
+    message_id: Natural = 0
+    grey_crc: Natural = 0

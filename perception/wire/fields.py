@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from perception import clock
 
-VERSION = 5
+VERSION = 6
 
 MAX_ROWS = 10_000
 

@@ -7,6 +7,7 @@ from perception.wire.alerts import AlertMessage, IdentityMessage
 from perception.wire.detections import DetectionMessage
 from perception.wire.frames import FrameMessage
 from perception.wire.health import HealthMessage
+from perception.wire.journal import JournalMessage
 from perception.wire.packets import PacketMessage
 from perception.wire.tracks import CatchUpEnd, CatchUpRequest, OwnMotion, TrackMessage
 
@@ -18,6 +19,7 @@ Message = (
     | AlertMessage
     | IdentityMessage
     | HealthMessage
+    | JournalMessage
     | OwnMotion
     | CatchUpRequest
     | CatchUpEnd
@@ -47,6 +49,7 @@ TOPICS = {
         Topic("tracks", TrackMessage, "queue", 1024, True),
         Topic("alerts", AlertMessage, "queue", 1024, True),
         Topic("identities", IdentityMessage, "queue", 1024, True),
+        Topic("journal", JournalMessage, "queue", 1024, True),
         Topic("health", HealthMessage, "queue", 64, True),
         Topic("motion", OwnMotion, "queue", 64, True),
         Topic("catchup", CatchUpRequest, "queue", 64, False),

@@ -106,6 +106,7 @@ MESSAGES = [
     *map(tracks, (0, 1, 7, 100)),
     m.AlertMessage(stamp=STAMP, t_alerted_ns=4, alert=ALERT),
     m.IdentityMessage(stamp=STAMP, track_id=5, state="known", who="Anna", confidence=0.75, faces=3),
+    m.JournalMessage(stamp=STAMP, process="alert", kind="state", message_id=7, data='{"a": 1}'),
     HEALTH,
     m.CatchUpRequest(camera="front", after_frame_id=-1),
     m.CatchUpEnd(camera="front", sent=3),
