@@ -24,6 +24,7 @@ from perception.footage.rows import SegmentRow
 from perception.launchfile import build, config
 from perception.launchfile import resolve as resolving
 from perception.launchfile.document import Document
+from perception.processes.journal import rules_of
 from perception.wire import (
     AlertMessage,
     DetectionMessage,
@@ -79,6 +80,7 @@ def record(root: Path, minutes: int, objects: int) -> Part:
     plan = resolving.resolve(document.validate(config.Launch, LAUNCH), document)
     follower = build.make_follower(plan, "front", 9)
     book = AlertBook("front", build.make_rules(plan.cameras["front"]))
+    rules = rules_of(plan.cameras["front"])
     first, rng = manifest.entry(plan, "front"), np.random.default_rng(1)
     part = Part(root, "front", from_text(decode_record(first).data))
     empty = np.empty((0, 0), np.uint8)
@@ -101,7 +103,7 @@ def record(root: Path, minutes: int, objects: int) -> Part:
             if n % (60 * FPS) == 0:
                 for process, kind, state in (
                     ("tracking", "state", follower.state()),
-                    ("alert", "state" if n else "began", book.state()),
+                    ("alert", "state" if n else "began", {"book": book.state(), "rules": rules}),
                 ):
                     write(
                         "journal",

@@ -20,6 +20,7 @@ from perception.footage.segment import PacketStamp
 from perception.launchfile import build, config
 from perception.launchfile import resolve as resolving
 from perception.launchfile.document import Document
+from perception.processes.journal import rules_of
 from perception.wire import (
     AlertMessage,
     DetectionMessage,
@@ -96,6 +97,7 @@ class Maker:
         self._seen = SeenTracks(plan.cameras["door"].zones)
         self.follower = build.make_follower(plan, "door", 9)
         self.book = AlertBook("door", build.make_rules(plan.cameras["door"]))
+        self._camera = plan.cameras["door"]
         self.alerts = 0
         self._states_ns, self._told_ns = states_ns, -(1 << 60)
         self._n = 0
@@ -115,7 +117,7 @@ class Maker:
         self._write("tracks", at, message)
         if due:
             self._journal("tracking", "state", message, self.follower.state())
-            self._journal("alert", "began" if not n else "state", message, self.book.state())
+            self._journal("alert", "began" if not n else "state", message, self.state())
             self._told_ns = at.t_media_ns
         for alert in self.book.update(message):
             self.alerts += 1
@@ -127,6 +129,9 @@ class Maker:
         self.recorder.turn(at.t_media_ns)
         self._n += 1
         return message
+
+    def state(self) -> dict[str, Any]:
+        return {"book": self.book.state(), "rules": rules_of(self._camera)}
 
     def name(self, message: TrackMessage, track_id: int, who: dict[str, Any]) -> None:
         """Take an identity before a message, the next one to come."""

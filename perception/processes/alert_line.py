@@ -16,7 +16,7 @@ from perception.footage.clips import clip_path
 from perception.identity.who import details
 from perception.launchfile.build import make_rules
 from perception.processes.gaps import Gaps
-from perception.processes.journal import Journal
+from perception.processes.journal import Journal, rules_of
 from perception.processes.posting import Post
 from perception.processes.runtime import Runtime
 from perception.sinks.snapshot import SnapshotSink
@@ -59,6 +59,7 @@ class AlertLine:
         self._before = store.progress(name)
         self._gaps = Gaps(_last_message(self._before))
         if self._before is not None or runtime.restarted:
+            self._journal.wait()
             self._catch_up(self._before.frame_id if self._before is not None else -1)
 
     def take(self, message: TrackMessage) -> None:
@@ -124,7 +125,7 @@ class AlertLine:
         stamp, message_id, journal = message.stamp, message.message_id, self._journal
         named, self._named = self._named, []
         if self._last is None:
-            journal.tell("began", stamp, message_id, self._book.state())
+            journal.tell("began", stamp, message_id, self._told_state())
             return
         if missed:
             journal.tell("skipped", stamp, message_id, missed)
@@ -132,7 +133,12 @@ class AlertLine:
             who = details(said.state, said.who, said.confidence)
             journal.tell("named", stamp, message_id, {"track_id": said.track_id, "who": who})
         if journal.is_due(stamp.t_media_ns, message_id):
-            journal.tell("state", stamp, message_id, self._book.state())
+            journal.tell("state", stamp, message_id, self._told_state())
+
+    def _told_state(self) -> dict[str, Any]:
+        """Return the book's state and what its rules are: a reload changes them."""
+        camera = self._runtime.plan.cameras[self._name]
+        return {"book": self._book.state(), "rules": rules_of(camera)}
 
     def step(self) -> None:
         """Retry a write that failed, also while no frames come."""

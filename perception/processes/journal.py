@@ -5,16 +5,29 @@ Nothing is sent for a camera that is not recorded. Imported by the processes onl
 
 from typing import Any
 
+import msgspec
+
+from perception import clock
 from perception.clock import NS_PER_S
 from perception.processes.runtime import Runtime
 from perception.transport.bus import Publisher
 from perception.transport.sockets import journal_name
 from perception.wire import JournalMessage, Stamp
 from perception.wire.journal import MAX_STATE, JournalKind, to_text
+from perception.wire.plan import CameraPlan
 
 FIRST_NS, STATE_NS = NS_PER_S, 60 * NS_PER_S
 """Media time between two states, doubled from one to the other: a replay can begin at each of them.
 What is told at once after a start may be missed by the recorder."""
+
+
+CONNECT_S = 0.5
+
+
+def rules_of(camera: CameraPlan) -> dict[str, Any]:
+    """Return what a reload may change of what the alert process does, as JSON values."""
+    names = ("zones", "lines", "rules")
+    return {name: msgspec.to_builtins(getattr(camera, name)) for name in names}
 
 
 class Journal:
@@ -55,6 +68,18 @@ class Journal:
                     stamp=stamp, process=self._process, kind=kind, message_id=message_id, data=text
                 )
             )
+
+    def wait(self) -> None:
+        """Wait until the recorder listens, CONNECT_S at most: what is told first is needed most."""
+        until = clock.monotonic_ns() + clock.to_ns(CONNECT_S)
+        publisher = self._publisher
+        while publisher is not None and not publisher.is_connected():
+            if clock.monotonic_ns() > until:
+                return
+            clock.sleep_until(clock.monotonic_ns() + 10 * clock.NS_PER_MS)
+        if publisher is not None:
+            # The subscription follows the connection.
+            clock.sleep_until(clock.monotonic_ns() + 50 * clock.NS_PER_MS)
 
     def close(self) -> None:
         """Stop sending."""

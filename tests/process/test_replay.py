@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from perception.analysis import replay
 from perception.analysis.recorded import Part, parts
@@ -95,3 +96,28 @@ def test_what_another_rule_would_have_raised(home: Path) -> None:
     said = perception_says("replay", "gate", "--folder", root)
     assert said.returncode == 2
     assert "neither a recorded camera (door) nor one segment" in said.stderr
+
+
+def test_a_reload_of_the_rules_replays(home: Path) -> None:
+    corner = [[0.98, 0.0], [1.0, 0.0], [1.0, 0.02]]
+    camera = {
+        **synthetic(), "zones": {"porch": corner}, "record": {"clips": False},
+        "rules": {"inside": {"type": "zone", "zone": "porch"}},
+    }  # fmt: skip
+    with running(home, {"cameras": {"door": camera}}) as line:
+        line.wait_ready()
+        root = line.folder / "footage"
+        wait_until(lambda: list(root.rglob("*.mp4.part")), 20, "a segment begins")
+        time.sleep(2)
+        launch = yaml.safe_load(line.file.read_text())
+        launch["cameras"]["door"]["zones"]["porch"] = INSIDE["zones"]["all"]
+        line.file.write_text(yaml.safe_dump(launch, sort_keys=False))
+        assert perception_says("reload").stdout.strip() == "taken"
+        wait_until(line.alerts, 20, "an alert in the new zone")
+        time.sleep(3)
+        line.stop()
+    result = replayed(root)
+    alerts = next(stage for stage in result["stages"] if stage["name"] == "alerts")
+    assert result["first"] is None, result
+    assert alerts["compared"] >= 1
+    assert not alerts["notes"], alerts

@@ -15,8 +15,10 @@ from perception.commands.replay import paired
 from perception.errors import ConfigError
 from perception.footage.catalog import Catalog
 from perception.footage.messages import MessageFile, read
+from perception.processes.journal import rules_of
 from perception.wire import DetectionMessage, Detections
 from perception.wire.codec import record_table
+from perception.wire.journal import from_text, to_text
 from tests.recordings import WALL, Maker, S, detections, plan
 from tests.unit.test_footage import fragments, write_clip
 
@@ -102,6 +104,27 @@ def with_options(part: Part, change: Any) -> Part:
     return part
 
 
+class OtherRules(Part):
+    """A part whose journal says other rules than those that raised its alerts."""
+
+    change: Any = None
+
+    def messages(self, topic: str) -> Any:
+        for message in super().messages(topic):
+            if topic == "journal" and message.process == "alert":
+                said = from_text(message.data)
+                camera = self.change(replay.plan_of(self)).cameras["door"]
+                said["rules"] = rules_of(camera)
+                message.data = to_text(said)
+            yield message
+
+
+def with_rules(part: Part, change: Any) -> Part:
+    other = OtherRules(part.root, "door", part.manifest)
+    other.rows, other.change = part.rows, change
+    return other
+
+
 def tracker(**options: Any) -> Any:
     def change(plan: Any) -> Any:
         stage = msgspec.structs.replace(plan.tracker, options={**plan.tracker.options, **options})
@@ -141,7 +164,7 @@ def test_c2_twenty_mutations_are_named_by_stage_and_frame(tmp_path, packets):
         rule("stays", seconds=2.04), rule("stays", seconds=1.0), rule("inside", enter_s=0.25),
         rule("inside", leave_s=0.9), rule("inside", min_score=0.8), rule("stays", leave_s=0.3),
     ):  # fmt: skip
-        result = replay.replay(with_options(the_part(tmp_path / "whole"), change))
+        result = replay.replay(with_rules(the_part(tmp_path / "whole"), change))
         assert result.stages[0].first == ""
         assert " alert frame 3-" in result.stages[1].first, change
     assert replay.replay(part).first == ""
