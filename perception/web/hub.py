@@ -30,6 +30,8 @@ MAX_GROUP_BYTES = 16 << 20
 MAX_WAITING_BYTES = MAX_GROUP_BYTES + (4 << 20)
 _GROUP_NS = 3 * clock.NS_PER_S
 """A slow link has so much longer for the first group."""
+_PAUSE_NS = 2 * clock.NS_PER_S
+"""After a drop a viewer waits so long for a key frame; cameras may send one in 10 s only."""
 KEPT_EVENTS = 1000
 Kind = Literal["packets", "jpeg", "tracks", "detections"]
 """How a camera is watched. packets, jpeg: by a browser, with tracks as JSON. tracks, detections: by
@@ -72,7 +74,7 @@ class Viewer:
     def __init__(self) -> None:
         self.wants: dict[str, Kind] = {}
         self.skipped: dict[str, int] = {}
-        self._until_key: set[str] = set()
+        self._until_key: dict[str, int] = {}
         self._waiting: deque[_Item] = deque()
         self._bytes = 0
         self._some = asyncio.Event()
@@ -82,7 +84,7 @@ class Viewer:
         """Queue a message; drop what has waited too long first."""
         if kind == "packet":
             if key:
-                self._until_key.discard(camera)
+                self._until_key.pop(camera, None)
             elif camera in self._until_key:
                 self._skip(camera)
                 return
@@ -91,7 +93,7 @@ class Viewer:
         if late or self._bytes + len(data) > MAX_WAITING_BYTES:
             self._drop_all()
             if kind == "packet" and not key:
-                self._until_key.add(camera)
+                self._until_key[camera] = now
                 self._skip(camera)
                 return
         if kind == "jpeg":
@@ -106,8 +108,13 @@ class Viewer:
         for data in group:
             self._waiting.append(_Item(camera, "packet", until, data))
             self._bytes += len(data)
-        self._until_key.discard(camera)
+        self._until_key.pop(camera, None)
         self._some.set()
+
+    def needs_group(self, camera: str) -> bool:
+        """Whether it has waited _PAUSE_NS for a key frame: then all since the last one is sent."""
+        since = self._until_key.get(camera)
+        return since is not None and clock.monotonic_ns() - since > _PAUSE_NS
 
     def put_event(self, event: "Event", boot: str) -> None:
         """Queue an alert."""
@@ -144,7 +151,7 @@ class Viewer:
         for item in self._waiting:
             if item.kind == "packet":
                 self._skip(item.camera)
-                self._until_key.add(item.camera)
+                self._until_key[item.camera] = clock.monotonic_ns()
         self._waiting = deque(item for item in self._waiting if item.kind == "alert")
         self._bytes = sum(len(item.data) for item in self._waiting)
 
@@ -241,7 +248,10 @@ class Hub:
                 feed.group, feed.group_bytes = [], 0
         for viewer in self.viewers:
             if viewer.wants.get(camera) == "packets":
-                viewer.put(camera, "packet", data, key=message.key)
+                if viewer.needs_group(camera) and not message.key:
+                    viewer.put_group(camera, feed.group)
+                else:
+                    viewer.put(camera, "packet", data, key=message.key)
 
     def _tracks(self, message: TrackMessage) -> None:
         camera = message.stamp.camera

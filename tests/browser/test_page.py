@@ -5,6 +5,7 @@ Each test starts a line of its own that serves the page, and does what a user do
 
 import contextlib
 import json
+import os
 import shutil
 import time
 from collections.abc import Iterator
@@ -19,7 +20,7 @@ import pytest
 import yaml
 
 from perception.alerts.store import AlertStore
-from tests.line import SLOW, RunningLine, perception_says, running, synthetic, wait_until
+from tests.line import ROOT, SLOW, RunningLine, perception_says, running, synthetic, wait_until
 from tests.page import PASSWORD
 from tests.scenes import alert
 from tests.servers import free_port
@@ -154,7 +155,7 @@ def see(page: Any, expression: str, what: str, timeout_s: float = 20.0) -> Any:
     return wait_until(lambda: page.evaluate(expression), timeout_s * SLOW, what)
 
 
-PLAYER = "document.querySelector('.view-camera').player"
+PLAYER = "document.querySelector('.view-camera')?.player"
 COLLECT = """
 (() => {
   const player = %s;
@@ -507,3 +508,40 @@ def test_somebody_is_enrolled_from_an_alert(home: Path, footage: Path) -> None:
         page.get_by_role("button", name="Erase").click()
         playwright.expect(page.locator(".view-people")).to_contain_text("Erased Jo Doe.")
         playwright.expect(page.locator(".view-people")).to_contain_text("Nobody is enrolled")
+
+
+def test_the_pictures_of_readme(home: Path) -> None:
+    """The demo's clips, desk and phone; kept where PERCEPTION_SCREENS names a folder."""
+    folder = Path(os.environ.get("PERCEPTION_SCREENS", home / "screens"))
+    folder.mkdir(parents=True, exist_ok=True)
+    plan = yaml.safe_load((ROOT / "launch" / "demo.yaml").read_text())
+    for camera in plan["cameras"].values():
+        camera["source"] = {"type": "video", "path": camera["source"], "loop": True}
+        camera["record"] = {}
+    launch = {"name": "demo", "detectors": plan["detectors"]}
+    with page_line(home, plan["cameras"], launch=launch) as (_, address), browser() as chromium:
+        page = chromium.page(address, width=1280)
+        page.wait_for_timeout(25_000)
+        page.goto(f"{address}/#/camera/market")
+        see(page, f"{PLAYER}?.shown?.found.rows.length > 5", "people")
+        page.wait_for_timeout(1500)
+        page.screenshot(path=folder / "page-camera.jpg", type="jpeg", quality=80)
+        page.goto(f"{address}/#/zones/market")
+        page.get_by_role("button", name="path").click()
+        page.wait_for_timeout(1500)
+        page.screenshot(path=folder / "page-zones.jpg", type="jpeg", quality=80)
+        page.goto(f"{address}/#/alerts")
+        page.wait_for_selector(".card img")
+        page.wait_for_timeout(1500)
+        page.screenshot(path=folder / "page-alerts.jpg", type="jpeg", quality=80)
+        page.goto(f"{address}/#/recordings")
+        canvas = page.locator("canvas.timeline")
+        canvas.wait_for()
+        area = canvas.bounding_box()
+        page.mouse.click(area["x"] + area["width"] - 8, area["y"] + 15)
+        page.wait_for_timeout(2500)
+        page.screenshot(path=folder / "page-recordings.jpg", type="jpeg", quality=80)
+        phone = chromium.page(address, width=360, scheme="light")
+        phone.wait_for_timeout(4000)
+        phone.screenshot(path=folder / "phone-live.jpg", type="jpeg", quality=80)
+        assert {path.stat().st_size > 10_000 for path in folder.glob("*.jpg")} == {True}

@@ -88,11 +88,11 @@ def at(request: Request, camera: str = Query(max_length=64),
         raise not_found("this")
     catalog = site.catalog()
     if catalog is None:
-        raise not_found("a recording")
+        raise Problem(404, "nothing is recorded yet")
     try:
         found = times.at(catalog, camera, at_ms * _MS)
         if found is None:
-            raise not_found("a recording at this time or later")
+            raise Problem(404, "nothing is recorded at this time or later")
         offset = max(0.0, clock.seconds(at_ms * _MS - found.start_wall_ns))
         return _out(catalog, found, offset)
     finally:

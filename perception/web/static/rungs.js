@@ -3,7 +3,7 @@
 
 import { configOf, sampleOf } from "./mp4.js";
 
-const MAX_QUEUE = 30;
+const MAX_QUEUE = 600; // a viewer begins with all pictures since the last key frame
 
 /** WebCodecs: the packets as they came, decoded here. Only in a secure context (https, localhost). */
 export class WebCodecs {

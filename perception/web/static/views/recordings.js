@@ -4,7 +4,7 @@ import { get, post, PREFIX, query } from "../api.js";
 import { bytes, clockTime, dayName, fill, h, minutes, notice, when } from "../dom.js";
 
 const HOUR = 3600e3;
-const SPANS = [[1, "1 h"], [6, "6 h"], [24, "24 h"], [168, "7 days"]];
+const SPANS = [[0.25, "15 min"], [1, "1 h"], [6, "6 h"], [24, "24 h"], [168, "7 days"]];
 const ROW = 34;
 const LEFT = 4;
 
@@ -16,7 +16,7 @@ export async function view(place, context, [camera, at]) {
     return null;
   }
   const age = (Date.now() - stock.from_ms) / HOUR;
-  let hours = at || age < 1 ? 1 : age < 6 ? 6 : 24;
+  let hours = age < 0.25 ? 0.25 : at || age < 1 ? 1 : age < 6 ? 6 : 24;
   let end = Math.max(Date.now(), 0);
   if (at) end = Number(at) + (hours * HOUR) / 2;
   let timeline = null;
@@ -126,8 +126,7 @@ export async function view(place, context, [camera, at]) {
       video.play().catch(() => {});
     };
     video.onerror = () => {
-      fill(facts, notice("This segment cannot be played in this browser.", "error"));
-      play(name, segment.to_ms + 1);
+      fill(stage, notice(`This browser does not play ${segment.codec}. Save the segment and use another player.`));
     };
     if (!stage.contains(video)) fill(stage, video);
     describe(base);
