@@ -24,6 +24,7 @@ SUITE: dict[str, list[str]] = {
     "transport": ["--rounds", "2"],
     "recording": [],
     "replay": [],
+    "web": [],
     "identity": [],
     "doorway": ["--entries", "20"],
     "soak": ["--minutes", "2"],

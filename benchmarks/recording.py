@@ -79,6 +79,11 @@ def costs(report: Report, rounds: int, seconds: float) -> None:
         note=f"{age['off']:.2f} without, {age['on']:.2f} with",
     )  # fmt: skip
     rate = {n: of(n, lambda w: w.rate("camera-front", "read.front", WARM_S)) for n in runs}
+    recorded = of("on", lambda w: w.rate("recorder", "recorded.front", WARM_S))
+    report.add(
+        "frames recorded a second", "", recorded, "read", rate["on"], higher=True,
+        target="x0.97", met=lambda r: r >= 0.97,
+    )  # fmt: skip
     report.add(
         "frames read a second, with recording", "", rate["on"], "without", rate["off"],
         higher=True, target="x0.97", met=lambda r: r >= 0.97,

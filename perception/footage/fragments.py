@@ -17,6 +17,8 @@ from av.container import InputContainer
 from av.error import FFmpegError
 from av.video.stream import VideoStream
 
+from perception.footage.annex_b import ANNEX_B, begins_anew
+
 MUXER = {
     "movflags": "frag_every_frame+empty_moov+default_base_moof+frag_discont",
     "use_editlist": "0",
@@ -25,7 +27,6 @@ MUXER = {
 }
 _MAX_STEP_S, _MAX_BACK_S = 10, 1
 """Stamps that leap further, or fall back further, begin a new stream."""
-_ANNEX_B = (b"\x00\x00\x01", b"\x00\x00\x00\x01")
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +88,9 @@ class Fragmenter:
         Raises UnsupportedCodec where MP4 cannot hold the codec.
         """
         done: list[Fragment] = []
+        codec = source.codec_context.name if source is not None else "h264"
+        if not packet.is_keyframe and begins_anew(bytes(packet), codec):
+            packet.is_keyframe = True
         if self._muxer is not None and not self._muxer.goes_on(packet):
             done += self.end()
         if self._muxer is None:
@@ -258,7 +262,7 @@ def _described(
 def _opened(packet: "av.Packet[VideoStream]", codec: str) -> InputContainer | None:
     """Return a key packet in Annex B as a stream; None where it is none, or names no parameters."""
     data = bytes(packet)
-    if codec not in ("h264", "hevc") or not data.startswith(_ANNEX_B):
+    if codec not in ("h264", "hevc") or not data.startswith(ANNEX_B):
         return None
     try:
         opened = av.open(io.BytesIO(data), "r", format=codec, metadata_errors="replace")

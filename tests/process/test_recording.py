@@ -28,7 +28,7 @@ from tests.line import (
     write_launch,
 )
 from tests.namespaces import own_mounts
-from tests.servers import rtsp_server
+from tests.servers import mpegts_server, rtsp_server
 from tests.unit.test_footage import write_clip
 
 
@@ -55,6 +55,25 @@ def read_by_a_stranger(base: Path, frames: int) -> None:
 
 def videos(root: Path) -> list[Path]:
     return [path for path in root.rglob("*.mp4*") if path.parent.name != "clips"]
+
+
+def test_a_mpegts_camera_is_recorded_packet_by_packet(home: Path) -> None:
+    clip = write_clip(home / "clip.ts", frames=200, size=(320, 240))
+    with mpegts_server(clip) as server:
+        camera = {"source": server.url, "record": {}}
+        with running(home, {"cameras": {"door": camera}}) as line:
+            line.wait_ready()
+            root = line.folder / "footage"
+            wait_until(lambda: videos(root), 20, "a segment begins")
+            time.sleep(3)
+            line.stop()
+    catalog = Catalog(root, create=False)
+    rows = catalog.segments("door")
+    catalog.close()
+    assert sum(row.frames for row in rows) >= 40
+    for row in rows:
+        assert (row.codec, row.width, row.height) == ("h264", 320, 240)
+        assert frames_in(root / f"{row.path}.mp4") == row.frames
 
 
 def test_an_rtsp_camera_is_recorded_packet_by_packet(home: Path) -> None:

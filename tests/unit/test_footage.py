@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 
 from perception.errors import ConfigError
 from perception.footage import chain, exporting, retention, writer
+from perception.footage.annex_b import begins_anew
 from perception.footage.camera import CameraRecorder, Options
 from perception.footage.catalog import Catalog
 from perception.footage.chain import Chain
@@ -125,6 +126,46 @@ def test_a3_segments_decode_to_the_same_pictures_at_the_same_times(kind, tmp_pat
     assert len(catalog.segments()) >= 3
     assert [h for _, h in got] == [h for _, h in whole]
     assert [float(t) for t, _ in got] == pytest.approx([float(t) for t, _ in whole], abs=2e-5)
+
+
+@pytest.mark.parametrize(
+    ("codec", "options"),
+    [
+        ("libx264", {"x264-params": "repeat-headers=1"}),
+        ("libx264", {"x264-params": "repeat-headers=1:open-gop=1", "bf": "2"}),
+        ("libx265", {"x265-params": "repeat-headers=1:log-level=none"}),
+    ],
+)
+def test_a3_key_frames_are_found_without_a_parser(codec, options, tmp_path):
+    """Live MPEG-TS is read without FFmpeg's parser, which is who marks key frames."""
+    path = tmp_path / "x.ts"
+    with av.open(str(path), "w", format="mpegts") as container:
+        stream = container.add_stream(codec, rate=20, options={"preset": "ultrafast", **options})
+        stream.width, stream.height, stream.pix_fmt = 96, 64, "yuv420p"
+        stream.gop_size = 10
+        rng = np.random.default_rng(1)
+        for n in range(45):
+            image = rng.integers(0, 255, (64, 96, 3), np.uint8)
+            frame = av.VideoFrame.from_ndarray(image, format="rgb24")
+            frame.pts, frame.time_base = n, Fraction(1, 20)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+
+    def keys(**more):
+        with av.open(str(path), format="mpegts", **more) as container:
+            stream = container.streams.video[0]
+            name = stream.codec_context.name
+            packets = [packet for packet in container.demux(stream) if packet.size]
+            marked = [packet.is_keyframe for packet in packets]
+            found = [begins_anew(bytes(packet), name) for packet in packets]
+        return marked, found
+
+    marked, found = keys()
+    assert sum(marked) >= 4
+    assert found == marked
+    unparsed, found = keys(options={"fflags": "+noparse"})
+    assert not any(unparsed)
+    assert found == marked
 
 
 def test_a3_a_change_of_size_begins_a_new_stream(tmp_path):
