@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import shutil
 import ssl
 import statistics
@@ -38,6 +39,7 @@ class Viewers:
     """Connections to one page. port, token: where, and who looks."""
 
     def __init__(self) -> None:
+        os.nice(19)  # they stand for other hosts: the line goes first
         self._loop = asyncio.new_event_loop()
         threading.Thread(target=self._loop.run_forever, daemon=True).start()
         self._tls = ssl.create_default_context()

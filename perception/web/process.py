@@ -7,6 +7,8 @@ import secrets
 from pathlib import Path
 from typing import Any
 
+from anyio import to_thread
+
 from perception.errors import ConfigError
 from perception.processes.runtime import Runtime
 from perception.recording.ledger import Ledger
@@ -17,6 +19,8 @@ from perception.wire import AlertMessage, HealthMessage
 from perception.wire.plan import WebPlan
 
 NICE = 5
+THREADS = 6
+"""Requests that are worked on at once; each thread has its own memory."""
 _TURN_S = 0.2
 
 
@@ -34,6 +38,7 @@ async def _serve(runtime: Runtime, asked: WebPlan) -> None:
     from perception.web.server import make_server
     from perception.web.site import Site
 
+    to_thread.current_default_thread_limiter().total_tokens = THREADS
     folder = Path(asked.folder) if asked.folder else None
     boot = secrets.token_hex(4)
     hub, ledger = Hub(runtime.plan.cameras, boot), Ledger()
