@@ -17,7 +17,7 @@ from av.container import InputContainer
 from av.error import FFmpegError
 from av.video.stream import VideoStream
 
-from perception.footage.annex_b import ANNEX_B, begins_anew
+from perception.footage.annex_b import ANNEX_B, head_of
 
 MUXER = {
     "movflags": "frag_every_frame+empty_moov+default_base_moof+frag_discont",
@@ -89,15 +89,16 @@ class Fragmenter:
         """
         done: list[Fragment] = []
         codec = source.codec_context.name if source is not None else "h264"
-        if not packet.is_keyframe and begins_anew(bytes(packet), codec):
+        head = head_of(bytes(packet), codec)
+        if head.is_key and not packet.is_keyframe:
             packet.is_keyframe = True
-        if self._muxer is not None and not self._muxer.goes_on(packet):
+        if self._muxer is not None and not self._muxer.goes_on(packet, head.sets):
             done += self.end()
         if self._muxer is None:
             if not packet.is_keyframe:
                 return done
             self._stream += 1
-            self._muxer = _Muxer(self._stream, packet, source)
+            self._muxer = _Muxer(self._stream, packet, source, head.sets)
         return done + self._muxer.add(packet, tag)
 
     def end(self) -> list[Fragment]:
@@ -110,8 +111,13 @@ class _Muxer:
     """One header and the fragments that belong to it."""
 
     def __init__(
-        self, number: int, packet: "av.Packet[VideoStream]", source: VideoStream | None
+        self,
+        number: int,
+        packet: "av.Packet[VideoStream]",
+        source: VideoStream | None,
+        sets: bytes,
     ) -> None:
+        self._sets = sets
         self._number, self._parts = number, _Parts()
         template, opened = _described(packet, source)
         try:
@@ -136,12 +142,14 @@ class _Muxer:
         self._last_dts: int | None = None
         self._waiting: deque[tuple[bool, int, int, Any]] = deque()
 
-    def goes_on(self, packet: "av.Packet[VideoStream]") -> bool:
-        """Whether a packet can follow in this stream."""
+    def goes_on(self, packet: "av.Packet[VideoStream]", sets: bytes) -> bool:
+        """Whether a packet can follow in this stream. sets: parameter sets that stand in it."""
         if packet.has_sidedata("new_extradata"):
             return False
-        if packet.is_keyframe and _size_in(packet, self._codec) not in (None, self._size):
-            return False
+        if sets and sets != self._sets:
+            if _size_in(packet, self._codec) not in (None, self._size):
+                return False
+            self._sets = sets
         dts = packet.dts if packet.dts is not None else packet.pts
         if dts is None or self._last_dts is None:
             return True

@@ -211,7 +211,9 @@ class MqttSink:
         if alert.snapshot:
             path = Path(alert.snapshot)
             if path.is_file() and path.stat().st_size <= MAX_PICTURE_BYTES:
-                messages.append((f"{base}/snapshot", path.read_bytes(), True))
+                picture = path.read_bytes()
+                messages.append((f"{base}/snapshot", picture, True))
+                messages.append((self._picture_topic(alert.camera), picture, False))
         return messages
 
     def _note(self, alert: Alert) -> None:
@@ -230,6 +232,9 @@ class MqttSink:
         topic = f"{self._options.topic}/{word(camera)}/camera/connected"
         return topic, b"ON" if self._online[camera] else b"OFF", True
 
+    def _picture_topic(self, camera: str) -> str:
+        return f"{self._options.topic}/{word(camera)}/camera/picture"
+
     def _device(self, name: str) -> Message:
         """Return Home Assistant's device message of a camera."""
         rules = self._rules[name]
@@ -244,6 +249,12 @@ class MqttSink:
                 "unique_id": connected,
                 "state_topic": f"{options.topic}/{camera}/camera/connected",
             }
+        }
+        parts[f"{device}_camera"] = {
+            "platform": "camera",
+            "name": "last picture",
+            "unique_id": f"{device}_camera",
+            "topic": self._picture_topic(name),
         }
         for rule, kind in rules.items():
             base = f"{options.topic}/{camera}/{word(rule)}"

@@ -64,6 +64,7 @@ def packed_packet(message: PacketMessage) -> bytes:
             "camera": message.stamp.camera,
             "t": message.stamp.t_media_ns // 1000,
             "pts": message.pts / message.timescale,
+            "timescale": message.timescale,
             "key": message.key,
             "stream": message.stream,
             "header": message.header_bytes,

@@ -33,9 +33,9 @@ _GROUP_NS = 3 * clock.NS_PER_S
 _PAUSE_NS = 2 * clock.NS_PER_S
 """After a drop a viewer waits so long for a key frame; cameras may send one in 10 s only."""
 KEPT_EVENTS = 1000
-Kind = Literal["packets", "jpeg", "tracks", "detections"]
-"""How a camera is watched. packets, jpeg: by a browser, with tracks as JSON. tracks, detections: by
-a program, as messages of the line."""
+Kind = Literal["packets", "jpeg", "video", "tracks", "detections"]
+"""How a camera is watched. packets, jpeg: by a browser, with tracks as JSON. video: packets only.
+tracks, detections: by a program, as messages of the line."""
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
 
@@ -218,9 +218,9 @@ class Hub:
         if kind in ("tracks", "detections"):
             self.wanted.add((kind, camera))
             return
-        if kind == "packets":
+        if kind in ("packets", "video"):
             viewer.put_group(camera, feed.group)
-        if feed.last_tracks:
+        if feed.last_tracks and kind != "video":
             viewer.put(camera, "tracks", feed.last_tracks.decode())
 
     def _as_message(self, kind: Kind, message: TrackMessage | DetectionMessage) -> None:
@@ -247,7 +247,7 @@ class Hub:
             if feed.group_bytes > MAX_GROUP_BYTES:
                 feed.group, feed.group_bytes = [], 0
         for viewer in self.viewers:
-            if viewer.wants.get(camera) == "packets":
+            if viewer.wants.get(camera) in ("packets", "video"):
                 if viewer.needs_group(camera) and not message.key:
                     viewer.put_group(camera, feed.group)
                 else:

@@ -52,6 +52,7 @@ def test_the_life_of_an_alert(broker, listener, tmp_path):
     until(lambda: len(listener.payloads("perception/door/entered")) == 5)
     assert listener.payloads("perception/door/entered") == [b"ON", b"ON", b"ON", b"ON", b"OFF"]
     assert listener.payloads("perception/door/entered/snapshot") == [picture.read_bytes()]
+    assert listener.payloads("perception/door/camera/picture") == [picture.read_bytes()]  # L1
     assert listener.payloads("perception/available") == [b"online"]
     sink.close()
     until(lambda: listener.payloads("perception/available") == [b"online", b"offline"])
@@ -102,6 +103,7 @@ def test_filtered_rules_are_not_announced(broker, listener):
     until(lambda: listener.payloads("perception/door/entered") == [b"OFF"])
     config = listener.payloads("homeassistant/device/perception_door/config")[-1]
     assert set(json.loads(config)["components"]) == {
+        "perception_door_camera",
         "perception_door_connected",
         "perception_door_entered",
         "perception_door_entered_picture",

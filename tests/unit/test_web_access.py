@@ -83,8 +83,8 @@ ROUTES = {
     ),
     ("DELETE", "/tokens/{key}"): (VIEWER, "/tokens/none", None, 404),
 }  # fmt: skip
-SKIPPED = {("GET", "/events")}
-"""A stream without an end: tried by test_web_events.py."""
+SKIPPED = {("GET", "/events"), ("GET", "/cameras/{camera}/live.ts")}
+"""Streams without an end: test_who_may_open_a_stream."""
 SESSION_ONLY = {("POST", "/tokens"): 403, ("POST", "/account/password"): 403}
 """What a token may not do at all."""
 CALLERS = {
@@ -175,6 +175,15 @@ def test_k1_every_route_every_caller(page, who):
                 if needed != ANY:
                     assert other not in answer.text.replace(f'"{whole}"', ""), (who, route)
                 assert JPEG + other.encode() not in answer.content, (who, route, camera)
+
+
+@pytest.mark.parametrize("path", ["/events", "/cameras/door/live.ts"])
+def test_who_may_open_a_stream(page, path):
+    assert page.client().get(PREFIX + path).status_code == 401
+    if "door" in path:
+        assert page.client("b").get(PREFIX + path).status_code == 404
+        page.site.hub.feeds["door"].unsupported = "mpeg4"
+        assert page.client("a").get(PREFIX + path).status_code == 409
 
 
 def test_k1_own_files_come_whole_and_in_parts(page):

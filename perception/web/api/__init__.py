@@ -8,12 +8,13 @@ from perception.web.api import (
     recordings,
     search,
     shapes,
+    streams,
     system,
     timeline,
     users,
 )
 
 ALL = (
-    *(account.api, cameras.api, shapes.api, alerts.api, timeline.api),
+    *(account.api, cameras.api, shapes.api, streams.api, alerts.api, timeline.api),
     *(recordings.api, search.api, people.api, system.api, users.api),
 )
