@@ -20,19 +20,22 @@ class TransportStream:
         self._parts = _Parts()
         self._container: Any = None
         self._stream: Any = None
-        self._header = b""
+        self._number = -1
         self._base = Fraction(1)
 
-    def add(self, header: bytes, fragment: bytes, *, key: bool, pts: int, timescale: int) -> bytes:
+    def add(
+        self, header: bytes, fragment: bytes, *, stream: int, key: bool, pts: int, timescale: int
+    ) -> bytes:
         """Return the bytes of one more picture.
 
-        header: ftyp and moov, with a key frame; else empty. fragment: moof and mdat. pts: in
-        1/timescale s. Nothing comes before the first key frame. Raises ValueError where they are
-        none, or MPEG-TS cannot hold the codec.
+        header: ftyp and moov, with a key frame; else empty. fragment: moof and mdat. stream: number
+        of its stream; another one begins anew. pts: in 1/timescale s. Nothing comes before the
+        first key frame. Raises ValueError where they are none, or MPEG-TS cannot hold the codec.
         """
         try:
-            if header and header != self._header:
+            if header and stream != self._number:
                 self._begin(header, fragment, timescale)
+                self._number = stream
             if self._container is None:
                 return b""
             packet = av.Packet(_sample(fragment))
@@ -63,7 +66,7 @@ class TransportStream:
             self._stream = made.add_stream_from_template(source.streams.video[0])
             self._stream.time_base = self._base
             made.start_encoding()
-        self._container, self._header = made, header
+        self._container = made
 
 
 class _Parts:

@@ -103,7 +103,7 @@ def _take_all(
     """Take what waits; wait for the frames of a camera that is encoded: only the newest stays."""
     count = 0
     encodes = any(line.encodes for line in lines.values())
-    for message in frames.poll(wait_ms if encodes else 0):
+    for message in frames.poll(wait_ms) if encodes else ():
         lines[message.stamp.camera].frame(message)
     for message in packets.poll(0 if encodes else wait_ms):
         lines[message.stamp.camera].packet(message)

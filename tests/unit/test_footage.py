@@ -769,8 +769,8 @@ def test_l2_a_transport_stream_holds_the_same_pictures(b_frames, tmp_path):
     made = b""
     for one in fragments(path):
         made += stream.add(
-            one.header if one.key else b"", one.data, key=one.key, pts=one.pts,
-            timescale=one.timescale,
+            one.header if one.key else b"", one.data, stream=one.stream, key=one.key,
+            pts=one.pts, timescale=one.timescale,
         )  # fmt: skip
     made += stream.close()
     here, there = decoded(io.BytesIO(made)), decoded(str(path))

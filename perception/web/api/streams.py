@@ -48,6 +48,7 @@ async def _packets(hub: Hub, camera: str) -> AsyncIterator[bytes]:
             made = stream.add(
                 body[: head["header"]],
                 body[head["header"] :],
+                stream=head["stream"],
                 key=head["key"],
                 pts=round(head["pts"] * head["timescale"]),
                 timescale=head["timescale"],
