@@ -123,3 +123,33 @@ def replay(
 
     root = recordings.folder_of(None if folder else launch, folder)
     sys.exit(replaying.run(root, recording, stage, (start, end), launch, as_json))
+
+
+def why(
+    camera: Annotated[str, typer.Argument(help="camera")],
+    when: Annotated[str, typer.Argument(help="14:07:31, or 2026-11-27T14:07:31: this host's time")],
+    at: Annotated[
+        str | None, typer.Option(help="spot in the picture, fractions: 0.4,0.7; what is there only")
+    ] = None,
+    kind: Annotated[str | None, typer.Option("--class", help="of this class only")] = None,
+    launch: LaunchOf = None,
+    folder: FolderOf = None,
+    store: Annotated[
+        Path | None, typer.Option(help="alerts.sqlite of the run; beside the recordings")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Tell why there was an alert in a second of a recording, or why there was none.
+
+    Was it recorded, was the picture looked at, what was found and followed; which condition of
+    which rule was not met, and by how much; who was told.
+    """
+    from perception.commands import recordings
+    from perception.commands import why as answering
+
+    if store is None and launch is not None:
+        from perception.launchfile import config
+
+        store = config.load(launch)[0].store
+    root = recordings.folder_of(launch, folder)
+    sys.exit(answering.run(root, camera, when, at, kind, store, as_json))

@@ -24,7 +24,7 @@ from perception.wire import Alert
 from perception.wire.plan import Plan
 
 SAME_S = 2.0
-"""An alert of the same rule that begins within so many seconds is the same one."""
+"""An alert of the same rule about another track is the same one if it begins this near, s."""
 _LEAD_NS = 120_000_000_000
 """Before --from so much is replayed: there is a state to begin with at least once a minute."""
 
@@ -151,12 +151,12 @@ def paired(was: list[Alert], now: list[Alert]) -> list[tuple[Alert | None, Alert
     left, rows = list(now), list[tuple[Alert | None, Alert | None, str]]()
     for alert in was:
         near = [
-            (abs(one.start_t_media_ns - alert.start_t_media_ns), n)
+            (one.track_id != alert.track_id, abs(one.start_t_media_ns - alert.start_t_media_ns), n)
             for n, one in enumerate(left)
             if one.rule == alert.rule and one.class_name == alert.class_name
         ]
-        gap, n = min(near, default=(0, -1))
-        if n < 0 or gap > SAME_S * 1e9:
+        other, gap, n = min(near, default=(True, 0, -1))
+        if n < 0 or (other and gap > SAME_S * 1e9):
             rows.append((alert, None, "gone"))
             continue
         found = left.pop(n)

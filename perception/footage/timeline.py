@@ -42,6 +42,19 @@ def at(catalog: Catalog, camera: str, t_wall_ns: int) -> SegmentRow | None:
     return msgspec.json.decode(rows[0][0], type=SegmentRow) if rows else None
 
 
+def segments(catalog: Catalog, camera: str, from_wall_ns: int, to_wall_ns: int) -> list[SegmentRow]:
+    """Return the segments that reach into a span of wall time, oldest first."""
+    rows = catalog.read(
+        "SELECT row FROM segment WHERE camera = ? AND start_wall_ns >= ? AND start_wall_ns < ? "
+        "AND end_wall_ns >= ? ORDER BY start_wall_ns",
+        camera,
+        from_wall_ns - LONGEST_NS,
+        to_wall_ns,
+        from_wall_ns,
+    )
+    return [msgspec.json.decode(row, type=SegmentRow) for (row,) in rows]
+
+
 def totals(catalog: Catalog) -> list[Total]:
     """Return what is recorded, camera by camera."""
     rows = catalog.read(

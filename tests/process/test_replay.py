@@ -2,6 +2,7 @@
 
 import json
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -121,3 +122,34 @@ def test_a_reload_of_the_rules_replays(home: Path) -> None:
     assert result["first"] is None, result
     assert alerts["compared"] >= 1
     assert not alerts["notes"], alerts
+
+
+def test_why_answers_about_a_line_that_ran(home: Path) -> None:
+    far = {"zones": {"all": INSIDE["zones"]["all"]}, "rules": {
+        "inside": {"type": "zone", "zone": "all"},
+        "stays": {"type": "dwell", "zone": "all", "seconds": 300},
+    }}  # fmt: skip
+    camera = {**synthetic(frames=120), **far, "record": {}}
+    with running(home, {"cameras": {"door": camera}, "alerts": {"sinks": {"jsonl": {}}}}) as line:
+        line.wait_begun()
+        assert line.process.wait(60) == 0, line.says
+        root = line.folder / "footage"
+    catalog = Catalog(root, create=False)
+    (row,) = catalog.segments("door")
+    catalog.close()
+    when = datetime.fromtimestamp(row.start_wall_ns / 1e9 + 6, UTC)
+    words = ("why", "door", f"{when:%Y-%m-%dT%H:%M:%SZ}", "--folder", root)
+    said = perception_says(*words)
+    assert said.returncode == 0, said.stderr
+    assert "rule inside (zone): it is part of alert" in said.stdout
+    assert "rule stays (dwell): it has been there for" in said.stdout
+    assert "the rule waits for 300 s" in said.stdout
+    assert "delivery: jsonl: told" in said.stdout
+    answer = json.loads(perception_says(*words, "--json").stdout)
+    assert all(rung["ok"] for rung in answer["rungs"])
+    rules = {one["rule"]: one for subject in answer["subjects"] for one in subject["rules"]}
+    (wait,) = [one for one in rules["stays"]["reasons"] if one["key"] == "seconds"]
+    assert 290 < wait["short"] < 300
+    said = perception_says("why", "door", "soon", "--folder", root)
+    assert said.returncode == 2
+    assert "'soon': expected a time as 14:07:31" in said.stderr
