@@ -23,6 +23,28 @@ def test_another_scene_is_a_cut_and_the_same_one_moved_is_not():
     assert not cuts.is_cut(picture(1))
 
 
+def test_something_that_fills_half_of_the_picture_is_no_cut():
+    cuts, scene = SceneCut(), picture(0)
+    passing = scene.copy()
+    passing[:, :150] = 255 - scene[:, :150]
+    assert np.corrcoef(scene.ravel(), passing.ravel())[0, 1] < SceneCut.likeness
+    assert [cuts.is_cut(p) for p in (scene, passing, scene)] == [False] * 3
+    passing[:, :200] = 255 - scene[:, :200]
+    assert cuts.is_cut(passing), "hardly anything is left"
+
+
+@pytest.mark.footage
+@pytest.mark.parametrize("step", [2, 4, 8, 12])
+def test_a_car_that_passes_while_frames_are_lost_is_no_cut(footage, step):
+    video = cv2.VideoCapture(str(footage / "video/surveillance/intel_person_bicycle_car.mp4"))
+    greys = []
+    while (frame := video.read())[0]:
+        greys.append(small_grey(frame[1]))
+    for start in range(step):
+        cuts = SceneCut()
+        assert not any(cuts.is_cut(grey) for grey in greys[start::step])
+
+
 @pytest.mark.parametrize("shape", [(1, 1), (2, 240), (135, 240), (18, 32)])
 def test_even_pictures_are_no_cut(shape):
     cuts = SceneCut()
