@@ -246,6 +246,8 @@ def run_analysis(
     found = batch.recordings(videos)
     _compile_first()
     plans = batch.plans(found, *loaded, output, video=video, fps=fps)
+    if loaded[0] is not None and any(camera.record for camera in loaded[0].cameras.values()):
+        console().print("record: analyze records nothing, it reads recordings; left out")
     warm_up()
     with steps() as bars:
         tasks = {path: bars.add_task(path.name, total=None) for path in plans}

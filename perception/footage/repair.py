@@ -15,6 +15,7 @@ import msgspec
 from av.error import FFmpegError
 
 from perception.errors import MessageError
+from perception.footage import thumbnail
 from perception.footage.catalog import Catalog
 from perception.footage.fragments import boxes
 from perception.footage.messages import (
@@ -51,6 +52,8 @@ def repair(root: Path, table: Callable[[str], dict[str, Any]]) -> list[SegmentRo
             row = _repair_one(root, base, table)
             if row is not None:
                 found.append(row)
+    for picture in root.rglob(f"*{thumbnail.SUFFIX}{PART}"):
+        picture.unlink(missing_ok=True)  # made of the video, and not whole
     for clip in root.rglob(f"clips/*{PART}"):
         with contextlib.suppress(OSError):
             _cut(clip, Path(str(clip).removesuffix(PART)))

@@ -12,11 +12,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from perception.clock import NS_PER_S
+from perception.footage import thumbnail
 from perception.footage.fragments import Fragment, decode_time, shifted
 from perception.footage.messages import PACKETS, LoggedMessage, MessageFile, PacketLine
 from perception.footage.rows import LossRow, SegmentRow, TrackRow, to_file
 
 PART = ".part"
+SUFFIXES = (".mp4", ".mcap", thumbnail.SUFFIX)
+"""Of the files of a segment."""
 SYNC_NS = 2 * NS_PER_S
 FLUSH_NS = NS_PER_S
 
@@ -136,7 +139,17 @@ class Segment:
         self._messages.finish(to_file(row))
         done = self._root / f"{self.path}.mcap"
         self._file(".mcap").replace(done)
+        with contextlib.suppress(OSError):
+            self._write_thumbnail()
         return self._row(losses, done.stat().st_size)
+
+    def _write_thumbnail(self) -> None:
+        """Write the first picture beside the video; a segment is whole without it."""
+        picture = thumbnail.make(self._first.header + self._first.data)
+        if picture is not None:
+            part = self._file(thumbnail.SUFFIX)
+            part.write_bytes(picture)
+            part.replace(self._root / f"{self.path}{thumbnail.SUFFIX}")
 
     def abandon(self) -> None:
         """Leave the files as they are; they are repaired at the next start."""

@@ -25,7 +25,7 @@ from perception.footage.messages import LoggedMessage
 from perception.footage.repair import rebuild, repair
 from perception.footage.retention import Limits
 from perception.footage.rows import SegmentRow, TrackRow
-from perception.footage.segment import PacketStamp
+from perception.footage.segment import SUFFIXES, PacketStamp
 
 MAX_QUEUE = 8 << 20
 """Bytes of packets of one camera that wait for the disk."""
@@ -237,7 +237,7 @@ class Writer(threading.Thread):
         chain = self._chains.get(row.camera) or Chain(self._root, row.camera)
         with contextlib.suppress(OSError):
             chain.delete(row.path, victim.why)
-        files = [self._root / f"{row.path}{suffix}" for suffix in (".mp4", ".mcap")]
+        files = [self._root / f"{row.path}{suffix}" for suffix in SUFFIXES]
         files += [clip_path(self._root, row.camera, key) for key in row.alerts]
         for file in files:
             file.unlink(missing_ok=True)

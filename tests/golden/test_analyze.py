@@ -37,6 +37,17 @@ def launch(folder: Path, **changes: object) -> Path:
     return write_launch(folder / "analyze.yaml", {"cameras": {"scene": camera}})
 
 
+def test_what_cannot_be_recorded_in_an_analysis_is_told(home: Path) -> None:
+    clip, file = record(home / "scene.mp4"), launch(home)
+    said = perception_says("analyze", clip, "--launch", file, "--output", home / "a", "--no-video")
+    assert "record:" not in said.stdout
+    text = file.read_text()
+    file.write_text(text.replace("    lines:", "    record: {}\n    lines:", 1))
+    said = perception_says("analyze", clip, "--launch", file, "--output", home / "b", "--no-video")
+    assert said.returncode == 0, said.stderr
+    assert "record: analyze records nothing, it reads recordings; left out" in said.stdout
+
+
 def test_two_analyses_of_one_recording_are_equal(home: Path) -> None:
     clip, file = record(home / "scene.mp4"), launch(home)
     outs = [home / "out-0", home / "out-1"]

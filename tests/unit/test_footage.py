@@ -20,7 +20,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from perception.errors import ConfigError
-from perception.footage import chain, exporting, retention, writer
+from perception.footage import chain, exporting, retention, thumbnail, writer
 from perception.footage.annex_b import head_of
 from perception.footage.camera import CameraRecorder, Options
 from perception.footage.catalog import Catalog
@@ -608,6 +608,28 @@ def test_a5_a_disk_that_hangs_holds_up_nobody(tmp_path, monkeypatch):
     catalog.close()
 
 
+def test_each_segment_has_its_first_picture_beside_it(tmp_path):
+    clip = write_clip(tmp_path / "clip.mp4", frames=30, size=(640, 480))
+    root = tmp_path / "footage"
+    recorder, catalog = camera_recorder(root)
+    record(recorder, clip)
+    recorder.close()
+    (row,) = catalog.segments()
+    catalog.close()
+    pictures: list[Any] = []
+    for path in (root / f"{row.path}.jpg", clip):
+        with av.open(str(path)) as opened:
+            first = next(opened.decode(video=0))
+            pictures.append(first.reformat(width=320, height=240, format="gray").to_ndarray())
+    assert pictures[0].shape == (240, 320)
+    difference = np.abs(pictures[0].astype(float) - pictures[1].astype(float)).mean()
+    assert difference < 6, difference
+    assert (root / f"{row.path}.jpg").stat().st_size < 60_000
+    assert not list(root.rglob("*.part"))
+    for cause in (b"", b"no video", clip.read_bytes()[:500]):
+        assert thumbnail.make(cause) is None
+
+
 def test_files_that_the_catalog_does_not_know_are_adopted(tmp_path):
     clip, root = write_clip(tmp_path / "clip.mp4"), tmp_path / "footage"
     recorder, catalog = camera_recorder(root)
@@ -646,6 +668,8 @@ def test_what_is_deleted_takes_its_clips_along_and_nothing_else(tmp_path):
     wait_until(lambda: thread.deleted, 10, "one is deleted")
     assert thread.end()
     assert not (root / f"{first.path}.mp4").exists()
+    assert not (root / f"{first.path}.jpg").exists()
+    assert (root / f"{second.path}.jpg").exists()
     assert not clip_path(root, "door", "key50").exists()
     assert (root / f"{second.path}.mp4").exists()
     assert clip_path(root, "door", "key150").exists()
