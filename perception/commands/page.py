@@ -1,6 +1,5 @@
 """`perception users`, and what `run` says of the page at its start. Command line only."""
 
-import importlib.util
 import secrets
 import sys
 from datetime import UTC, datetime
@@ -15,10 +14,9 @@ from perception import clock
 from perception.commands.console import console, sheet
 from perception.errors import ConfigError
 from perception.launchfile import config
-from perception.launchfile.page import EVERYWHERE
+from perception.launchfile.page import EVERYWHERE, missing_packages
 from perception.wire.plan import Plan, WebPlan
 
-NEEDED = ("fastapi", "uvicorn", "websockets", "argon2")
 users_app = typer.Typer(
     name="users", help="Who may see the page: add, list, change, remove.", no_args_is_help=True
 )
@@ -34,9 +32,8 @@ CamerasOf = Annotated[
 
 def check_installed() -> None:
     """Raise ConfigError where the extra `web` is not installed."""
-    missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
-    if missing:
-        raise ConfigError(f"web: needs {missing[0]}: pip install 'perception-line[web]'")
+    if missing := missing_packages():
+        raise ConfigError(f"the page needs {missing[0]}: pip install 'perception-line[web]'")
 
 
 def announce(plan: Plan) -> list[Text]:

@@ -1,5 +1,6 @@
 """The part `web:` of a launch file: how the page is served. Imports plan."""
 
+import importlib.util
 from pathlib import Path
 from typing import Annotated, Self
 
@@ -9,7 +10,13 @@ from perception.wire.plan import WebPlan
 
 EVERYWHERE = "0.0.0.0"
 """All addresses of this host: with TLS only. Plain http stays on loopback."""
+NEEDED = ("fastapi", "uvicorn", "websockets", "argon2")
 UserPath = Annotated[Path, AfterValidator(Path.expanduser)]
+
+
+def missing_packages() -> list[str]:
+    """Return which packages of the extra `web` are not installed."""
+    return [name for name in NEEDED if importlib.util.find_spec(name) is None]
 
 
 class Web(BaseModel):
@@ -40,6 +47,12 @@ class Web(BaseModel):
         default=None,
         description="folder of users, sessions and own certificate; the user's, if not given",
     )
+
+    @model_validator(mode="after")
+    def _installed(self) -> Self:
+        if missing := missing_packages():
+            raise ValueError(f"needs {missing[0]}: pip install 'perception-line[web]'")
+        return self
 
     @model_validator(mode="after")
     def _plain_stays_here(self) -> Self:

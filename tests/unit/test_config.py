@@ -1,3 +1,4 @@
+import re
 import time
 from pathlib import Path
 
@@ -195,3 +196,26 @@ def test_launch_files_fit_the_schema_that_editors_get(file):
     assert list(checker.iter_errors(yaml.safe_load(file.read_text()))) == []
     short = {"cameras": {"a": {"source": 0, "detect": "auto"}}}
     assert list(checker.iter_errors(short)) == []
+
+
+@pytest.mark.parametrize(
+    ("web", "words"),
+    [
+        ("{host: 192.168.1.2, http: true}", "host 192.168.1.2: plain http is served on loopback"),
+        ("{http: true, proxy: true}", "http and proxy: take one"),
+        ("{certificate: a.pem}", "certificate and key belong together"),
+        ("{http: true, certificate: a.pem, key: b.pem}", "a certificate belongs to TLS"),
+        ("{prt: 80}", "did you mean 'port'"),
+        ("{port: 0}", "greater than or equal to 1"),
+    ],
+)
+def test_a_page_that_would_be_open_to_others_is_refused(web, words):
+    with pytest.raises(ConfigError, match=re.escape(words)) as refused:
+        config.load_text(f"cameras: {{door: {{source: push}}}}\nweb: {web}\n", "a.yaml")
+    assert refused.value.line == 2
+
+
+def test_a_page_without_its_packages_says_what_to_install(monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(ConfigError, match=r"needs fastapi: pip install 'perception-line\[web\]'"):
+        config.load_text("cameras: {door: {source: push}}\nweb: {}\n", "a.yaml")

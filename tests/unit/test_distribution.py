@@ -50,6 +50,16 @@ def test_every_install_text_is_found_in_the_wheel(wheel: Path) -> None:
             assert extra in extras, f"{file}: no extra {extra}"
 
 
+def test_the_page_is_in_the_wheel(wheel: Path) -> None:
+    static = ROOT / "perception" / "web" / "static"
+    with zipfile.ZipFile(wheel) as archive:
+        names = set(archive.namelist())
+    wanted = {f"perception/web/static/{p.relative_to(static)}" for p in static.rglob("*.*")}
+    assert len(wanted) > 20
+    assert wanted <= names
+    assert "perception/launch_files/demo.yaml" in names
+
+
 @pytest.mark.parametrize("extras", sorted({wanted for _, name, wanted in texts() if name != "."}))
 def test_pip_takes_each_from_the_wheel(wheel: Path, extras: str) -> None:
     command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "install", "--dry-run"]
