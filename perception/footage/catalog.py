@@ -27,7 +27,9 @@ CREATE TABLE IF NOT EXISTS segment (
     path TEXT PRIMARY KEY, camera TEXT NOT NULL, start_wall_ns INTEGER NOT NULL,
     end_wall_ns INTEGER NOT NULL, bytes INTEGER NOT NULL, alerts INTEGER NOT NULL,
     tracks INTEGER NOT NULL, row TEXT NOT NULL) STRICT;
-CREATE INDEX IF NOT EXISTS segment_time ON segment (camera, start_wall_ns);
+DROP INDEX IF EXISTS segment_time;
+CREATE INDEX IF NOT EXISTS segment_span
+    ON segment (camera, start_wall_ns, end_wall_ns, tracks, bytes);
 CREATE TABLE IF NOT EXISTS track (
     camera TEXT NOT NULL, track_id INTEGER NOT NULL, class_name TEXT NOT NULL,
     start_wall_ns INTEGER NOT NULL, end_wall_ns INTEGER NOT NULL, zones TEXT NOT NULL,

@@ -14,6 +14,10 @@ LONGEST_NS = 600 * 1_000_000_000
 """No segment is longer: one that began earlier does not reach into a span."""
 
 
+EXACT_NS = 26 * 3600 * 1_000_000_000
+_STEPS = 1000
+
+
 class Total(NamedTuple):
     """All that is recorded of a camera. start_wall_ns: of the oldest segment."""
 
@@ -68,18 +72,24 @@ def spans(
 ) -> list[tuple[int, int]]:
     """Return when a camera was recorded: start and end in wall ns, oldest first.
 
-    join_ns: segments that are no further apart are one span.
+    join_ns: segments that are no further apart are one span. Beyond EXACT_NS a gap within one of
+    1000 steps of the time is not told.
     """
-    rows = catalog.read(
-        "SELECT start_wall_ns, end_wall_ns FROM segment WHERE camera = ? AND start_wall_ns >= ? "
-        "AND start_wall_ns < ? AND end_wall_ns >= ? ORDER BY start_wall_ns",
-        camera,
-        from_wall_ns - LONGEST_NS,
-        to_wall_ns,
-        from_wall_ns,
-    )
+    values = (camera, from_wall_ns - LONGEST_NS, to_wall_ns)
+    where = "FROM segment WHERE camera = ? AND start_wall_ns >= ? AND start_wall_ns < ?"
+    if to_wall_ns - from_wall_ns <= EXACT_NS:
+        rows = catalog.read(f"SELECT start_wall_ns, end_wall_ns {where} ORDER BY 1", *values)
+    else:
+        step_ns = (to_wall_ns - from_wall_ns) // _STEPS
+        rows = catalog.read(
+            f"SELECT min(start_wall_ns), max(end_wall_ns) {where} "
+            f"GROUP BY start_wall_ns / {step_ns} ORDER BY 1",
+            *values,
+        )
     found: list[tuple[int, int]] = []
     for start, end in rows:
+        if end < from_wall_ns:
+            continue
         if found and start - found[-1][1] <= join_ns:
             found[-1] = found[-1][0], max(end, found[-1][1])
         else:
