@@ -44,7 +44,7 @@ def show(
 @recordings_app.command()
 def export(
     camera: Annotated[str, typer.Argument(help="camera")],
-    output: Annotated[Path, typer.Argument(help="MP4 file")],
+    output: Annotated[Path, typer.Argument(help="MP4 file, or MCAP with --foxglove")],
     start: Annotated[
         str | None, typer.Option("--from", help="UTC: 2026-11-26T14:05:30, or 14:05:30 for today")
     ] = None,
@@ -52,14 +52,18 @@ def export(
     signed: Annotated[
         bool, typer.Option("--sign", help="a signed manifest beside the file, for evidence")
     ] = False,
+    foxglove: Annotated[
+        bool, typer.Option("--foxglove", help="MCAP for Foxglove: video, boxes, alerts")
+    ] = False,
     launch: LaunchOf = None,
     folder: FolderOf = None,
 ) -> None:
-    """Write a span of a camera to one MP4; nothing is encoded again."""
+    """Write a span of a camera to one file; nothing is encoded again."""
     from perception.commands import recordings
 
     root = recordings.folder_of(launch, folder)
-    recordings.export(root, camera, output, start, end, signed)
+    how = "foxglove" if foxglove else "signed" if signed else ""
+    recordings.export(root, camera, output, start, end, how)
 
 
 @recordings_app.command()

@@ -12,7 +12,7 @@ from rich.text import Text
 from perception import clock
 from perception.commands.console import console, sheet
 from perception.errors import EXIT_CONFIG, ConfigError
-from perception.footage import chain, exporting, retention
+from perception.footage import chain, exporting, foxglove, retention
 from perception.footage.catalog import NAME, Catalog
 from perception.footage.lock import FolderLock
 from perception.footage.repair import list_again, repair
@@ -126,9 +126,12 @@ def show(root: Path, name: str, as_json: bool) -> None:
 
 
 def export(
-    root: Path, camera: str, output: Path, start: str | None, end: str | None, signed: bool
+    root: Path, camera: str, output: Path, start: str | None, end: str | None, how: str = ""
 ) -> None:
-    """Write a span of a camera to MP4. Raises ConfigError where there is nothing."""
+    """Write a span of a camera to MP4. Raises ConfigError where there is nothing.
+
+    how: `signed`, with a manifest; `foxglove`, as MCAP instead.
+    """
     from_ns = parse_time(start) if start else 0
     to_ns = parse_time(end) if end else 1 << 62
     catalog = Catalog(root, create=False)
@@ -140,11 +143,15 @@ def export(
     if not rows:
         known = ", ".join(cameras) or "none"
         raise ConfigError(f"nothing of {camera} in that span; recorded cameras: {known}")
+    if how == "foxglove":
+        count = foxglove.export_foxglove(root, rows, output, from_ns, to_ns)
+        console().print(Text(f"{output}: {count} pictures"))
+        return
     done = exporting.export_mp4(root, rows, output, from_ns, to_ns)
     screen = console()
     for one in done:
         screen.print(Text(f"{one.path}: {one.frames} pictures from {_time(one.start_wall_ns)} UTC"))
-    if signed:
+    if how == "signed":
         key = Path(platformdirs.user_config_dir("perception")) / "recordings.key"
         for path in exporting.sign(root, camera, done, key):
             screen.print(Text(f"{path}: signed with {key}"))
