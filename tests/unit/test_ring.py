@@ -2,6 +2,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 import uuid
 
 import numpy as np
@@ -228,6 +229,18 @@ def test_sweep_takes_rings_of_the_dead_and_leaves_the_living(writer):
         dead.wait()
     assert orphan in ring.sweep()
     assert (ring_map.SHM_DIR / name).exists()
+
+
+@pytest.mark.parametrize(("age_s", "goes"), [(0, False), (8, False), (12, True)])
+def test_sweep_leaves_an_empty_file_that_its_writer_may_be_about_to_lock(age_s, goes):
+    path = ring_map.SHM_DIR / f"{ring_map.PREFIX}test-{uuid.uuid4().hex[:8]}.1"
+    path.touch()
+    try:
+        os.utime(path, (time.time() - age_s,) * 2)
+        assert ring.sweep(path.name) == [path.name] * goes
+        assert path.exists() is not goes
+    finally:
+        path.unlink(missing_ok=True)
 
 
 def test_late_readers_find_the_frame_or_the_nearest_later_one():

@@ -121,6 +121,11 @@ def walk_through(start_s=0.0, seconds=10.0):
 
 
 class TestFilter:
+    def test_without_max_height_a_box_taller_than_the_picture_counts(self):
+        messages = [message(t, seen(1, INSIDE, 300, h=600)) for t in times(0, 1)]
+        assert phases(play(make("zone"), messages)) == [("begin", 1)]
+        assert play(make("zone", max_height=0.9), messages) == []
+
     def test_classes_scores_and_sizes(self):
         rows = [
             seen(1, INSIDE, 300),
