@@ -1,11 +1,13 @@
 """Who may see what on the page: every route, every kind of caller, own and other's objects (K1)."""
 
+import contextlib
 import json
 import random
 import re
 import secrets
 import sqlite3
 from collections import Counter
+from concurrent.futures import CancelledError
 from urllib.parse import quote
 
 import pytest
@@ -278,8 +280,14 @@ def test_k2_a_foreign_page_opens_no_live_connection(page, headers, opens):
     client = page.client("a")
     url = "wss://localhost:8443/api/v1/live"
     if opens:
-        with client.websocket_connect(url, headers=headers) as socket:
+        # The client's end may overtake the app's on a busy machine.
+        with (
+            contextlib.suppress(CancelledError),
+            client.websocket_connect(url, headers=headers) as socket,
+        ):
             socket.send_json({"watch": "door"})
+            opened = True
+        assert opened
         return
     with pytest.raises(WebSocketDisconnect), client.websocket_connect(url, headers=headers):
         pass

@@ -31,7 +31,11 @@ export class WebCodecs {
     const sample = sampleOf(data.subarray(head.header));
     if (!sample) return;
     const type = head.key ? "key" : "delta";
-    this.decoder.decode(new EncodedVideoChunk({ type, timestamp: head.t, data: sample }));
+    try {
+      this.decoder.decode(new EncodedVideoChunk({ type, timestamp: head.t, data: sample }));
+    } catch (error) {
+      this.broken(error);
+    }
   }
 
   configure(head, data) {
@@ -56,10 +60,10 @@ export class WebCodecs {
     this.needKey = true;
   }
 
-  /** One damaged picture begins again at the next key frame; the third error is the codec. */
+  /** A picture that cannot be decoded: begin again at the next key frame, the third time give up. */
   broken(error) {
     this.stream = null;
-    this.decoder = null;
+    this.close();
     this.errors += 1;
     if (this.errors > 2) this.fail(error.message);
   }
