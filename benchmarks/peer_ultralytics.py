@@ -84,6 +84,18 @@ class Peer:
         }  # fmt: skip
         self._stream = iter(self._model.track(**self._arguments))
 
+    def rows(self, source: str, tracker: str, classes: list[int]) -> list[list[float]]:
+        """Track a whole clip, all else at its defaults; return frame from 1, id and xyxy px."""
+        found: list[list[float]] = []
+        results = self._model.track(
+            source=source, stream=True, tracker=f"{tracker}.yaml", classes=classes, verbose=False
+        )
+        for n, result in enumerate(results, 1):
+            if result.boxes.id is not None:
+                boxes, ids = result.boxes.xyxy.tolist(), result.boxes.id.tolist()
+                found += [[n, i, *box] for i, box in zip(ids, boxes, strict=True)]
+        return found
+
     def frames(self, count: int) -> dict[str, Any]:
         """Track that many frames, the clip over again at its end; return ms of each and CPU ms."""
         times: list[float] = []
@@ -191,7 +203,7 @@ class Peer:
 def main() -> None:
     """Serve."""
     peer = Peer()
-    names = ("about", "load", "track", "frames", "predict", "raw", "suppress", "letterbox")
+    names = ("about", "load", "track", "rows", "frames", "predict", "raw", "suppress", "letterbox")
     harness.serve({name: getattr(peer, name) for name in names})
 
 
