@@ -65,6 +65,7 @@ ROUTES = {
         OPERATOR, "/recordings/{s}/protect", {"on": True}, 200,
     ),
     ("GET", "/search"): (VIEWER, "/search?words=person", None, 200),
+    ("GET", "/why"): (VIEWER, f"/why?camera={{c}}&at_ms={MS + 5000}", None, 409),
     ("GET", "/people"): (OPERATOR, "/people", None, 200),
     ("POST", "/alerts/{key}/enroll"): (OPERATOR, "/alerts/{k}/enroll", {"name": "Jo"}, 409),
     ("DELETE", "/people/{name}"): (ADMIN, "/people/Jo", None, 409),
@@ -374,7 +375,8 @@ def test_k5_no_request_is_a_bug_of_the_server(page):
     """2,000 requests of every route with values that fit and values that do not: never 5xx."""
     chance = random.Random(5)
     clients = [page.client(name) for name in ("r", "o", "a")] + [page.client()]
-    routes = [route for route in ROUTES if route != ("POST", "/account/logout")]
+    left_out = (("POST", "/account/logout"), ("GET", "/why"))  # the latter starts a process
+    routes = [route for route in ROUTES if route not in left_out]
     counts = Counter()
     for _ in range(2000):
         method, path = chance.choice(routes)

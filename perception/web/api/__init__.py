@@ -12,9 +12,10 @@ from perception.web.api import (
     system,
     timeline,
     users,
+    why,
 )
 
 ALL = (
     *(account.api, cameras.api, shapes.api, streams.api, alerts.api, timeline.api),
-    *(recordings.api, search.api, people.api, system.api, users.api),
+    *(recordings.api, search.api, why.api, people.api, system.api, users.api),
 )

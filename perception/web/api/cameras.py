@@ -63,6 +63,14 @@ def camera_in_path(site: Site, request: Request) -> str:
     return name
 
 
+def camera_in_query(site: Site, request: Request) -> str:
+    """Return the camera that a query names."""
+    name = request.query_params.get("camera", "")
+    if name not in site.line.cameras:
+        raise not_found("this")
+    return name
+
+
 @api.add("GET", "/cameras", may="viewer", camera="filtered")
 def cameras(request: Request) -> Cameras:
     """List the cameras."""

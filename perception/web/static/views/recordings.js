@@ -28,6 +28,7 @@ export async function view(place, context, [camera, at]) {
   video.muted = true;
   const stage = h("div", { class: "stage" }, notice("Choose a time: green is recorded, red is lost, dots are alerts."));
   const facts = h("div", { class: "facts" });
+  const answer = h("div", { "aria-live": "polite" });
   let segment = null;
   let cursor = at ? Number(at) : null;
   const start = () => end - hours * HOUR;
@@ -146,8 +147,38 @@ export async function view(place, context, [camera, at]) {
       ` · ${segment.codec} ${segment.width}×${segment.height} · ${bytes(segment.bytes)}`),
       h("p", { class: "muted" }, objects || "nobody and nothing was seen"),
       h("div", { class: "row" }, context.may("operator") ? keep : null,
+        h("button", { class: "small", onclick: () => why(null) }, "Why now?"),
+        h("button", { class: "small", onclick: pick }, "Why here?"),
         h("a", { class: "button small", href: `${base}/video.mp4`, download: `${segment.id.split("~").pop()}.mp4` }, "Save"),
         segment.protected ? h("span", { class: "badge" }, "protected") : null));
+  }
+
+  /** Ask why there was an alert at the time that is shown, or none. spot: [x, y] in fractions. */
+  async function why(spot) {
+    video.pause();
+    fill(answer, notice("looking"));
+    const at_ms = Math.round(segment.from_ms + video.currentTime * 1000);
+    try {
+      const { lines } = await get(query("/why", { camera: segment.camera, at_ms, x: spot?.[0], y: spot?.[1] }));
+      fill(answer, h("pre", { class: "log", tabindex: "0", "aria-label": "why" }, lines.join("\n")));
+    } catch (error) {
+      fill(answer, notice(error.message, "error"));
+    }
+  }
+
+  /** Let the next click on the picture choose a spot. */
+  function pick() {
+    video.pause();
+    fill(answer, notice("Click on the spot in the picture."));
+    const cover = h("div", { class: "cover", onclick: (event) => {
+      const area = video.getBoundingClientRect();
+      const scale = Math.min(area.width / video.videoWidth, area.height / video.videoHeight);
+      const x = (event.clientX - area.left - (area.width - video.videoWidth * scale) / 2) / (video.videoWidth * scale);
+      const y = (event.clientY - area.top - (area.height - video.videoHeight * scale) / 2) / (video.videoHeight * scale);
+      cover.remove();
+      if (x >= 0 && x <= 1 && y >= 0 && y <= 1) why([x, y]);
+    } });
+    stage.append(cover);
   }
 
   video.addEventListener("timeupdate", () => {
@@ -180,7 +211,7 @@ export async function view(place, context, [camera, at]) {
   fill(place,
     h("div", { class: "title" }, h("h1", null, "Recordings"),
       h("span", { class: "muted" }, `${bytes(stock.bytes)} since ${when(stock.from_ms)}`)),
-    stage, facts,
+    stage, facts, answer,
     h("div", { class: "bar" }, h("button", { onclick: () => move(-0.5), "aria-label": "earlier" }, "‹"), range,
       h("button", { onclick: () => move(0.5), "aria-label": "later" }, "›"),
       h("button", { onclick: () => {
