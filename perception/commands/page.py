@@ -7,14 +7,11 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.prompt import Prompt
 from rich.text import Text
 
 from perception import clock
 from perception.commands.console import console, sheet
 from perception.errors import ConfigError
-from perception.launchfile import config
-from perception.launchfile.page import EVERYWHERE, missing_packages
 from perception.wire.plan import Plan, WebPlan
 
 users_app = typer.Typer(
@@ -32,6 +29,8 @@ CamerasOf = Annotated[
 
 def check_installed() -> None:
     """Raise ConfigError where the extra `web` is not installed."""
+    from perception.launchfile.page import missing_packages
+
     if missing := missing_packages():
         raise ConfigError(f"the page needs {missing[0]}: pip install 'perception-line[web]'")
 
@@ -131,6 +130,7 @@ def token(
 
 def _accounts(launch: Path | None):
     check_installed()
+    from perception.launchfile import config
     from perception.web.accounts import Accounts
     from perception.web.users_file import UsersFile
 
@@ -143,6 +143,7 @@ def _folder(asked: WebPlan) -> Path | None:
 
 
 def _address(asked: WebPlan) -> str:
+    from perception.launchfile.page import EVERYWHERE
     from perception.web import certificate
 
     if asked.proxied:
@@ -161,6 +162,8 @@ def _password() -> str:
     """Return a password: typed twice on a terminal, else the first line of standard input."""
     if not sys.stdin.isatty():
         return sys.stdin.readline().rstrip("\n")
+    from rich.prompt import Prompt
+
     first = Prompt.ask("password", password=True)
     if not secrets.compare_digest(first, Prompt.ask("again", password=True)):
         raise ConfigError("the two are not the same")

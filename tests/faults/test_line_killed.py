@@ -273,6 +273,7 @@ def test_kill_9_of_the_supervisor(home: Path) -> None:
 @pytest.mark.fault("F07")
 def test_kill_9_of_everything_at_once_and_another_start(home: Path) -> None:
     launch = {"cameras": {"a": synthetic()}, "output": {"video": True}}
+    before = set(psutil.Process().children())  # helpers of other tests of this worker
     with running(home, launch) as line:
         line.wait_ready()
         next(line.connect().tracks("a"))
@@ -281,7 +282,7 @@ def test_kill_9_of_everything_at_once_and_another_start(home: Path) -> None:
             os.kill(pid, signal.SIGKILL)
         line.process.wait(5)
         line.assert_children_gone(2.0 * SLOW)
-    assert psutil.Process().children() == []
+    assert set(psutil.Process().children()) <= before
     with running(home, launch) as again:
         again.wait_ready()
         next(again.connect().tracks("a"))

@@ -44,6 +44,7 @@ export async function view(place, context, [name]) {
   let chosen = null; // {kind, shape, points, history, isNew}
   let point = null;
   const feet = [];
+  const places = svg("g", {});
 
   const choose = (kind, shape, points, isNew = false) => {
     chosen = { kind, shape, points: points.map((one) => [...one]), history: [], isNew };
@@ -82,11 +83,8 @@ export async function view(place, context, [name]) {
     }
     if (!chosen) return;
     drawing.append(svg(chosen.kind === "zones" ? "polygon" : "polyline", { points: path(chosen.points), class: "mine" }));
-    for (const [foot, seen] of feet) {
-      const hit = chosen.kind === "zones" && inside(foot, chosen.points);
-      drawing.append(svg("ellipse", { cx: foot[0] * 1000, cy: foot[1] * 1000, rx: 4, ry: 7,
-        class: hit ? "foot hit" : "foot", opacity: Math.max(0.2, 1 - (performance.now() - seen) / 20000) }));
-    }
+    drawing.append(places);
+    stand();
     const area = player.element.getBoundingClientRect();
     const rx = (9 / area.width) * 1000;
     const ry = (9 / area.height) * 1000;
@@ -115,6 +113,15 @@ export async function view(place, context, [name]) {
         onkeydown: (event) => keys(event, i) });
       drawing.append(handle);
     });
+  }
+
+  /** Mark where the last objects stood. The points are not touched: one may be held just now. */
+  function stand() {
+    places.replaceChildren(...feet.map(([foot, seen]) => {
+      const hit = chosen.kind === "zones" && inside(foot, chosen.points);
+      return svg("ellipse", { cx: foot[0] * 1000, cy: foot[1] * 1000, rx: 4, ry: 7,
+        class: hit ? "foot hit" : "foot", opacity: Math.max(0.2, 1 - (performance.now() - seen) / 20000) });
+    }));
   }
 
   function at(event) {
@@ -213,7 +220,7 @@ export async function view(place, context, [name]) {
       feet.push([[(track.box[0] + track.box[2]) / 2, track.box[3]], last]);
     }
     feet.splice(0, Math.max(0, feet.length - 50));
-    if (chosen && !drawing.matches(":active") && !drawing.contains(document.activeElement)) paint();
+    if (chosen) stand();
   };
   fill(place,
     h("h1", null, h("a", { href: `#/camera/${encodeURIComponent(name)}`, class: "back", "aria-label": "back to the camera" }, "‹"), `Zones of ${name}`),
