@@ -53,17 +53,19 @@ class UnsupportedCodec(Exception):
     """MP4 cannot hold the codec."""
 
 
-class _Parts:
-    """A file that hands out what was written to it."""
+class WrittenParts:
+    """A file that a muxer writes, emptied after each packet."""
 
     def __init__(self) -> None:
         self._parts: list[bytes] = []
 
     def write(self, data: bytes) -> int:
+        """Keep what was written; return its size."""
         self._parts.append(bytes(data))
         return len(data)
 
     def take(self) -> bytes:
+        """Return what was written since the last call."""
         data = b"".join(self._parts)
         self._parts.clear()
         return data
@@ -118,7 +120,7 @@ class _Muxer:
         sets: bytes,
     ) -> None:
         self._sets = sets
-        self._number, self._parts = number, _Parts()
+        self._number, self._parts = number, WrittenParts()
         template, opened = _described(packet, source)
         try:
             # PyAV's types want a whole file object; it uses write() alone.

@@ -19,7 +19,7 @@ from perception.wire.journal import to_text
 from perception.wire.plan import Plan, StagePlan
 
 _PACKAGES = (
-    "perception-line", "numpy", "numba", "opencv-python-headless", "openvino", "onnxruntime", "av",
+    "perception-line", "numpy", "numba", "opencv-python", "openvino", "onnxruntime", "av",
 )  # fmt: skip
 _FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16", "amx_int8", "asimd", "sve")
 _ISA = "ONEDNN_MAX_CPU_ISA"

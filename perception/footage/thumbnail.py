@@ -22,8 +22,9 @@ def make(video: bytes) -> bytes | None:
             stream = container.streams.video[0]
             stream.codec_context.thread_count = 1
             picture = next(container.decode(stream))
-        scale = min(1.0, LONG_SIDE / max(picture.width, picture.height))
-        width, height = (max(2, round(side * scale / 2) * 2) for side in _size(picture))
+        size = picture.width, picture.height
+        scale = min(1.0, LONG_SIDE / max(size))
+        width, height = (max(2, round(side * scale / 2) * 2) for side in size)
         small = VideoReformatter().reformat(
             picture, width=width, height=height, format="yuvj420p", threads=1
         )
@@ -36,7 +37,3 @@ def make(video: bytes) -> bytes | None:
         return b"".join(bytes(packet) for packet in packets)
     except (FFmpegError, StopIteration, ValueError, IndexError):
         return None
-
-
-def _size(picture: av.VideoFrame) -> tuple[int, int]:
-    return picture.width, picture.height

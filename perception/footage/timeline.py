@@ -15,6 +15,7 @@ LONGEST_NS = 600 * 1_000_000_000
 
 
 EXACT_NS = 26 * 3600 * 1_000_000_000
+"""Times up to this length are told exactly, longer ones in _STEPS steps."""
 _STEPS = 1000
 
 

@@ -10,14 +10,14 @@ from typing import Any, cast
 import av
 from av.error import FFmpegError
 
-from perception.footage.fragments import boxes, decode_time
+from perception.footage.fragments import WrittenParts, boxes, decode_time
 
 
 class TransportStream:
     """One MPEG-TS. A new header begins a new one, which a player takes as a discontinuity."""
 
     def __init__(self) -> None:
-        self._parts = _Parts()
+        self._parts = WrittenParts()
         self._container: Any = None
         self._stream: Any = None
         self._number = -1
@@ -67,22 +67,6 @@ class TransportStream:
             self._stream.time_base = self._base
             made.start_encoding()
         self._container = made
-
-
-class _Parts:
-    """A file that hands out what was written to it."""
-
-    def __init__(self) -> None:
-        self._parts: list[bytes] = []
-
-    def write(self, data: bytes) -> int:
-        self._parts.append(bytes(data))
-        return len(data)
-
-    def take(self) -> bytes:
-        data = b"".join(self._parts)
-        self._parts.clear()
-        return data
 
 
 def _sample(fragment: bytes) -> bytes:

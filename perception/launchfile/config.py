@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
-    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -19,12 +18,9 @@ from pydantic import (
 
 from perception.geometry.calibration import Calibration
 from perception.launchfile.document import NAME_PATTERN, Document, parse, read_text
-from perception.launchfile.page import Web
+from perception.launchfile.page import UserPath, Web
 
 Name = Annotated[str, Field(pattern=NAME_PATTERN)]
-
-UserPath = Annotated[Path, AfterValidator(Path.expanduser)]
-"""A path in which a leading ~ is the user's home."""
 
 Options = dict[str, Any]
 

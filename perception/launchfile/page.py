@@ -12,6 +12,7 @@ EVERYWHERE = "0.0.0.0"
 """All addresses of this host: with TLS only. Plain http stays on loopback."""
 NEEDED = ("fastapi", "uvicorn", "websockets", "argon2")
 UserPath = Annotated[Path, AfterValidator(Path.expanduser)]
+"""A path in which a leading ~ is the user's home."""
 
 
 def missing_packages() -> list[str]:

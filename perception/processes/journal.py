@@ -19,8 +19,6 @@ from perception.wire.plan import CameraPlan
 FIRST_NS, STATE_NS = NS_PER_S, 60 * NS_PER_S
 """Media time between two states, doubled from one to the other: a replay can begin at each of them.
 What is told at once after a start may be missed by the recorder."""
-
-
 CONNECT_S = 0.5
 
 

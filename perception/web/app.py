@@ -16,7 +16,7 @@ from perception.web.api import ALL
 from perception.web.api.cameras import install_live
 from perception.web.certificate import host_names
 from perception.web.guards import Guards
-from perception.web.permissions import PREFIX, Permission, check_declared
+from perception.web.permissions import Permission, check_declared
 from perception.web.pictures import Pictures
 from perception.web.site import Site
 
@@ -62,8 +62,5 @@ def describe() -> FastAPI:
 
 
 def openapi() -> dict[str, object]:
-    """Return the API as OpenAPI 3.1 says it. `perception/web/openapi.json` is this."""
+    """Return the API as OpenAPI 3.1 says it. docs/openapi.json is this."""
     return describe().openapi()
-
-
-__all__ = ["PREFIX", "STATIC", "describe", "make_app", "openapi"]

@@ -5,6 +5,7 @@ address: 20 wrong ones a minute. A user: 100 an hour from addresses that never l
 user; those that did are not held up by others.
 """
 
+import math
 import sqlite3
 
 from perception import clock
@@ -35,7 +36,7 @@ def pause_s(db: sqlite3.Connection, user: str, address: str) -> int:
     known = db.execute("SELECT 1 FROM trusted WHERE who = ?", (pair,)).fetchone()
     if known is None:
         wait = max(wait, _over(db, f"user {user}", A_USER, USER_S, now))
-    return max(0, -(-int(wait * 10) // 10))
+    return max(0, math.ceil(wait))
 
 
 def failed(db: sqlite3.Connection, user: str, address: str) -> None:

@@ -3,7 +3,9 @@
 Imports launch plan, alert store, catalog, accounts and viewers.
 """
 
+import contextlib
 import threading
+from collections.abc import Generator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -59,15 +61,18 @@ class Site:
                 self._alerts = AlertStore(Path(self.line.store), beside=True)
             return self._alerts
 
-    def catalog(self) -> Catalog | None:
-        """Return the catalog of recordings, to be closed; None where nothing is recorded yet."""
-        kept = self.line.recordings
-        if kept is None or not (Path(kept.folder) / CATALOG).is_file():
-            return None
+    @contextlib.contextmanager
+    def catalog(self) -> Generator[Catalog | None]:
+        """Give the catalog of recordings; None where nothing is recorded yet."""
+        kept, opened = self.line.recordings, None
+        if kept is not None and (Path(kept.folder) / CATALOG).is_file():
+            with contextlib.suppress(ConfigError):
+                opened = Catalog(Path(kept.folder), create=False)
         try:
-            return Catalog(Path(kept.folder), create=False)
-        except ConfigError:
-            return None
+            yield opened
+        finally:
+            if opened is not None:
+                opened.close()
 
     def close(self) -> None:
         """Close the files."""

@@ -3,9 +3,6 @@
 Enrolling runs `perception enroll` as a process of its own: this one loads no network.
 """
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 from fastapi import Request
@@ -13,6 +10,7 @@ from pydantic import BaseModel, Field
 
 from perception.identity.gallery import Gallery
 from perception.web.api.alerts import camera_of_alert
+from perception.web.command import answer_of
 from perception.web.permissions import Routes
 from perception.web.problems import Problem
 from perception.web.site import Site
@@ -76,22 +74,9 @@ def enroll(request: Request, key: str, given: Enroll) -> Said:
         raise Problem(409, _NONE)
     if given.name.startswith("-"):
         raise Problem(422, "a name does not begin with -")
-    command = [sys.executable, "-m", "perception", "enroll", given.name, "--alert", key]
-    command += ["--launch", site.line.file, "--store", site.line.store]
-    try:
-        done = subprocess.run(
-            command,
-            capture_output=True,
-            text=True,
-            stdin=subprocess.DEVNULL,
-            timeout=_ENROLL_S,
-            env={**os.environ, "COLUMNS": "400", "NO_COLOR": "1"},
-        )
-    except subprocess.TimeoutExpired:
-        raise Problem(409, f"it took longer than {_ENROLL_S} s") from None
-    if done.returncode:
-        raise Problem(409, done.stderr.strip().removeprefix("perception: ") or "it failed")
-    return Said(text=done.stdout.strip())
+    arguments = ["enroll", given.name, "--alert", key]
+    arguments += ["--launch", site.line.file, "--store", site.line.store]
+    return Said(text=answer_of(arguments, _ENROLL_S))
 
 
 @api.add("DELETE", "/people/{name}", may="admin", camera="none", status_code=204)

@@ -1,5 +1,7 @@
 """Recordings: how much there is, a segment's video and picture, its protection."""
 
+import contextlib
+from collections.abc import Generator
 from pathlib import Path
 from typing import Literal
 
@@ -55,20 +57,18 @@ class Protect(BaseModel):
 
 def camera_of_segment(site: Site, request: Request) -> str:
     """Return the camera of the segment that a path names."""
-    return _segment(site, str(request.path_params["segment"])).camera
+    with _found(site, str(request.path_params["segment"])) as (_, row):
+        return row.camera
 
 
 @api.add("GET", "/recordings", may="viewer", camera="filtered")
 def stock(request: Request) -> Stock:
     """Say how much is recorded of the cameras that the caller sees."""
-    catalog = request.app.state.site.catalog()
-    if catalog is None:
-        return Stock(state="none")
-    try:
-        who = who_of(request)
-        seen = [one for one in times.totals(catalog) if who.sees(one.camera)]
-    finally:
-        catalog.close()
+    site: Site = request.app.state.site
+    who = who_of(request)
+    with site.catalog() as catalog:
+        totals = times.totals(catalog) if catalog is not None else []
+    seen = [one for one in totals if who.sees(one.camera)]
     if not seen:
         return Stock(state="none")
     return Stock(
@@ -86,30 +86,20 @@ def at(request: Request, camera: str = Query(max_length=64),
     site: Site = request.app.state.site
     if not who_of(request).sees(camera):
         raise not_found("this")
-    catalog = site.catalog()
-    if catalog is None:
-        raise Problem(404, "nothing is recorded yet")
-    try:
-        found = times.at(catalog, camera, at_ms * _MS)
-        if found is None:
+    with site.catalog() as catalog:
+        found = times.at(catalog, camera, at_ms * _MS) if catalog is not None else None
+        if catalog is None or found is None:
             raise Problem(404, "nothing is recorded at this time or later")
         offset = max(0.0, clock.seconds(at_ms * _MS - found.start_wall_ns))
         return _out(catalog, found, offset)
-    finally:
-        catalog.close()
 
 
 @api.add("GET", "/recordings/{segment}", may="viewer", camera=camera_of_segment)
 def segment(request: Request, segment: str) -> Segment:
     """Return what is known of a segment."""
     site: Site = request.app.state.site
-    row = _segment(site, segment)
-    catalog = site.catalog()
-    assert catalog is not None
-    try:
+    with _found(site, segment) as (catalog, row):
         return _out(catalog, row)
-    finally:
-        catalog.close()
 
 
 @api.add(
@@ -142,39 +132,32 @@ def picture(request: Request, segment: str) -> Response:
 def protect(request: Request, segment: str, given: Protect) -> Segment:
     """Protect a segment from deletion, or end that."""
     site: Site = request.app.state.site
-    row = _segment(site, segment)
-    catalog = site.catalog()
-    assert catalog is not None
-    try:
-        catalog.protect(row, on=given.on)
+    with _found(site, segment) as (catalog, row):
+        try:
+            catalog.protect(row, on=given.on)
+        except OSError as error:
+            raise Problem(409, f"the disk refuses: {error.strerror}") from None
         return _out(catalog, row)
-    except OSError as error:
-        raise Problem(409, f"the disk refuses: {error.strerror}") from None
-    finally:
-        catalog.close()
+
+
+@contextlib.contextmanager
+def _found(site: Site, name: str) -> Generator[tuple[Catalog, SegmentRow]]:
+    """Give the catalog and the segment of an id. Raises 404 where there is none."""
+    with site.catalog() as catalog:
+        row = times.segment(catalog, name.replace("~", "/")) if catalog is not None else None
+        if catalog is None or row is None:
+            raise not_found("this recording")
+        yield catalog, row
+
+
+def _file(site: Site, name: str, suffix: str) -> Path:
+    with _found(site, name) as (catalog, row):
+        return catalog.root / f"{row.path}{suffix}"
 
 
 def segment_id(path: str) -> str:
     """Return the id of a segment in the API."""
     return path.replace("/", "~")
-
-
-def _segment(site: Site, name: str) -> SegmentRow:
-    catalog = site.catalog()
-    if catalog is None:
-        raise not_found("this recording")
-    try:
-        row = times.segment(catalog, name.replace("~", "/"))
-    finally:
-        catalog.close()
-    if row is None:
-        raise not_found("this recording")
-    return row
-
-
-def _file(site: Site, segment: str, suffix: str) -> Path:
-    assert site.line.recordings is not None
-    return Path(site.line.recordings.folder) / f"{_segment(site, segment).path}{suffix}"
 
 
 def _out(catalog: Catalog, row: SegmentRow, offset_s: float = 0.0) -> Segment:

@@ -46,17 +46,13 @@ def search(
     """Search who and what was recorded by words, as `perception search` does."""
     site: Site = request.app.state.site
     who = who_of(request)
-    catalog = site.catalog()
-    if catalog is None:
-        return Answer(understood=[], ignored=[], items=[])
-    try:
-        known = _known(site, who, catalog)
-        query = parse(words, known, clock.wall_ns())
+    with site.catalog() as catalog:
+        if catalog is None:
+            return Answer(understood=[], ignored=[], items=[])
+        query = parse(words, _known(site, who, catalog), clock.wall_ns())
         if who.cameras is not None and not query.cameras:
             query.cameras = set(who.cameras)
         found = catalog.search(query, limit)
-    finally:
-        catalog.close()
     return Answer(
         understood=query.understood,
         ignored=query.ignored,

@@ -71,16 +71,12 @@ def timeline(
     site: Site = request.app.state.site
     who = who_of(request)
     step_ms = max(1, -(-(to_ms - from_ms) // steps))
-    catalog = site.catalog()
-    try:
+    with site.catalog() as catalog:
         rows = [
             _row(site, catalog, name, from_ms, to_ms, step_ms)
             for name in site.line.cameras
             if who.sees(name)
         ]
-    finally:
-        if catalog is not None:
-            catalog.close()
     return Timeline(from_ms=from_ms, to_ms=to_ms, step_ms=step_ms, rows=rows)
 
 

@@ -3,9 +3,6 @@
 `perception why` answers, as a process of its own: it replays tracks and rules.
 """
 
-import os
-import subprocess
-import sys
 import threading
 from datetime import UTC, datetime
 
@@ -13,6 +10,7 @@ from fastapi import Query, Request
 from pydantic import BaseModel
 
 from perception.web.api.cameras import camera_in_query
+from perception.web.command import answer_of
 from perception.web.permissions import Routes
 from perception.web.problems import Problem
 from perception.web.site import Site
@@ -46,25 +44,14 @@ def why(
     if site.line.recordings is None:
         raise Problem(404, "nothing is recorded yet")
     moment = f"{datetime.fromtimestamp(at_ms // 1000, UTC):%Y-%m-%dT%H:%M:%SZ}"
-    command = [sys.executable, "-m", "perception", "why", camera, moment]
-    command += ["--folder", site.line.recordings.folder, "--store", site.line.store]
+    arguments = ["why", camera, moment]
+    arguments += ["--folder", site.line.recordings.folder, "--store", site.line.store]
     if x is not None and y is not None:
-        command += ["--at", f"{x:.4f},{y:.4f}"]
+        arguments += ["--at", f"{x:.4f},{y:.4f}"]
     if not _ONE.acquire(timeout=_TURN_S):
         raise Problem(429, "others ask too: try again", {"retry-after": "5"})
     try:
-        done = subprocess.run(
-            command,
-            capture_output=True,
-            text=True,
-            stdin=subprocess.DEVNULL,
-            timeout=_WAIT_S,
-            env={**os.environ, "COLUMNS": "400", "NO_COLOR": "1"},
-        )
-    except subprocess.TimeoutExpired:
-        raise Problem(409, f"it took longer than {_WAIT_S} s") from None
+        said = answer_of(arguments, _WAIT_S)
     finally:
         _ONE.release()
-    if done.returncode:
-        raise Problem(409, done.stderr.strip().removeprefix("perception: ") or "it failed")
-    return Why(lines=[line.rstrip() for line in done.stdout.splitlines() if line.strip()])
+    return Why(lines=[line.rstrip() for line in said.splitlines() if line.strip()])
