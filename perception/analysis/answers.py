@@ -33,7 +33,7 @@ _DELIVERIES = {
 
 
 @dataclass
-class Rung:
+class Step:
     """One step from the camera to the message on the phone. ok None: only information."""
 
     name: str
@@ -74,7 +74,7 @@ class Answer:
 
     camera: str
     t_wall_ns: int
-    rungs: list[Rung] = field(default_factory=list[Rung])
+    steps: list[Step] = field(default_factory=list[Step])
     subjects: list[Subject] = field(default_factory=list[Subject])
     frame_wall_ns: int | None = None
 
@@ -93,6 +93,6 @@ def add_deliveries(answer: Answer, path: Path | None) -> None:
                     text = f"{sink}: {_DELIVERIES.get(status, status)}" + (
                         f" ({why})" if why else ""
                     )
-                    answer.rungs.append(Rung("delivery", status == "delivered", text))
+                    answer.steps.append(Step("delivery", status == "delivered", text))
     except (ConfigError, SinkError) as error:
-        answer.rungs.append(Rung("delivery", None, f"the store of alerts: {error}"))
+        answer.steps.append(Step("delivery", None, f"the store of alerts: {error}"))

@@ -1,4 +1,4 @@
-"""Why there was an alert at a moment of a recording, or why there was none: rung by rung.
+"""Why there was an alert at a moment of a recording, or why there was none: step by step.
 
 From the camera to the delivery: was it recorded, was the picture looked at, what was found, what
 was followed, which condition of which rule was not met and by how much, who was told. It reads the
@@ -16,7 +16,7 @@ from perception.analysis.answers import (
     LOSSES,
     Answer,
     Judged,
-    Rung,
+    Step,
     Subject,
     add_deliveries,
 )
@@ -61,14 +61,14 @@ def explain(
     if row is None and catalog.last(camera) is None:
         raise ConfigError(f"{camera!r} was never recorded there")
     if row is None or row.start_wall_ns > t_wall_ns + SPAN_NS:
-        answer.rungs.append(_not_recorded(catalog, camera, t_wall_ns))
+        answer.steps.append(_not_recorded(catalog, camera, t_wall_ns))
         return answer
     until = t_wall_ns + SPAN_NS + _LATE_NS
     rows = timeline.segments(catalog, camera, t_wall_ns - _STATE_NS, until)
     part = next(p for p in parts(catalog.root, rows) if row.path in {r.path for r in p.rows})
-    answer.rungs.append(Rung("recording", True, f"recorded: {Path(row.path).name}.mp4"))
+    answer.steps.append(Step("recording", True, f"recorded: {Path(row.path).name}.mp4"))
     found = list(_between(part, "detections", t_wall_ns, t_wall_ns + SPAN_NS))
-    answer.rungs += _looked(part, found, t_wall_ns)
+    answer.steps += _looked(part, found, t_wall_ns)
     if found:
         tracked = list(_between(part, "tracks", t_wall_ns, t_wall_ns + SPAN_NS))
         _subjects(answer, part, found, tracked, at, kind)
@@ -89,19 +89,19 @@ def _between(part: Part, topic: str, first: int, last: int) -> Iterator[Any]:
                     continue
 
 
-def _not_recorded(catalog: Catalog, camera: str, t_wall_ns: int) -> Rung:
+def _not_recorded(catalog: Catalog, camera: str, t_wall_ns: int) -> Step:
     for loss in catalog.losses(camera):
         if loss.from_wall_ns - SPAN_NS <= t_wall_ns <= loss.to_wall_ns + SPAN_NS:
-            return Rung("recording", False, LOSSES.get(loss.cause, loss.cause))
+            return Step("recording", False, LOSSES.get(loss.cause, loss.cause))
     first = next((one for one in timeline.totals(catalog) if one.camera == camera), None)
     gone = any(path.startswith(f"{camera}/") for path in catalog.deleted())
     if gone and (first is None or first.start_wall_ns > t_wall_ns):
-        return Rung("recording", False, "it was deleted to make room")
+        return Step("recording", False, "it was deleted to make room")
     text = "nothing came from the camera: it was off, away, or the line did not run"
-    return Rung("camera", False, text)
+    return Step("camera", False, text)
 
 
-def _looked(part: Part, found: list[DetectionMessage], t_wall_ns: int) -> list[Rung]:
+def _looked(part: Part, found: list[DetectionMessage], t_wall_ns: int) -> list[Step]:
     """Return whether the detector looked at the pictures of the second."""
     later = found or list(_between(part, "detections", t_wall_ns, t_wall_ns + 5 * SPAN_NS))[:1]
     dropped: dict[str, int] = {}
@@ -111,9 +111,9 @@ def _looked(part: Part, found: list[DetectionMessage], t_wall_ns: int) -> list[R
     why = ", ".join(f"{count}: {DROPS.get(cause, cause)}" for cause, count in dropped.items())
     if not found:
         text = f"the detector looked at no picture of that second ({why or 'it did not run'})"
-        return [Rung("detection", False, text)]
+        return [Step("detection", False, text)]
     text = f"the detector looked at {len(found)} pictures of that second"
-    return [Rung("detection", True, text + (f"; left out {why}" if why else ""))]
+    return [Step("detection", True, text + (f"; left out {why}" if why else ""))]
 
 
 def _subjects(
@@ -149,10 +149,10 @@ def _subjects(
         for n in range(len(followed.tracks))
     )
     if not rows and not near:
-        answer.rungs.append(Rung("detection", False, _nothing(plan, part.camera, at, kind)))
+        answer.steps.append(Step("detection", False, _nothing(plan, part.camera, at, kind)))
         return
     if followed is None:
-        answer.rungs.append(Rung("tracking", False, "the tracker did not get that picture"))
+        answer.steps.append(Step("tracking", False, "the tracker did not get that picture"))
         return
     _tracks(answer, part, message, rows, followed, at, kind)
 
@@ -213,9 +213,9 @@ def _tracks(
             subject.rules.append(Judged(rule.name, stage.type, alert and alert.key, why))
     if book is None:
         text = "the state of the rules at that moment was not recorded"
-        answer.rungs.append(Rung("rules", None, text))
+        answer.steps.append(Step("rules", None, text))
     elif not camera.rules:
-        answer.rungs.append(Rung("rules", False, "this camera has no rules"))
+        answer.steps.append(Step("rules", False, "this camera has no rules"))
 
 
 def _book_at(part: Part, until: TrackMessage) -> tuple[Any, Any]:

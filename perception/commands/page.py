@@ -4,7 +4,7 @@ import secrets
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.text import Text
@@ -13,6 +13,9 @@ from perception import clock
 from perception.commands.console import console, sheet
 from perception.errors import ConfigError
 from perception.wire.plan import Plan, WebPlan
+
+if TYPE_CHECKING:
+    pass
 
 users_app = typer.Typer(
     name="users", help="Who may see the page: add, list, change, remove.", no_args_is_help=True
@@ -56,8 +59,7 @@ def announce(plan: Plan) -> list[Text]:
         accounts = Accounts(file)
         if not accounts.users():
             local = address if asked.scheme == "http" else f"https://localhost:{asked.port}"
-            said.append(Text("no user yet: open this on this host within 15 min, or"))
-            said.append(Text("`perception users add NAME --role admin`:"))
+            said.append(Text(f"no user yet: open this on this host within 15 min{_or_add(plan)}"))
             said.append(Text(f"{local}/#first={accounts.invite()}", style="bold"))
         return said
     finally:
@@ -136,6 +138,18 @@ def _accounts(launch: Path | None):
 
     asked = config.load(launch)[0].web if launch is not None else None
     return Accounts(UsersFile(asked.folder if asked else None))
+
+
+def _or_add(plan: Plan) -> str:
+    """Return how else the first user is made; empty where the command cannot know the folder."""
+    from perception.launchfile import config
+
+    assert plan.web is not None
+    command = "perception users add NAME --role admin"
+    if plan.web.folder is None:
+        return f", or `{command}`"
+    in_file = config.load(plan.file)[0].web
+    return f", or `{command} --launch {plan.file}`" if in_file is not None else ""
 
 
 def _folder(asked: WebPlan) -> Path | None:

@@ -68,16 +68,16 @@ def spot(text: str | None) -> tuple[float, float] | None:
 def _show(answer: Answer) -> None:
     screen = console()
     screen.print(Text(f"{answer.camera}, {local(answer.t_wall_ns):%Y-%m-%d %H:%M:%S}"))
-    for rung in answer.rungs:
-        if rung.name != "delivery":
-            say(screen, _line(rung.ok, f"{rung.name}: {rung.text}"))
+    for step in answer.steps:
+        if step.name != "delivery":
+            say(screen, _line(step.ok, f"{step.name}: {step.text}"))
     for subject in answer.subjects:
         say(screen, Text(f"{_who(subject)}: {subject.text}"))
         for judged in subject.rules:
             _show_rule(screen, judged)
-    for rung in answer.rungs:
-        if rung.name == "delivery":
-            say(screen, _line(rung.ok, f"{rung.name}: {rung.text}"))
+    for step in answer.steps:
+        if step.name == "delivery":
+            say(screen, _line(step.ok, f"{step.name}: {step.text}"))
 
 
 def _show_rule(screen: Any, judged: Judged) -> None:

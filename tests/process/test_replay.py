@@ -146,7 +146,7 @@ def test_why_answers_about_a_line_that_ran(home: Path) -> None:
     assert "the rule waits for 300 s" in said.stdout
     assert "delivery: jsonl: told" in said.stdout
     answer = json.loads(perception_says(*words, "--json").stdout)
-    assert all(rung["ok"] for rung in answer["rungs"])
+    assert all(step["ok"] for step in answer["steps"])
     rules = {one["rule"]: one for subject in answer["subjects"] for one in subject["rules"]}
     (wait,) = [one for one in rules["stays"]["reasons"] if one["key"] == "seconds"]
     assert 290 < wait["short"] < 300

@@ -176,7 +176,7 @@ def test_k1_every_route_every_caller(page, who):
                 assert answer.headers["content-type"] == "application/problem+json"
             for other in set(CAMERAS) - set(cameras):
                 if needed != ANY:
-                    assert other not in answer.text.replace(f'"{whole}"', ""), (who, route)
+                    assert other not in answer.text, (who, route)
                 assert JPEG + other.encode() not in answer.content, (who, route, camera)
 
 

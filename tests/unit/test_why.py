@@ -78,14 +78,14 @@ def stands(seconds: float, foot: tuple[float, float] = INSIDE, score: float = 0.
 def test_g1_rate(tmp_path, packets):
     seen = [person(n, INSIDE, dropped={"rate": 19}) for n in range(0, 60, 20)]
     answer = asked(tmp_path, packets, seen, 1.0)
-    rung = answer.rungs[-1]
-    assert (rung.name, rung.ok) == ("detection", False)
-    assert "19: more frames a second than `detect: {rate_hz: }` asks for" in rung.text
+    step = answer.steps[-1]
+    assert (step.name, step.ok) == ("detection", False)
+    assert "19: more frames a second than `detect: {rate_hz: }` asks for" in step.text
 
 
 def test_g1_busy_detector(tmp_path, packets):
     seen = [person(n, INSIDE, dropped={"newer": 19}) for n in range(0, 60, 20)]
-    assert "while the detector was busy" in asked(tmp_path, packets, seen, 1.0).rungs[-1].text
+    assert "while the detector was busy" in asked(tmp_path, packets, seen, 1.0).steps[-1].text
 
 
 def test_g1_threshold_of_the_tracker(tmp_path, packets):
@@ -97,10 +97,10 @@ def test_g1_threshold_of_the_tracker(tmp_path, packets):
 
 def test_g1_nothing_found_at_the_spot(tmp_path, packets):
     answer = asked(tmp_path, packets, stands(3), 1.0, at=(0.1, 0.1))
-    assert answer.rungs[-1].text == "nothing was found there"
-    assert answer.rungs[-1].ok is False
+    assert answer.steps[-1].text == "nothing was found there"
+    assert answer.steps[-1].ok is False
     none = asked(tmp_path / "c", packets, stands(3), 1.0, kind="dog")
-    assert none.rungs[-1].text == "no dog was found"
+    assert none.steps[-1].text == "no dog was found"
     near = asked(tmp_path / "b", packets, stands(3), 1.0, at=(700 / 1280, 450 / 720))
     assert len(near.subjects) == 1
 
@@ -148,7 +148,7 @@ def test_g1_filters(tmp_path, packets):
 def test_g1_camera_away(tmp_path, packets):
     for second in (50.0, 500.0):
         answer = asked(tmp_path / str(second), packets, stands(3), second)
-        assert [(rung.name, rung.ok) for rung in answer.rungs] == [("camera", False)]
+        assert [(step.name, step.ok) for step in answer.steps] == [("camera", False)]
 
 
 def test_g1_disk_full(tmp_path, packets):
@@ -157,8 +157,8 @@ def test_g1_disk_full(tmp_path, packets):
         maker.recorder.lost("disk", 9, WALL + 300 * S)
 
     answer = asked(tmp_path, packets, stands(3), 250.0, alter=full)
-    assert (answer.rungs[0].name, answer.rungs[0].ok) == ("recording", False)
-    assert "the disk did not take it" in answer.rungs[0].text
+    assert (answer.steps[0].name, answer.steps[0].ok) == ("recording", False)
+    assert "the disk did not take it" in answer.steps[0].text
 
 
 @pytest.mark.parametrize(
@@ -181,9 +181,9 @@ def test_g1_deliveries(fate, says, tmp_path, packets):
                 store.outbox.delivered([row.id])
 
     answer = asked(tmp_path / "f", packets, stands(6), 3.0, alter=tell, store=path)
-    rung = answer.rungs[-1]
-    assert (rung.name, rung.ok) == ("delivery", fate == "delivered")
-    assert says in rung.text
+    step = answer.steps[-1]
+    assert (step.name, step.ok) == ("delivery", fate == "delivered")
+    assert says in step.text
     assert answer.subjects[0].rules[0].alert
 
 

@@ -1,12 +1,12 @@
-// A camera on the page: its picture by the best rung that works, boxes over it.
+// A camera on the page: its picture by the best way that works, boxes over it.
 
 import { h } from "./dom.js";
-import { LADDER } from "./rungs.js";
+import { WAYS } from "./ways.js";
 import { draw } from "./overlay.js";
 import { Tracks } from "./tracks.js";
 
 const HOLD_MS = 150; // exact mode: a picture waits at most so long for its tracks
-const NOTHING_MS = 5000; // a rung that shows nothing for so long, while packets come, is given up
+const NOTHING_MS = 5000; // a way that shows nothing for so long, while packets come, is given up
 
 /** options: mode "live" or "exact", boxes, zones. */
 export class Player {
@@ -19,7 +19,6 @@ export class Player {
     this.element = h("div", { class: "player" }, this.canvas, this.video, this.over);
     this.times = [];
     this.reasons = [];
-    this.skipped = 0;
     this.delays = [];
     this.onstate = () => {};
     this.onpicture = () => {};
@@ -34,30 +33,30 @@ export class Player {
     this.checks = setInterval(() => this.check(), 1000);
   }
 
-  /** Take the first rung from `from` on that this browser has. */
+  /** Take the first way from `from` on that this browser has. */
   step(from) {
-    this.rung?.close();
-    for (let i = from; i < LADDER.length; i++) {
-      const Rung = LADDER[i];
-      const why = this.camera.has_packets || Rung.feed === "jpeg" ? Rung.why() : "no packets of its own";
+    this.way?.close();
+    for (let i = from; i < WAYS.length; i++) {
+      const Way = WAYS[i];
+      const why = this.camera.has_packets || Way.feed === "jpeg" ? Way.why() : "no packets of its own";
       if (why) {
-        this.reasons.push(`${Rung.title}: ${why}`);
+        this.reasons.push(`${Way.title}: ${why}`);
         continue;
       }
       this.index = i;
-      this.Rung = Rung;
-      this.video.classList.toggle("hidden", Rung.title !== "MSE");
-      this.canvas.classList.toggle("hidden", Rung.title === "MSE");
+      this.Way = Way;
+      this.video.classList.toggle("hidden", Way.title !== "MSE");
+      this.canvas.classList.toggle("hidden", Way.title === "MSE");
       const fail = (reason) => {
         if (this.index !== i) return;
-        this.reasons.push(`${Rung.title}: ${reason}`);
+        this.reasons.push(`${Way.title}: ${reason}`);
         this.step(i + 1);
       };
-      this.rung = new Rung((picture, t) => this.show(picture, t), fail, this.video);
+      this.way = new Way((picture, t) => this.show(picture, t), fail, this.video);
       this.started = performance.now();
       this.packets = 0;
       this.some = false;
-      if (this.visible) this.live.watch(this.camera.name, Rung.feed, (head, data) => this.take(head, data));
+      if (this.visible) this.live.watch(this.camera.name, Way.feed, (head, data) => this.take(head, data));
       return;
     }
   }
@@ -67,7 +66,7 @@ export class Player {
     if (visible === this.visible) return;
     this.visible = visible;
     if (!visible) this.live.unwatch(this.camera.name);
-    else this.live.watch(this.camera.name, this.Rung.feed, (head, data) => this.take(head, data));
+    else this.live.watch(this.camera.name, this.Way.feed, (head, data) => this.take(head, data));
   }
 
   take(head, data) {
@@ -78,15 +77,14 @@ export class Player {
     if (head.kind === "packet") {
       this.packets += 1;
       this.wall = head.wall - head.t; // media to wall time, us
-      this.size = [head.width, head.height];
-      this.rung.packet?.(head, data);
-    } else this.rung.jpeg?.(head, data);
+      this.way.packet?.(head, data);
+    } else this.way.jpeg?.(head, data);
   }
 
   show(picture, t) {
     this.some = true;
     if (this.firstMs === null) this.firstMs = performance.now() - this.began;
-    if (this.options.mode === "exact" && this.Rung.title === "WebCodecs") {
+    if (this.options.mode === "exact" && this.Way.title === "WebCodecs") {
       // A held VideoFrame would stop the decoder: it has few of them.
       createImageBitmap(picture).then((copy) => {
         picture.close();
@@ -112,7 +110,7 @@ export class Player {
     }
     if (!next) return;
     const { picture, t } = next;
-    if (this.Rung.title !== "MSE") {
+    if (this.Way.title !== "MSE") {
       const width = picture.displayWidth || picture.width;
       const height = picture.displayHeight || picture.height;
       if (this.canvas.width !== width || this.canvas.height !== height) {
@@ -140,14 +138,14 @@ export class Player {
 
   check() {
     const silent = this.packets > 30 && !this.some && performance.now() - this.started > NOTHING_MS;
-    if (silent && this.index < LADDER.length - 1) {
-      this.reasons.push(`${this.Rung.title}: no picture in ${NOTHING_MS / 1000} s`);
+    if (silent && this.index < WAYS.length - 1) {
+      this.reasons.push(`${this.Way.title}: no picture in ${NOTHING_MS / 1000} s`);
       this.step(this.index + 1);
     }
     const now = performance.now();
     while (this.times.length && now - this.times[0] > 2000) this.times.shift();
     this.onstate({
-      rung: this.Rung.title,
+      way: this.Way.title,
       reasons: this.reasons,
       fps: this.times.length / 2,
       age: this.tracks.newest?.age_ms,
@@ -159,7 +157,7 @@ export class Player {
     clearInterval(this.checks);
     this.observer.disconnect();
     this.live.unwatch(this.camera.name);
-    this.rung?.close();
+    this.way?.close();
     this.held.forEach((one) => one.picture.close?.());
   }
 }

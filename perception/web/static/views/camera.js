@@ -16,8 +16,8 @@ export async function view(place, context, [name]) {
   const options = { mode: "live", boxes: true, zones: true, ...saved };
   const player = new Player(context.live, camera, options);
   const state = h("p", { class: "facts" });
-  player.onstate = ({ rung, reasons, fps, age }) => {
-    const parts = [`${rung}`, `${fps.toFixed(0)} fps`];
+  player.onstate = ({ way, reasons, fps, age }) => {
+    const parts = [`${way}`, `${fps.toFixed(0)} fps`];
     if (age !== undefined) parts.push(`boxes ${age.toFixed(0)} ms after the picture`);
     fill(state, h("span", null, parts.join(" · ")),
       reasons.length ? h("span", { class: "why" }, ` ${reasons.join("; ")}`) : null);

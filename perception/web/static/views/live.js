@@ -14,16 +14,16 @@ export async function view(place, context) {
   const tiles = items.map((camera) => {
     const player = new Player(context.live, camera, { mode: "live", boxes: true, zones: false });
     const state = h("span", { class: "state" }, "…");
-    const rung = h("span", { class: "rung" });
-    player.onstate = ({ rung: title, reasons, fps, age }) => {
+    const way = h("span", { class: "way" });
+    player.onstate = ({ way: title, reasons, fps, age }) => {
       const online = fps > 0;
       state.textContent = online ? `${fps.toFixed(0)} fps` : "no picture";
       state.classList.toggle("bad", !online);
-      rung.textContent = age === undefined ? title : `${title} · ${age.toFixed(0)} ms`;
-      rung.title = reasons.join("; ") || "the best way there is";
+      way.textContent = age === undefined ? title : `${title} · ${age.toFixed(0)} ms`;
+      way.title = reasons.join("; ") || "the best way there is";
     };
     players.push(player);
-    const caption = h("span", { class: "caption" }, h("b", null, camera.name), state, rung);
+    const caption = h("span", { class: "caption" }, h("b", null, camera.name), state, way);
     return h("a", { class: "tile", href: `#/camera/${encodeURIComponent(camera.name)}` }, player.element, caption);
   });
   fill(place, h("h1", { class: "quiet" }, "Live"), h("div", { class: `grid of-${Math.min(items.length, 5)}` }, tiles));

@@ -75,7 +75,7 @@ export class WebCodecs {
 }
 
 /** Media Source Extensions: the packets into a video element. Also over plain http; later by 0.2 s. */
-export class MediaSourceRung {
+export class MediaSourceWay {
   static title = "MSE";
   static feed = "packets";
 
@@ -190,4 +190,4 @@ export class Jpegs {
   close() {}
 }
 
-export const LADDER = [WebCodecs, MediaSourceRung, Jpegs];
+export const WAYS = [WebCodecs, MediaSourceWay, Jpegs];
