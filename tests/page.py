@@ -112,7 +112,7 @@ def make_page(folder: Path, **changes: Any) -> Page:
     web = msgspec.structs.replace(plan.web, **changes) if plan.web else None
     assert web is not None
     hub = Hub(CAMERAS, "boot")
-    site = Site(plan, web, folder / "run", UsersFile(folder / "users"), hub, "boot")
+    site = Site(plan, web, folder / "run", UsersFile(folder / "users"), hub)
     for name, role, cameras in (
         ("a", "viewer", ["door"]), ("b", "viewer", ["yard"]),
         ("o", "operator", None), ("r", "admin", None),

@@ -34,7 +34,7 @@ _DELIVERIES = {
 
 @dataclass
 class Step:
-    """One step from the camera to the message on the phone. ok None: only information."""
+    """One step from the camera to the delivery. ok None: only information."""
 
     name: str
     ok: bool | None

@@ -1,7 +1,7 @@
 """A changed launch file taken into a running line: rules, zones and lines without a restart.
 
-Only the alert process is started anew, with the new plan; what tracking has sent meanwhile it asks
-for, as after a kill. A file that cannot be used, or that changes more than this, changes nothing.
+Only the alert process is started again, with the new plan. It asks tracking for the messages that
+it missed, as after a kill. A file that is wrong, or that changes anything else, is refused.
 Imports plan, rundir and child.
 """
 

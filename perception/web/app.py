@@ -1,4 +1,4 @@
-"""The app: routes, guards, static files. A route without a permission stops it here.
+"""The app: routes, guards, static files. Raises LookupError for a route without a permission.
 
 Imports the API, guards, problems, permissions and site.
 """

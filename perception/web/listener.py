@@ -16,8 +16,7 @@ _MAX_BATCH = 256
 class Listener(threading.Thread):
     """Polls every topic. take: called in the loop with a list of messages, in their order.
 
-    waiting: how many lists the loop has not taken yet; beyond a few nothing more is read, so that
-    ZeroMQ's bounded queues drop what comes.
+    While 8 lists wait for the loop nothing more is read: ZeroMQ's bounded queues drop the rest.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Who may call a route: each declares a role and whose camera it shows, or it does not exist.
+"""Who may call a route: each declares the role that it needs and the camera that it shows.
 
 A camera that a user may not see is not found. An unsafe method by a browser needs a header of our
 own, and an Origin of this page where the browser names one: a foreign page can send neither.

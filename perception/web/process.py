@@ -1,4 +1,4 @@
-"""The web process: one event loop that serves the page. It cannot slow the line, and dies alone."""
+"""The web process: one event loop that serves the page. It only listens to the line."""
 
 import asyncio
 import contextlib
@@ -40,9 +40,8 @@ async def _serve(runtime: Runtime, asked: WebPlan) -> None:
 
     to_thread.current_default_thread_limiter().total_tokens = THREADS
     folder = Path(asked.folder) if asked.folder else None
-    boot = secrets.token_hex(4)
-    hub, ledger = Hub(runtime.plan.cameras, boot), Ledger()
-    site = Site(runtime.plan, asked, runtime.run_dir, UsersFile(folder), hub, boot)
+    hub, ledger = Hub(runtime.plan.cameras, secrets.token_hex(4)), Ledger()
+    site = Site(runtime.plan, asked, runtime.run_dir, UsersFile(folder), hub)
     server = make_server(make_app(site, ledger), site)
     cameras = list(runtime.plan.cameras)
     packets = [name for name, plan in runtime.plan.cameras.items() if plan.has_packets]

@@ -23,14 +23,13 @@ from perception.wire.plan import Plan, WebPlan
 
 @dataclass(slots=True, eq=False)
 class Site:
-    """A running page. hub: live messages. boot: tells this start of the process from others."""
+    """A running page. hub: live messages."""
 
     line: Plan
     plan: WebPlan
     run_dir: Path
     users: UsersFile
     hub: Hub
-    boot: str
     accounts: Accounts = field(init=False)
     sessions: Sessions = field(init=False)
     _alerts: AlertStore | None = field(default=None, init=False)

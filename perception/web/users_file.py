@@ -1,4 +1,4 @@
-"""Who asks: users, roles, and the file that keeps them. Imports passwords, lockout, errors.
+"""Who asks: users, roles, and the file that keeps them. Imports lockout, errors.
 
 Of a session, a token or an invitation only the SHA-256 is kept. The file can be read by its owner
 only; the page's process and `perception users` use it at the same time.

@@ -1,4 +1,4 @@
-"""Cameras: what they are, a picture, and the live connection."""
+"""Cameras: a list, a picture, the live connection."""
 
 import asyncio
 import contextlib

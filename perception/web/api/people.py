@@ -1,6 +1,6 @@
 """People of the gallery: listed, enrolled from an alert's picture, erased.
 
-Enrolling runs `perception enroll` as a process of its own: this one loads no network.
+Enrolling runs `perception enroll` as a process of its own: this one runs no neural network.
 """
 
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""How the line is: where the time of frames goes, processes, the disk, the log's last lines."""
+"""State of the line: latency by step, processes, the disk, the last lines of the log."""
 
 import math
 import shutil
@@ -57,7 +57,7 @@ class Disk(BaseModel):
 
 
 class State(BaseModel):
-    """All of it."""
+    """State of the line."""
 
     run: str
     version: str

@@ -18,7 +18,7 @@ MAX_DAYS = 32
 
 
 class Span(BaseModel):
-    """A time in which something is so, ms UTC."""
+    """From when to when, ms UTC."""
 
     from_ms: int
     to_ms: int
