@@ -178,8 +178,10 @@ class _Work:
             t_wall_ns=max(0, frame.t_media_ns),
         )
         started_ns = clock.monotonic_ns()
-        prepared = prepare(self._detector, frame.pixels, frame.t_media_ns)
-        found = self._keep(self._detector.infer(prepared))
+        found = Detections.none()
+        if frame.damage != "direct":
+            prepared = prepare(self._detector, frame.pixels, frame.t_media_ns)
+            found = self._keep(self._detector.infer(prepared))
         detected_ns = clock.monotonic_ns()
         names = {i: self._detector.names.get(i, str(i)) for i in set(found.class_ids.tolist())}
         message = self._follower.follow(
@@ -194,6 +196,7 @@ class _Work:
                 inference_ns=detected_ns - started_ns,
                 detections=found,
                 grey=small_grey(frame.pixels),
+                damage=frame.damage,
             )
         )
         self._offset.see(frame.t_media_ns, small_grey(frame.pixels))
@@ -201,6 +204,8 @@ class _Work:
             self._place.place(message)
         for counter in ("read", "detected", "tracked"):
             metrics.count(f"{counter}.{name}")
+        if frame.damage != "none":
+            metrics.count(f"damaged.{name}.{frame.damage}")
         for kind, count in looks(self._detector).items():
             metrics.counters[f"looks.{name}.{kind}"] = count
         metrics.counters[f"confirmed.{name}"] = self._follower.confirmed

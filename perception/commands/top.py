@@ -71,6 +71,9 @@ def _picture(name: str, cameras: list[str], ledger: Ledger) -> RenderableType:
             table.add_row(STEPS[step.name], f"{step.frames}", *times)
         parts += [Text(rates), table]
         drops = ledger.counted(f"dropped.{camera}.")
+        if damaged := ledger.counted(f"damaged.{camera}."):
+            said = ", ".join(f"{kind} {n}" for kind, n in damaged.items())
+            parts.append(Text(f"damaged by loss since the start: {said}", style="yellow"))
         if late := _late(ledger, camera):
             parts.append(Text(f"older than the budget since the start: {late}", style="yellow"))
         if drops:
@@ -109,6 +112,7 @@ def _values(cameras: list[str], ledger: Ledger) -> dict[str, Any]:
                     }
                     for step in ledger.steps(camera)
                 },
+                "damaged": ledger.counted(f"damaged.{camera}."),
                 "dropped": ledger.counted(f"dropped.{camera}."),
                 "over_budget": _late(ledger, camera),
             }

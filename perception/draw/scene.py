@@ -37,6 +37,7 @@ from perception.wire import (
     REMOVED,
     TENTATIVE,
     Alert,
+    Damage,
     Stamp,
     TrackMessage,
     short_id,
@@ -213,11 +214,17 @@ def alerts(image: Image, alerts: Iterable[Alert], message: TrackMessage | None =
 
 
 def overlay(
-    image: Image, stamp: Stamp, age_ms: float | None = None, counts: Mapping[str, int] | None = None
+    image: Image,
+    stamp: Stamp,
+    age_ms: float | None = None,
+    counts: Mapping[str, int] | None = None,
+    damage: Damage = "none",
 ) -> None:
     """Write camera, frame and media time, age and counts on the upper left of the image."""
     minutes, seconds = divmod(max(stamp.t_media_ns, 0) / 1e9, 60)
     head = f"{stamp.camera}  {int(minutes):02d}:{seconds:06.3f}  #{short_id(stamp.frame_id)}"
+    if damage != "none":
+        head += "  DAMAGED" if damage == "direct" else "  damaged before"
     if age_ms is not None:
         head += f"  age {age_ms:.0f} ms"
     texts = [head, *(f"{name}  {n}" for name, n in (counts or {}).items())]
@@ -251,7 +258,7 @@ class Painter:
         lines(image, self.lines)
         alerts(image, current, message)
         tracks(image, message, trails)
-        overlay(image, message.stamp, age_ms, counts)
+        overlay(image, message.stamp, age_ms, counts, message.damage)
 
 
 def _scale(image: Image, message: TrackMessage) -> NDArray[np.float64]:

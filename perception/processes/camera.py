@@ -99,10 +99,13 @@ class _Line:
                 FrameMessage(
                     stamp=stamp, ring=ring, slot=slot, generation=generation,
                     width=pixels.width, height=pixels.height, coding=pixels.coding,
+                    damage=frame.damage,
                 )
             )  # fmt: skip
             self._n += 1
             runtime.metrics.count(f"read.{name}")
+            if frame.damage != "none":
+                runtime.metrics.count(f"damaged.{name}.{frame.damage}")
 
     def ring_for(self, source: Source) -> RingWriter:
         """Return the ring, made with the first frame: now the source knows its rate."""

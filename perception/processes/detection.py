@@ -74,7 +74,9 @@ class _Line:
             size = message.height, message.width
             pixels = self._reader.pixels(*frame, *size, message.coding)
             grey = small_grey(pixels)
-            prepared = prepare(self._detector, pixels, message.stamp.t_media_ns)
+            whole = message.damage != "direct"
+            time_ns = message.stamp.t_media_ns
+            prepared = prepare(self._detector, pixels, time_ns) if whole else None
             self._reader.check(*frame)
         except SlotOverwritten:
             return self._drop("overwritten")
@@ -82,7 +84,9 @@ class _Line:
             self._runtime.log.warning("frame refused", camera=self._camera.name, reason=str(error))
             return self._drop("refused")
         started_ns = clock.monotonic_ns()
-        found = self._keep(self._detector.infer(prepared))
+        found = Detections.none()
+        if prepared is not None:
+            found = self._keep(self._detector.infer(prepared))
         self._send(message, found, grey, taken_ns, started_ns)
         return None
 
@@ -109,6 +113,7 @@ class _Line:
                 detections=found,
                 grey=grey,
                 message_id=make_id(self._runtime.epoch, self._sent),
+                damage=message.damage,
             )
         )
         self._sent += 1

@@ -175,6 +175,7 @@ def _camera(
         frames_detected=max(count("detected"), count("tracked")),
         frames_tracked=count("tracked"),
         dropped=drops,
+        damaged=_counted(metrics, f"damaged.{name}."),
         looks=_counted(metrics, f"looks.{name}."),
         missed=lost,
         unplaced=_counted(metrics, f"unplaced.{name}."),

@@ -62,6 +62,13 @@ class CameraSummary(msgspec.Struct, frozen=True, kw_only=True):
     dropped: Annotated[
         dict[str, Count], Meta(description="frames read but not detected or tracked, by cause")
     ] = {}
+    damaged: Annotated[
+        dict[str, Count],
+        Meta(
+            description="frames damaged by a loss: direct: not looked at; carried: predicted from "
+            "a damaged one"
+        ),
+    ] = {}
     looks: Annotated[
         dict[str, Count],
         Meta(

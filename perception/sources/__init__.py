@@ -14,7 +14,7 @@ from pydantic import BaseModel
 
 from perception.extensions import load
 from perception.pixels import Pixels, shape_of
-from perception.wire import Coding
+from perception.wire import Coding, Damage
 
 Image = NDArray[np.uint8]
 Allocate = Callable[[int, int], Image]
@@ -37,7 +37,7 @@ class Frame:
     """image: uint8 (H, W, 3) BGR. t_media_ns: the source's timeline. t_arrival_ns: monotonic.
 
     coding: other than bgr only where the Allocate takes planes: then image is uint8 (H * 3 / 2, W).
-    name: the name of its file, for stills only.
+    name: the name of its file, for stills only. damage: what a loss did to it (damage.py).
     """
 
     image: Image
@@ -45,6 +45,7 @@ class Frame:
     t_arrival_ns: int
     coding: Coding = "bgr"
     name: str = ""
+    damage: Damage = "none"
 
     @property
     def pixels(self) -> Pixels:

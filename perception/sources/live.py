@@ -26,10 +26,12 @@ from av.video.stream import VideoStream
 from perception.clock import NS_PER_S, monotonic_ns, to_ns
 from perception.errors import SourceError, SourceLost
 from perception.sources import Allocate, Frame
+from perception.sources.damage import DamageWatch
 from perception.sources.decoding import Painter, one_thread, pts_ns, sane_fps
 from perception.sources.tap import PacketTap
 from perception.sources.timeline import LiveTimeline
 from perception.sources.urls import redact
+from perception.wire import Damage
 
 MAX_ABANDONED = 8
 _WAIT_S = 0.5
@@ -57,14 +59,16 @@ class LiveStream:
     """Opens, reads and closes one stream, again and again.
 
     counters: stale (frames replaced by a newer one before they were read), packets_corrupt,
-    frames_corrupt, threads_abandoned (hung in FFmpeg), and those of LiveTimeline.
+    frames_corrupt, frames_smeared (damage.py), threads_abandoned (hung in FFmpeg), and
+    those of LiveTimeline.
     """
 
     def __init__(self, address: Address, rotate: int | None, counters: dict[str, int]) -> None:
         self._address = address
         self._counters = counters
-        for name in ("stale", "packets_corrupt", "frames_corrupt", "threads_abandoned"):
+        for name in ("stale", "packets_corrupt", "frames_corrupt", "frames_smeared"):
             counters.setdefault(name, 0)
+        counters.setdefault("threads_abandoned", 0)
         self._timeline = LiveTimeline(counters)
         self._painter = Painter(rotate)
         self._feed: _Feed | None = None
@@ -98,12 +102,12 @@ class LiveStream:
         if newest is None:
             return None
         self.fps = self._feed.fps
-        picture, arrival, t_media_ns = newest
+        picture, arrival, t_media_ns, damage = newest
         try:
             painted = self._painter.paint(picture, allocate)
         except SourceError as error:
             raise SourceError(f"{self._shown}: {error}") from error
-        return Frame(painted.data, t_media_ns, arrival, painted.coding)
+        return Frame(painted.data, t_media_ns, arrival, painted.coding, damage=damage)
 
     def close(self) -> None:
         """Tell the thread to end and wait 0.5 s for it; safe to call twice."""
@@ -119,6 +123,10 @@ class LiveStream:
             self._abandoned.append(feed)
 
 
+_Newest = tuple[av.VideoFrame, int, int, Damage]
+"""A picture, its arrival and media time in ns, its damage."""
+
+
 class _Feed(threading.Thread):
     """One connection. Everything behind `_changed` is shared with the reader."""
 
@@ -128,7 +136,8 @@ class _Feed(threading.Thread):
         super().__init__(name="live-stream", daemon=True)
         self._address, self._shown, self._timeline, self._tap = address, shown, timeline, tap
         self._changed = threading.Condition()
-        self._newest: tuple[av.VideoFrame, int, int] | None = None
+        self._newest: _Newest | None = None
+        self._damage = DamageWatch()
         self._ended: SourceLost | None = None
         self._opened = self._cancelled = self._asked = False
         self._counts: dict[str, int] = {}
@@ -141,10 +150,8 @@ class _Feed(threading.Thread):
             if self._ended is not None:
                 raise self._ended
 
-    def take(
-        self, timeout_s: float, counters: dict[str, int]
-    ) -> tuple[av.VideoFrame, int, int] | None:
-        """Return the newest picture, its arrival and media time in ns; None where none came."""
+    def take(self, timeout_s: float, counters: dict[str, int]) -> "_Newest | None":
+        """Return the newest picture; None where none came."""
         with self._changed:
             self._changed.wait_for(lambda: self._newest or self._ended, timeout_s)
             for name, count in self._counts.items():
@@ -247,7 +254,7 @@ class _Feed(threading.Thread):
 
         Every picture is given its media time here, also one that no one takes.
         """
-        corrupt = False
+        corrupt = packet.is_corrupt
         try:
             pictures = packet.decode()
         except FFmpegError:
@@ -260,12 +267,17 @@ class _Feed(threading.Thread):
             self._count("packets_corrupt", int(corrupt))
             if self._tap is not None:
                 self._tap.packet(packet, stream, now)
+            if corrupt and not pictures:
+                self._damage.lost(now)
             for picture in pictures:
                 self._picture_ns = now
-                self._count("frames_corrupt", int(picture.is_corrupt))
+                flagged = corrupt or picture.is_corrupt
+                damage = self._damage.of(flagged, bool(picture.key_frame), now)
+                self._count("frames_corrupt", int(damage == "direct"))
+                self._count("frames_smeared", int(damage == "carried"))
                 self._count("stale", int(self._newest is not None))
                 t_media_ns = self._timeline.stamp(pts_ns(picture), now)
-                self._newest = picture, now, t_media_ns
+                self._newest = picture, now, t_media_ns, damage
                 if self._tap is not None:
                     self._tap.picture(picture.pts, t_media_ns)
             if pictures:

@@ -19,9 +19,11 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from perception.clock import monotonic_ns, to_ns
 from perception.errors import SourceEnded, SourceError
 from perception.sources import Allocate, Frame
+from perception.sources.damage import DamageWatch
 from perception.sources.decoding import Painter, one_thread, pts_ns, sane_fps
 from perception.sources.tap import PacketTap
 from perception.sources.timeline import Timeline
+from perception.wire import Damage
 
 _DEMUXERS = (
     "mov,mp4,matroska,webm,avi,mpegts,mpeg,mpegvideo,h264,hevc,obu,ivf,flv,live_flv,asf,ogg,mjpeg,"
@@ -57,14 +59,15 @@ class VideoSource:
     def __init__(self, options: Options, *, camera: str, run_dir: Path | None = None) -> None:
         self._options = options
         self.fps = options.fps
-        self.counters = {"packets_corrupt": 0, "frames_corrupt": 0, "read_errors": 0}
+        self.counters: dict[str, int] = {"packets_corrupt": 0, "frames_corrupt": 0}
+        self.counters |= {"frames_smeared": 0, "read_errors": 0}
         self._painter = Painter(options.rotate)
         self._start_ns = to_ns(options.start_s)
         self._end_ns = None
         if options.duration_s is not None:
             self._end_ns = self._start_ns + to_ns(options.duration_s)
         self._reel: _Reel | None = None
-        self._held: tuple[av.VideoFrame, int] | None = None
+        self._held: tuple[av.VideoFrame, int, Damage] | None = None
         self._shift_ns = 0
         self._last_ns: int | None = None
         self.tap: PacketTap | None = None
@@ -86,13 +89,13 @@ class VideoSource:
             held = self._advance()
         if held is None:
             return None
-        picture, t_media_ns = held
+        picture, t_media_ns, damage = held
         arrival = monotonic_ns()
         try:
             painted = self._painter.paint(picture, allocate)
         except SourceError as error:
             raise SourceError(f"{self._options.path}: {error}") from error
-        return Frame(painted.data, t_media_ns, arrival, painted.coding)
+        return Frame(painted.data, t_media_ns, arrival, painted.coding, damage=damage)
 
     @property
     def expected_frames(self) -> int | None:
@@ -118,7 +121,7 @@ class VideoSource:
         self.fps = options.fps or reel.fps
         return reel
 
-    def _advance(self) -> tuple[av.VideoFrame, int] | None:
+    def _advance(self) -> tuple[av.VideoFrame, int, Damage] | None:
         """Take one step: return a frame that is to be shown, None where the step gave none."""
         if self._reel is None:
             raise SourceError(f"{self._options.path}: not open")
@@ -135,7 +138,7 @@ class VideoSource:
         self._last_ns = t_ns + self._shift_ns
         if self.tap is not None:
             self.tap.picture(picture.pts, self._last_ns)
-        return picture, self._last_ns
+        return picture, self._last_ns, self._reel.damage
 
     def _next_pass(self) -> None:
         assert self._reel is not None
@@ -163,6 +166,8 @@ class _Reel:
         self._path, self._counters, self._tap = path, counters, tap
         self._container, self._stream = _open(path)
         self.shown = 0
+        self._watch, self._t_ns = DamageWatch(), 0
+        self.damage: Damage = "none"
         self.expected_frames: int | None = self._stream.frames or None
         self.fps = sane_fps(self._stream.average_rate) or sane_fps(self._stream.guessed_rate)
         self._origin = self._stream.start_time or 0
@@ -226,16 +231,23 @@ class _Reel:
     def _decode(
         self, packet: "av.Packet[VideoStream]"
     ) -> Iterator[tuple[av.VideoFrame | None, int]]:
+        corrupt = packet.is_corrupt
         try:
             pictures = packet.decode()
         except FFmpegError:
             self._counters["packets_corrupt"] += 1
-            pictures = []
+            pictures, corrupt = [], True
+        if corrupt and not pictures:
+            self._watch.lost(self._t_ns)
         if self._tap is not None:
             self._tap.packet(packet, self._stream, monotonic_ns())
         for picture in pictures:
-            self._counters["frames_corrupt"] += picture.is_corrupt
-            yield picture, self._timeline.stamp(pts_ns(picture, self._origin))
+            t_ns = self._t_ns = self._timeline.stamp(pts_ns(picture, self._origin))
+            flagged = corrupt or picture.is_corrupt
+            self.damage = self._watch.of(flagged, bool(picture.key_frame), t_ns)
+            self._counters["frames_corrupt"] += self.damage == "direct"
+            self._counters["frames_smeared"] += self.damage == "carried"
+            yield picture, t_ns
         if not pictures:
             yield None, 0
 

@@ -95,11 +95,12 @@ class Follower:
         found = message.detections
         carried, is_other = self._resize(message)
         size = message.width, message.height
-        if self._alone:
+        smeared = message.damage == "direct"
+        if self._alone or smeared:
             warp = np.eye(2, 3, dtype=np.float32)
         else:
             warp = self._motion.estimate(message.grey, found.boxes, *size)
-        cut = self._scene.is_cut(message.grey) or is_other or self._alone
+        cut = is_other or self._alone or (not smeared and self._scene.is_cut(message.grey))
         if cut:
             self.tracker.end_all()
             self.cuts += not self._alone
@@ -124,6 +125,7 @@ class Follower:
             cut=cut,
             own_speed_m_s=own.speed_m_s if own else None,
             own_yaw_rate=own.yaw_rate if own else None,
+            damage=message.damage,
         )
 
     def state(self) -> dict[str, Any] | None:

@@ -26,7 +26,7 @@ from perception.wire.fields import (
     table_columns,
     text_id,
 )
-from perception.wire.frames import CODINGS, Coding, FrameMessage
+from perception.wire.frames import CODINGS, Coding, Damage, FrameMessage
 from perception.wire.health import HealthMessage
 from perception.wire.journal import JournalMessage
 from perception.wire.packets import PACKET_BLOCK, PacketMessage
@@ -70,6 +70,7 @@ __all__ = [
     "CatchUpEnd",
     "CatchUpRequest",
     "Coding",
+    "Damage",
     "DetectionMessage",
     "Detections",
     "Dotted",

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from perception.wire.fields import Names, Natural, Side, Small, Stamp, column, own_array
+from perception.wire.frames import Damage
 
 GREY_LONG_SIDE = 240
 """Long side in px of the grey image that travels with detections (camera motion uses it)."""
@@ -45,7 +46,7 @@ class DetectionMessage:
     names: class names by id, for the classes in this message. dropped: frames not detected since
     the last message, by cause. grey: uint8 (H, W), long side GREY_LONG_SIDE, of the whole frame.
     message_id: detector epoch << 32 | n, as of tracks. grey_crc: CRC-32 of the bytes of grey where
-    that was left out (recordings).
+    that was left out (recordings). damage: of the frame; one that is `direct` is not looked at.
     """
 
     stamp: Stamp
@@ -60,3 +61,4 @@ class DetectionMessage:
     grey: NDArray[np.uint8] = column("|u1", "H", "W")
     message_id: Natural = 0
     grey_crc: Natural = 0
+    damage: Damage = "none"

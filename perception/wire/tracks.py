@@ -20,6 +20,7 @@ from perception.wire.fields import (
     column,
     table_columns,
 )
+from perception.wire.frames import Damage
 from perception.wire.places import VIEW_WIDTH, Place
 
 TENTATIVE, CONFIRMED, LOST, REMOVED = 0, 1, 2, 3
@@ -178,7 +179,7 @@ class TrackMessage:
     camera itself moves, m/s and rad/s, left positive; None: nobody said. message_id: tracker
     epoch << 32 | n, n the messages of this camera before it: a gap is a message that you missed.
     view: where the camera is and looks, see places.View; its first value is a row of
-    places.REASONS.
+    places.REASONS. damage: of the picture; where it is `direct` tracks are carried on by time.
     """
 
     stamp: Stamp
@@ -194,6 +195,7 @@ class TrackMessage:
     own_speed_m_s: Finite | None = None
     own_yaw_rate: Finite | None = None
     message_id: Natural = 0
+    damage: Damage = "none"
     view: NDArray[np.float64] = column("<f8", VIEW_WIDTH, optional=True)
 
     def __post_init__(self) -> None:
