@@ -74,6 +74,7 @@ RULES = {
     "visit": "perception.rules.visit:VisitRule",
     "count": "perception.rules.count:CountRule",
     "approach": "perception.rules.approach:ApproachRule",
+    "geofence": "perception.rules.geofence:GeofenceRule",
     "collision": "perception.rules.collision:CollisionRule",
 }
 
