@@ -24,6 +24,7 @@ SUITE: dict[str, list[str]] = {
     "transport": ["--rounds", "2"],
     "recording": [],
     "replay": [],
+    "deep": [],
     "web": [],
     "identity": [],
     "doorway": ["--entries", "20"],

@@ -99,6 +99,14 @@ class Pictures:
                 self._ready.popitem(last=False)
         return self._ready.pop(t_media_ns)
 
+    def every(self, row: SegmentRow) -> Iterator[tuple[PacketLine, Pixels]]:
+        """Yield every picture of a segment with its line of the packet index, as shown."""
+        lines = self._lines(row)
+        by_time = {line.t_media_ns: line for line in lines}
+        times = {line.pts - row.base_pts: line.t_media_ns for line in lines}
+        for t_media_ns, pixels in self._decode(row, times):
+            yield by_time[t_media_ns], pixels
+
     def _lines(self, row: SegmentRow) -> list[PacketLine]:
         return [PacketLine.unpack(one.data) for one in self._part.raw(row).get(PACKETS, ())]
 

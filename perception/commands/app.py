@@ -11,7 +11,15 @@ import typer
 
 from perception import __version__
 from perception.commands.page import users_app
-from perception.commands.recorded import AsJson, FolderOf, LaunchOf, recordings_app, replay, why
+from perception.commands.recorded import (
+    AsJson,
+    FolderOf,
+    LaunchOf,
+    examine,
+    recordings_app,
+    replay,
+    why,
+)
 from perception.commands.stored import alerts_app, enroll, gallery_app, models_app
 from perception.errors import ConfigError, PerceptionError
 
@@ -270,5 +278,6 @@ def analyze(
 
 
 app.command()(enroll)
+app.command()(examine)
 app.command()(replay)
 app.command()(why)

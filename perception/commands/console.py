@@ -46,5 +46,6 @@ def steps(*, transient: bool = False) -> Progress:
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
+        TimeRemainingColumn(),
         transient=transient,
     )

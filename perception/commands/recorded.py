@@ -157,3 +157,41 @@ def why(
         store = config.load(launch)[0].store
     root = recordings.folder_of(launch, folder)
     sys.exit(answering.run(root, camera, when, at, kind, store, as_json))
+
+
+def examine(
+    recording: Annotated[str, typer.Argument(help="camera, or name of a segment")],
+    model: Annotated[
+        str | None, typer.Option(help="ONNX file or name of a model, for the first detector")
+    ] = None,
+    size: Annotated[
+        int | None, typer.Option(min=32, max=8192, help="long side of its input, px")
+    ] = None,
+    launch: Annotated[
+        Path | None, typer.Option(help="other options of the camera: tiles, detectors, rules")
+    ] = None,
+    start: Annotated[
+        str | None, typer.Option("--from", help="UTC: 2026-11-26T14:05:30, or 14:05:30 for today")
+    ] = None,
+    end: Annotated[str | None, typer.Option("--to", help="UTC, as --from")] = None,
+    budget: Annotated[
+        str | None, typer.Option(help="so long at most: 90s, 30m, 2h; of most value first")
+    ] = None,
+    jobs: Annotated[int, typer.Option(min=1, max=256, help="segments side by side")] = 1,
+    output: Annotated[
+        Path | None, typer.Option(help="folder for results; examined/ beside the recordings")
+    ] = None,
+    folder: FolderOf = None,
+    as_json: AsJson = False,
+) -> None:
+    """Look at every frame of a recording again, and tell what live missed and why.
+
+    Tracks are completed with what came later. Goes on where it was stopped or killed. What was
+    recorded is not changed. Results: report.html, report.json, visits.jsonl.
+    """
+    from perception.commands import examine as examining
+    from perception.commands import recordings
+
+    root = recordings.folder_of(None if folder else launch, folder)
+    asked = examining.Asked((start, end), launch, model, size, budget, jobs, output, as_json)
+    sys.exit(examining.run(root, recording, asked))

@@ -42,11 +42,11 @@ def run(
         raise ConfigError(f"--stage {stage}: {unknown(stage, STAGES, 'stages')}")
     first = parse_time(span[0]) if span[0] else 0
     last = parse_time(span[1]) if span[1] else 1 << 62
-    rows, first, last = _rows(root, name, first, last)
+    rows, first, last = rows_of(root, name, first, last)
     threads = max(1, len(os.sched_getaffinity(0)) - 1)
     done: list[tuple[Part, Result]] = []
     for part in parts(root, rows):
-        changed = _changed_plan(part, launch) if launch is not None else None
+        changed = changed_plan(part, launch) if launch is not None else None
         used = _from_stage(part, changed, stage) if changed is not None else stage
         done.append((part, replaying.replay(part, used, changed, (first, last), threads)))
     if as_json:
@@ -58,7 +58,9 @@ def run(
     return int(any(result.first for _, result in done))
 
 
-def _rows(root: Path, name: str, first: int, last: int) -> tuple[list[SegmentRow], int, int]:
+def rows_of(
+    root: Path, name: str, first: int, last: int, *, lead_ns: int = _LEAD_NS
+) -> tuple[list[SegmentRow], int, int]:
     """Return the segments of a camera, or one segment by name, and the span that is compared."""
     catalog = Catalog(root, create=False)
     try:
@@ -74,13 +76,13 @@ def _rows(root: Path, name: str, first: int, last: int) -> tuple[list[SegmentRow
         first, last = named[0].start_wall_ns, named[0].end_wall_ns + 1
         name = named[0].camera
     mine = [row for row in every if row.camera == name]
-    rows = [r for r in mine if r.end_wall_ns >= first - _LEAD_NS and r.start_wall_ns < last]
+    rows = [r for r in mine if r.end_wall_ns >= first - lead_ns and r.start_wall_ns < last]
     if not rows:
         raise ConfigError(f"nothing of {name} was recorded in that span")
     return rows, first, last
 
 
-def _changed_plan(part: Part, launch: Path) -> Plan:
+def changed_plan(part: Part, launch: Path) -> Plan:
     """Return the plan of a part with the options that a launch file has for its camera."""
     recorded = replaying.plan_of(part)
     loaded, document = config.load(launch)
