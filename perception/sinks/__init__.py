@@ -86,6 +86,7 @@ SINKS = {
     "webhook": "perception.sinks.webhook:WebhookSink",
     "mqtt": "perception.sinks.mqtt:MqttSink",
     "apprise": "perception.sinks.apprise:AppriseSink",
+    "cot": "perception.sinks.cot:CotSink",
     "snapshot": "perception.sinks.snapshot:SnapshotSink",
 }
 
