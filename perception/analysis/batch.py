@@ -19,7 +19,7 @@ from perception.processes.runtime import thread_environment
 from perception.recording.output import clear
 from perception.recording.summary import Summary
 from perception.sinks import FILES
-from perception.sources.spec import IMAGE_SUFFIXES
+from perception.sources.spec import IMAGE_SUFFIXES, has_data
 from perception.telemetry.finding import LIVE, find
 from perception.wire import plan
 from perception.wire.plan import Plan
@@ -43,7 +43,7 @@ def recordings(places: Sequence[Path]) -> list[Path]:
             videos = [p for p in inside if p.suffix.lower() in VIDEO_SUFFIXES]
             if videos:
                 found += videos
-            elif any(p.suffix.lower() in IMAGE_SUFFIXES for p in inside):
+            elif any(p.suffix.lower() in IMAGE_SUFFIXES for p in inside) or has_data(place):
                 found.append(place)
             else:
                 raise SourceError(f"{place}: neither videos nor images in this folder")
@@ -89,7 +89,9 @@ def plans(
                 "name": name,
                 "alerts": launch.alerts.model_copy(update={"sinks": files}),
                 "cameras": {name: camera.model_copy(update=changes)},
-                "output": config.Output(folder=output / name, video=video, tracks=True),
+                "output": launch.output.model_copy(
+                    update={"folder": output / name, "video": video, "tracks": True}
+                ),
             }
         )
         moved = Document(document.file, document.data, {})
@@ -141,11 +143,15 @@ def _run_one(path: Path, what: Plan, file: Path, threads: int, progress: Progres
 def _source(camera: config.Camera, path: Path, fps: float | None) -> dict[str, Any]:
     """Return the recording as a source that keeps the launch file's other options of its kind."""
     given: dict[str, Any] = camera.source if isinstance(camera.source, dict) else {}
-    kept = {k: v for k, v in given.items() if k in ("fps", "rotate", "start_s", "duration_s")}
+    kept = {
+        k: v
+        for k, v in given.items()
+        if k in ("fps", "timestamps", "rotate", "start_s", "duration_s")
+    }
     if path.is_dir() or path.suffix.lower() in IMAGE_SUFFIXES:
         film = {} if fps is None else {"fps": fps}
         return {"type": "images", "path": str(path), **kept, **film}
-    kept.pop("fps", None)
+    kept = {k: v for k, v in kept.items() if k not in ("fps", "timestamps")}
     return {"type": "video", "path": str(path), **kept}
 
 

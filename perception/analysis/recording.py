@@ -157,6 +157,7 @@ class _Work:
             {k: Line.model_validate(v).points for k, v in camera.lines.items()},
             video=what.video and not stills,
             tracks=what.tracks and not stills,
+            kitti=what.kitti and not stills,
             map_page=what.map_page(camera.name),
             deterministic=True,
         )

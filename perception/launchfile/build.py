@@ -19,6 +19,7 @@ from perception.identity.faces import FaceFinder
 from perception.identity.gallery import Gallery, Templates
 from perception.identity.who import Recogniser
 from perception.rules.zones import Line, Zone
+from perception.sources.image_times import find_times
 from perception.sources.pacing import Paced
 from perception.wire import Detections
 from perception.wire.plan import CameraPlan, Plan, StagePlan
@@ -106,8 +107,16 @@ def make_tracker(plan: Plan, camera: str, epoch: int) -> trackers.Tracker:
 
 
 def is_stills(camera: CameraPlan) -> bool:
-    """Whether the camera's pictures have nothing to do with each other: images without `fps`."""
-    return camera.source.type == "images" and camera.source.options.get("fps") is None
+    """Whether the camera's pictures have nothing to do with each other.
+
+    So it is for images without `fps`, `timestamps` or a file of times beside them.
+    """
+    if camera.source.type != "images":
+        return False
+    given = camera.source.options
+    if given.get("fps") is not None or given.get("timestamps") is not None:
+        return False
+    return find_times(Path(str(given["path"])).expanduser()) is None
 
 
 def make_follower(plan: Plan, camera: str, epoch: int, seen: "Seen | None" = None) -> "Follower":

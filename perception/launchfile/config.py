@@ -221,6 +221,9 @@ class Output(_Base):
     tracks: bool = Field(
         default=False, description="write tracks-<camera>.jsonl and mot-<camera>.txt"
     )
+    kitti: bool = Field(
+        default=False, description="write kitti-<camera>.txt, KITTI's tracking labels"
+    )
 
 
 class Metrics(_Base):

@@ -58,6 +58,7 @@ def resolve(launch: Launch, document: Document, *, realtime: bool = True) -> Pla
         folder=str(launch.folder),
         video=launch.output.video,
         tracks=launch.output.tracks,
+        kitti=launch.output.kitti,
         metrics_port=launch.metrics.port,
         processes=lay_out(launch, document, {n: c.detectors for n, c in cameras.items()}),
         identity=_identity(launch.identity, document) if launch.identity else None,

@@ -66,6 +66,7 @@ class _Line:
             lines,
             video=plan.video,
             tracks=plan.tracks,
+            kitti=plan.kitti,
             map_page=plan.map_page(name),
         )
 

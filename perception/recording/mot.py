@@ -25,7 +25,7 @@ class MotWriter:
         """path: made with its first message."""
         self.path = Path(path)
         self._file = TextFile(path)
-        self._frames, self._ids = _Rising(), _Rising()
+        self._frames, self._ids = Rising(), Rising()
 
     def add(self, message: TrackMessage) -> None:
         """Write the rows of one frame. Raises SinkError where the file cannot be written."""
@@ -51,7 +51,7 @@ class MotWriter:
         self._file.close()
 
 
-class _Rising:
+class Rising:
     """Gives the low part of ids, lifted above all earlier ones where a new epoch begins."""
 
     def __init__(self) -> None:

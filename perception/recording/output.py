@@ -1,6 +1,6 @@
 """What one camera of a run leaves behind, live and in analysis from the same code.
 
-annotated-<camera>.mp4, tracks-<camera>.jsonl and mot-<camera>.txt in one folder. Imports draw,
+annotated-, tracks-, mot- and kitti-<camera>, each in its own form, in one folder. Imports draw,
 messages, errors and the rest of this room.
 """
 
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from perception import clock
 from perception.draw import Painter, Point
 from perception.errors import SinkError
+from perception.recording.kitti import KittiWriter
 from perception.recording.map_files import MapFiles
 from perception.recording.mot import MotWriter
 from perception.recording.tracks import TracksWriter
@@ -22,7 +23,7 @@ from perception.wire import Alert, TrackMessage
 
 RESULTS = (
     "map*.html", "map-*.geojson", "map-*.kml", "map-*.gpx", "targets-*.geojson",
-    "annotated-*.mp4", "tracks-*.jsonl", "mot-*.txt", "coco-*.json",
+    "annotated-*.mp4", "tracks-*.jsonl", "mot-*.txt", "kitti-*.txt", "coco-*.json",
     "alerts.jsonl", "alerts.sqlite*", "summary.json",
 )  # fmt: skip
 """What a run leaves, beside its snapshots and its log."""
@@ -30,7 +31,7 @@ RESULTS = (
 INSTANT_SHOWN_NS = 1_500_000_000
 """How long an alert that is an instant (a line crossed) is shown, media time."""
 
-_Step = tuple[TracksWriter | MotWriter | VideoWriter | MapFiles, Callable[[], None]]
+_Step = tuple[TracksWriter | MotWriter | KittiWriter | VideoWriter | MapFiles, Callable[[], None]]
 
 
 def set_aside(folder: Path, camera: str) -> None:
@@ -38,7 +39,8 @@ def set_aside(folder: Path, camera: str) -> None:
 
     The next writer starts files of its own and would begin them anew.
     """
-    for name in (f"annotated-{camera}.mp4", f"tracks-{camera}.jsonl", f"mot-{camera}.txt"):
+    texts = f"tracks-{camera}.jsonl", f"mot-{camera}.txt", f"kitti-{camera}.txt"
+    for name in (f"annotated-{camera}.mp4", *texts):
         path, n = folder / name, 1
         while (aside := path.with_suffix(f".{n}{path.suffix}")).exists():
             n += 1
@@ -87,14 +89,15 @@ class CameraOutput:
         *,
         video: bool = True,
         tracks: bool = True,
+        kitti: bool = False,
         map_page: str | None = None,
         deterministic: bool = False,
     ) -> None:
         """folder: made with the first frame. zones, lines: by name, fractions of the image.
 
-        video, tracks: which files are written. map_page: name of the map's page, None: no map.
-        deterministic: equal runs give equal files; ages, arrival and wall times are left out of the
-        text and the picture.
+        video, tracks, kitti: which files are written. map_page: name of the map's page, None: no
+        map. deterministic: equal runs give equal files; ages, arrival and wall times are left out
+        of the text and the picture.
         """
         folder = Path(folder)
         self.failed: dict[str, str] = {}
@@ -103,14 +106,13 @@ class CameraOutput:
         self._deterministic = deterministic
         self._canvas = np.empty((0, 0, 3), np.uint8)
         self._video = VideoWriter(folder / f"annotated-{camera}.mp4") if video else None
-        self._texts = (
-            [
-                TracksWriter(folder / f"tracks-{camera}.jsonl", deterministic=deterministic),
-                MotWriter(folder / f"mot-{camera}.txt"),
-            ]
-            if tracks
-            else []
-        )
+        self._texts: list[TracksWriter | MotWriter | KittiWriter] = []
+        if tracks:
+            path = folder / f"tracks-{camera}.jsonl"
+            self._texts.append(TracksWriter(path, deterministic=deterministic))
+            self._texts.append(MotWriter(folder / f"mot-{camera}.txt"))
+        if kitti:
+            self._texts.append(KittiWriter(folder / f"kitti-{camera}.txt"))
         self._map = (
             MapFiles(folder, camera, page=map_page, live=not deterministic) if map_page else None
         )

@@ -1,6 +1,7 @@
 """A folder or glob of stills as a source, in natural order (img2 before img10).
 
-Without `fps` each picture stands alone: detections, no tracks. With it they are a film.
+Without `fps` each picture stands alone: detections, no tracks. With it they are a film, and so they
+are where a file beside them says when each was taken (image_times.py).
 8-bit grey, BGR and with alpha (dropped), 16-bit scaled to 8 by fixed levels, EXIF orientation
 applied. Sizes are read from headers first: an image bomb is skipped before it is decoded.
 """
@@ -20,7 +21,8 @@ from perception.errors import SourceEnded, SourceError
 from perception.sources import Allocate, Frame, Image
 from perception.sources.decoding import decode_heif
 from perception.sources.image_header import image_size
-from perception.sources.spec import CONVERT, IMAGE_SUFFIXES, OTHER_IMAGES
+from perception.sources.image_times import find_times, rate_of, times_of
+from perception.sources.spec import CONVERT, IMAGE_SUFFIXES, OTHER_IMAGES, has_data
 
 MAX_PIXELS = 1 << 25
 MAX_FILE_BYTES = 256 << 20
@@ -34,12 +36,13 @@ Pixels = NDArray[np.uint8] | NDArray[np.uint16]
 
 
 class ImagesSource:
-    """Stills as frames: image n of those that match is at media time n / fps.
+    """Stills as frames: image n of those that match is at media time n / fps, or at its own time.
 
     Options: path: a folder, a glob or one file; fps: images a second of a film; None: each stands
-    alone, and a run shows STILLS_HZ of them a second; levels_16bit: the 16-bit values that become
-    0 and 255, by default the 0.5 and 99.5 percent points of the first 16-bit image, then fixed;
-    loop; realtime: None lets the run decide.
+    alone, and a run shows STILLS_HZ of them a second; timestamps: a file of times, a line a
+    picture; without it and `fps`, timestamps.txt or times.txt in the folder or above it;
+    levels_16bit: the 16-bit values that become 0 and 255, by default the 0.5 and 99.5 percent
+    points of the first 16-bit image, then fixed; loop; realtime: None lets the run decide.
     Images that cannot be read or are larger than 2**25 px are skipped, counted and named in
     `problems`, and so are files of kinds that are not read.
     """
@@ -49,6 +52,7 @@ class ImagesSource:
 
         path: Annotated[Path, AfterValidator(Path.expanduser)]
         fps: float | None = Field(default=None, gt=0, le=1000)
+        timestamps: Annotated[Path, AfterValidator(Path.expanduser)] | None = None
         levels_16bit: tuple[int, int] | None = None
         loop: bool = False
         realtime: bool | None = None
@@ -69,13 +73,19 @@ class ImagesSource:
         self.problems: list[str] = []
         self._levels = options.levels_16bit
         self._paths: list[Path] = []
+        self._times: list[int] | None = None
         self._next = 0
         self._shown = 0
         self._turn = 0
 
     def open(self) -> None:
         """List the images. Raises SourceError where there is none."""
-        self._paths, others = find_images(self._options.path)
+        options = self._options
+        self._paths, others = find_images(options.path)
+        file = options.timestamps or (None if options.fps else find_times(options.path))
+        self._times = None if file is None else times_of(self._paths, file)
+        if self._times is not None:
+            self.fps = rate_of(self._times)
         if others:
             self.counters["images_left_out"] = len(others)
             self._name("left out", others, CONVERT)
@@ -94,9 +104,7 @@ class ImagesSource:
                 self._shown += 1
                 arrival = monotonic_ns()
                 image = self._paint(pixels, allocate)
-                at = self._turn * len(self._paths) + n
-                t_ns = to_ns(at / (self._options.fps or STILLS_HZ))
-                return Frame(image, t_ns, arrival, name=path.name)
+                return Frame(image, self._time_ns(n), arrival, name=path.name)
         return None
 
     @property
@@ -119,6 +127,15 @@ class ImagesSource:
             raise SourceEnded(f"{path}: last image")
         self._next = self._shown = 0
         self._turn += 1
+
+    def _time_ns(self, n: int) -> int:
+        """Return the media time of picture n in this turn."""
+        times = self._times
+        if times is None:
+            at = self._turn * len(self._paths) + n
+            return to_ns(at / (self._options.fps or STILLS_HZ))
+        length = times[-1] - times[0] + to_ns(1.0 / (self.fps or STILLS_HZ))
+        return times[n] + self._turn * length
 
     def _load(self, path: Path) -> Pixels | None:
         pixels = decode_image(read_file(path))
@@ -196,6 +213,8 @@ def find_images(path: Path) -> tuple[list[Path], list[Path]]:
     try:
         if path.is_dir():
             found = list(path.iterdir())
+            if not any(p.suffix.lower() in IMAGE_SUFFIXES for p in found) and has_data(path):
+                found = list((path / "data").iterdir())
         elif path.exists() or not glob.has_magic(text):
             found = [path]
         else:

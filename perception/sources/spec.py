@@ -67,6 +67,12 @@ def parse(spec: object) -> tuple[str, dict[str, Any]]:
     return kind, {"device" if kind == "webcam" else "path": spec}
 
 
+def has_data(folder: Path) -> bool:
+    """Whether a folder's pictures are in its folder `data`, as in KITTI's raw image_02."""
+    inner = folder / "data"
+    return inner.is_dir() and any(p.suffix.lower() in IMAGE_SUFFIXES for p in inner.iterdir())
+
+
 def _long(options: dict[str, Any]) -> tuple[str, dict[str, Any]]:
     kind = options.pop("type", None)
     if kind is not None:

@@ -113,6 +113,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     retain_days: float = 0.0
     recordings: RecordingsPlan | None = None
     web: WebPlan | None = None
+    kitti: bool = False
 
     def cameras_of(self, kind: str) -> list[str]:
         """Return the cameras that processes of a kind serve; none where there is no such one."""

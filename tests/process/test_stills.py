@@ -61,3 +61,33 @@ def test_with_fps_they_are_a_film(tmp_path, folder):
     assert (out / "tracks-stills.jsonl").exists()
     assert (out / "annotated-stills.mp4").exists()
     assert not list(out.glob("coco-*"))
+
+
+def test_a_drive_with_times_is_tracked_and_has_kitti_labels(tmp_path):
+    drive = tmp_path / "image_02"
+    (drive / "data").mkdir(parents=True)
+    options = SyntheticSource.Options(width=320, height=240, objects=3, seed=1, frames=20)
+    frames = [frame.image for frame in play(SyntheticSource(options, camera="a"))]
+    for n, image in enumerate(frames):
+        cv2.imwrite(str(drive / "data" / f"{n:010d}.png"), image)
+    moments = [f"2011-09-26 13:02:{25 + n * 0.1:06.3f}000000" for n in range(len(frames))]
+    (drive / "timestamps.txt").write_text("\n".join(moments) + "\n")
+    launch = write_launch(
+        tmp_path / "launch.yaml",
+        {"cameras": {"a": {"source": "push"}}, "output": {"kitti": True}},
+    )
+    said = perception_says(
+        "analyze", drive, "--launch", launch, "--output", tmp_path / "out", "--no-video"
+    )
+    assert said.returncode == 0, said.stdout + said.stderr
+    (labels,), (mot,) = ([*tmp_path.rglob(name)] for name in ("kitti-*.txt", "mot-*.txt"))
+    rows = [line.split() for line in labels.read_text().splitlines()]
+    assert rows
+    assert {len(row) for row in rows} == {18}
+    for row, line in zip(rows, mot.read_text().splitlines(), strict=True):
+        frame, track, x, y, w, h, score = (float(part) for part in line.split(",")[:7])
+        assert (int(row[0]), int(row[1])) == (frame - 1, track)
+        np.testing.assert_allclose([float(v) for v in row[6:10]], [x, y, x + w, y + h], atol=0.02)
+        assert float(row[17]) == score
+    (tracks,) = tmp_path.rglob("tracks-*.jsonl")
+    assert str(1_317_042_145) in tracks.read_text()
