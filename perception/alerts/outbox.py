@@ -40,7 +40,7 @@ class Outbox:
         return [Delivery(*row[:4], alert=alert_of(row[4])) for row in rows]
 
     def due(
-        self, sink: str, limit: int, without: Collection[str] = (), *, least_tried: bool = False
+        self, sink: str, limit: int, without: Collection[str], *, least_tried: bool
     ) -> list[Delivery]:
         """Return what this sink has not had yet, oldest first; the states of an alert in order.
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from perception.alerts.watch import CameraWatch, WatchOptions
+from perception.alerts.watch import DARK_MEAN, FLAT_SPREAD, MARGIN, CameraWatch, WatchOptions
 from tests.scenes import WALL_NS
 
 RNG = np.random.default_rng(2)
@@ -145,3 +145,11 @@ def test_what_others_say_is_raised_once_and_cleared(kind):
         for alert in watch.report(kind, "full" if 1 <= t < 6 else "", t * 10**9, WALL_NS)
     ]
     assert said == [(3, "raised", "full"), (9, "cleared", "full")]
+
+
+def test_dusk_at_the_start_is_not_dark():
+    """Between the limit and its hysteresis: the first picture is judged by the limit."""
+    dim = RNG.integers(8, 32, (96, 128, 1), np.uint8).repeat(3, axis=2)
+    assert DARK_MEAN < dim.mean() < DARK_MEAN * MARGIN
+    assert dim.std() > FLAT_SPREAD * MARGIN
+    assert clock(dark_s=3).see(20, lambda: noisy(dim)).said == []

@@ -2,6 +2,7 @@ import os
 import threading
 import time
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 
 import pytest
 import zmq
@@ -211,3 +212,11 @@ def test_push_reaches_the_puller_and_says_when_nobody_takes(tmp_path):
     assert puller.receive(10) is None
     pusher.close()
     puller.close()
+
+
+def test_a_socket_path_may_have_107_bytes():
+    folder = Path("/run/line")
+    longest = "n" * (107 - len(f"{folder}/tracks.".encode()))
+    assert sockets.endpoint(folder, "tracks", longest).endswith(longest)
+    with pytest.raises(ConfigError, match="more than 107 bytes"):
+        sockets.endpoint(folder, "tracks", longest + "n")

@@ -299,3 +299,13 @@ def test_reader_in_another_process_never_sees_a_mixed_picture(writer, coding):
             good += 1
     assert good + lost > 50
     assert lost > 0
+
+
+def test_a_frame_without_an_id_is_frame_0_and_its_picture_is_a_copy(writer):
+    write(writer, 7)
+    base = writer._base.removeprefix(ring_map.PREFIX)
+    picture = ring.RingReader().picture(base, 0)
+    assert picture.frame_id == 0
+    for value in (1, 2, 3):
+        write(writer, value)
+    assert (picture.image == 7).all(), "the ring was written again; the picture stays"

@@ -1,4 +1,5 @@
 import json
+from types import SimpleNamespace
 from typing import ClassVar
 
 import numpy as np
@@ -7,6 +8,8 @@ from pydantic import ValidationError
 
 from perception.errors import ConfigError
 from perception.rules import RULES, rule_class
+from perception.rules.presence import Presence, Stay
+from perception.rules.reasons import _waits
 from perception.rules.zones import Line, Zone
 from perception.wire import LOST, REMOVED, TENTATIVE, make_id, places
 from perception.wire.codec import encode
@@ -426,3 +429,19 @@ def test_an_unknown_rule_is_named_with_the_nearest():
 def test_an_option_of_the_wrong_kind_is_refused():
     with pytest.raises(ValidationError, match="seconds"):
         rule_class("dwell").Options(zone="path", seconds=-1)
+
+
+def test_count_takes_numbers_up_to_ten_thousand():
+    options = rule_class("count").Options
+    assert options.model_validate({"zone": "path", "above": 10_000}).above == 10_000
+    with pytest.raises(ValidationError):
+        options.model_validate({"zone": "path", "above": 10_001})
+
+
+def test_a_wait_is_told_from_its_beginning():
+    presence = Presence(enter_s=2.0, leave_s=1.0)
+    presence.stays[7] = Stay(10**9, 2 * 10**9, False, "person", 0.9, (0.0, 0.0, 1.0, 1.0))
+    state = {"stays": presence.state(), "time": [0, 2_500_000_000]}
+    (said,) = _waits("zone", SimpleNamespace(enter_s=2.0), state, 7)
+    assert (said.met, said.short) == (False, 0.5)
+    assert "1.5 s" in said.text

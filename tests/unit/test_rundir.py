@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 
@@ -55,4 +56,15 @@ def test_directory_is_private():
     with pytest.raises(ConfigError, match="0700"):
         rundir.RunDir("gate")
     run.path.parent.chmod(0o700)
+    run.close()
+
+
+def test_a_process_begins_with_its_own_epoch_and_goes_above_it():
+    run = rundir.RunDir("door")
+    fd, epoch, before = rundir.hold(run.path, "camera-front", 1)
+    assert (epoch, before) == (1, False)
+    os.close(fd)
+    fd, epoch, before = rundir.hold(run.path, "camera-front", 1)
+    assert (epoch, before) == (2, True)
+    os.close(fd)
     run.close()

@@ -4,6 +4,7 @@ import threading
 import time
 
 import msgspec
+import psutil
 import pytest
 
 from perception.alerts import database, retention
@@ -576,3 +577,13 @@ def test_a_store_of_the_first_version_is_brought_up_to_date(path):
 
 def test_a_day_of_retention_is_a_day():
     assert retention.DAY_NS == 24 * 60 * 60 * 1_000_000_000
+
+
+def test_a_closed_store_holds_no_file(path):
+    one(path, alert(1))
+    store = AlertStore(path, ["jsonl"])
+    store.newest()
+    store.close()
+    assert not [file.path for file in psutil.Process().open_files() if str(path) in file.path]
+    with pytest.raises(SinkError):
+        store.newest()

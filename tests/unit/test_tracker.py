@@ -576,3 +576,9 @@ def test_a_class_that_flips_does_not_double_the_object():
         tracks = tracker.update(Detections.of(box, [0.9], [2 if n % 2 else 7]), n * 33 * MS)
         assert len(tracks) == 1, n
     assert short_id(int(tracks.track_ids[0])) == 1
+
+
+def test_confirm_s_is_seconds_of_media_time():
+    tracker = TwoStageTracker(TwoStageOptions(confirm_s=0.3, sure_score=1.0))
+    said = walk(tracker, [seen((10, 10, 40, 90))] * 6, step_ms=100)
+    assert [int(tracks.states[0]) for tracks in said] == [TENTATIVE] * 3 + [CONFIRMED] * 3

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from perception.rules.zones import MAX_POINTS, Line, Zone
+from perception.rules.zones import MAX_POINTS, MIN_AREA, Line, Zone
 
 SQUARE = [[0.1, 0.1], [0.9, 0.1], [0.9, 0.9], [0.1, 0.9]]
 
@@ -90,3 +90,15 @@ def test_a_line_has_two_named_ways():
 def test_what_is_no_line_is_refused_with_the_reason(line, reason):
     with pytest.raises(ValidationError, match=reason):
         Line.model_validate(line)
+
+
+def test_the_least_area_is_of_the_polygon_itself():
+    """A square of side a has a^2: just above the least is taken, just below is refused."""
+    for share, is_taken in ((1.05, True), (0.95, False)):
+        side = (MIN_AREA * share) ** 0.5
+        points = [[0, 0], [side, 0], [side, side], [0, side]]
+        if is_taken:
+            assert Zone.model_validate(points).points
+        else:
+            with pytest.raises(ValidationError):
+                Zone.model_validate(points)
