@@ -21,6 +21,7 @@ SUITE: dict[str, list[str]] = {
     "startup": [],
     "line": [],
     "cameras": [],
+    "alert_age": [],
     "transport": ["--rounds", "2"],
     "recording": [],
     "replay": [],

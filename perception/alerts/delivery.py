@@ -51,6 +51,8 @@ class Courier:
         self._silence = Silence(store)
         self.counters: Counter[str] = Counter()
         self.errors: dict[str, str] = {}
+        self.ages: list[tuple[str, int]] = []
+        """Camera and age in ns of each alert raised in this run, as a sink took it."""
 
     def deliver(self, now_ns: int) -> int:
         """Send what is due at now_ns (monotonic); return how many deliveries arrived.
@@ -134,6 +136,8 @@ class Courier:
         self.errors.pop(name, None)
         self._silence.delivered(name, row.alert)
         self.counters[f"delivered.{name}"] += 1
+        if row.id > self._inherited and row.alert.state == "raised":
+            self.ages.append((row.alert.camera, clock.wall_ns() - row.alert.t_wall_ns))
         self._mark()
         return True
 

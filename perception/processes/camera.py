@@ -94,6 +94,8 @@ class _Line:
                 t_wall_ns=clock.wall_ns() - (clock.monotonic_ns() - frame.t_arrival_ns),
             )
             ring, slot, generation = self._ring.commit(stamp.frame_id, stamp.t_media_ns)
+            age_ns = clock.monotonic_ns() - frame.t_arrival_ns
+            runtime.metrics.latency(f"camera.{name}", age_ns)
             pixels = frame.pixels
             self._publisher.send(
                 FrameMessage(
@@ -104,6 +106,9 @@ class _Line:
             )  # fmt: skip
             self._n += 1
             runtime.metrics.count(f"read.{name}")
+            if frame.t_received_ns:
+                decoding_ns = frame.t_arrival_ns - frame.t_received_ns
+                runtime.metrics.latency(f"decoder.{name}", decoding_ns)
             if frame.damage != "none":
                 runtime.metrics.count(f"damaged.{name}.{frame.damage}")
 

@@ -20,7 +20,7 @@ class Post:
     """Delivers the outbox of the store, one thread per sink."""
 
     def __init__(self, runtime: Runtime, store: AlertStore, sinks: Mapping[str, Sink]) -> None:
-        self._runtime, self._end = runtime, threading.Event()
+        self._runtime, self._end, self._lock = runtime, threading.Event(), threading.Lock()
         self._wakes = [threading.Event() for _ in sinks]
         for name, sink in sinks.items():
             if isinstance(sink, Remembers):
@@ -77,6 +77,10 @@ class Post:
                 if not unwritten:
                     self._runtime.log.error("store", reason=str(error))
                 unwritten = True
+            with self._lock:
+                for camera, age_ns in courier.ages:
+                    self._runtime.metrics.latency(f"sent.{camera}", age_ns)
+            courier.ages.clear()
             for name, count in courier.counters.items():
                 self._runtime.metrics.counters[name] = count
             for sink, why in courier.errors.items():

@@ -13,6 +13,8 @@ from perception.metrics import Histogram
 from perception.wire import HealthMessage
 
 STEPS = {
+    "decoder": "decoder, since the packet had come",
+    "camera": "age in shared memory",
     "wait": "waits for detection",
     "inference": "network",
     "detection": "age when detected",
@@ -20,13 +22,17 @@ STEPS = {
     "tracking": "age when tracked",
     "rules": "age after the rules",
     "alert": "age of an alert",
+    "sent": "age of an alert at the sinks",
 }
-"""Steps of a frame in their order. Ages count from when it came out of the decoder."""
+"""Steps of a frame in their order. Ages count from when it came out of the decoder.
+
+sent: by the wall clock, of alerts raised in this run, counted once for each sink that took them.
+"""
 WINDOW_S = 5.0
 
 
 class Step(NamedTuple):
-    """A step's times in the window, ms. frames: how many; alerts for `alert`."""
+    """A step's times in the window, ms. frames: how many; alerts for `alert` and `sent`."""
 
     name: str
     frames: int

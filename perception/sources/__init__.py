@@ -38,6 +38,7 @@ class Frame:
 
     coding: other than bgr only where the Allocate takes planes: then image is uint8 (H * 3 / 2, W).
     name: the name of its file, for stills only. damage: what a loss did to it (damage.py).
+    t_received_ns: monotonic, when the packet that completed it had come; 0: from no stream.
     """
 
     image: Image
@@ -46,6 +47,7 @@ class Frame:
     coding: Coding = "bgr"
     name: str = ""
     damage: Damage = "none"
+    t_received_ns: int = 0
 
     @property
     def pixels(self) -> Pixels:

@@ -102,12 +102,14 @@ class LiveStream:
         if newest is None:
             return None
         self.fps = self._feed.fps
-        picture, arrival, t_media_ns, damage = newest
+        picture, arrival, t_media_ns, damage, received = newest
         try:
             painted = self._painter.paint(picture, allocate)
         except SourceError as error:
             raise SourceError(f"{self._shown}: {error}") from error
-        return Frame(painted.data, t_media_ns, arrival, painted.coding, damage=damage)
+        return Frame(
+            painted.data, t_media_ns, arrival, painted.coding, damage=damage, t_received_ns=received
+        )
 
     def close(self) -> None:
         """Tell the thread to end and wait 0.5 s for it; safe to call twice."""
@@ -123,8 +125,8 @@ class LiveStream:
             self._abandoned.append(feed)
 
 
-_Newest = tuple[av.VideoFrame, int, int, Damage]
-"""A picture, its arrival and media time in ns, its damage."""
+_Newest = tuple[av.VideoFrame, int, int, Damage, int]
+"""A picture, its arrival and media time in ns, its damage, when its packet had come in ns."""
 
 
 class _Feed(threading.Thread):
@@ -254,7 +256,7 @@ class _Feed(threading.Thread):
 
         Every picture is given its media time here, also one that no one takes.
         """
-        corrupt = packet.is_corrupt
+        corrupt, received = packet.is_corrupt, monotonic_ns()
         try:
             pictures = packet.decode()
         except FFmpegError:
@@ -277,7 +279,7 @@ class _Feed(threading.Thread):
                 self._count("frames_smeared", int(damage == "carried"))
                 self._count("stale", int(self._newest is not None))
                 t_media_ns = self._timeline.stamp(pts_ns(picture), now)
-                self._newest = picture, now, t_media_ns, damage
+                self._newest = picture, now, t_media_ns, damage, received
                 if self._tap is not None:
                     self._tap.picture(picture.pts, t_media_ns)
             if pictures:

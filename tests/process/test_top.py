@@ -1,6 +1,7 @@
 """`perception top` and the client's ledger on a real line; a budget that is broken is told."""
 
 import json
+import time
 
 import perception
 from tests.line import INSIDE, perception_says, running, synthetic, wait_until
@@ -19,7 +20,9 @@ def test_top_shows_steps_rates_and_processes(home) -> None:
         front = told["cameras"]["front"]
         assert 8 < front["rates"]["tracked"] < 16
         steps = front["steps"]
-        assert set(steps) >= {"wait", "inference", "detection", "tracker", "tracking", "rules"}
+        ages = {"camera", "wait", "inference", "detection", "tracker", "tracking", "rules"}
+        assert set(steps) >= ages
+        assert steps["camera"]["p50_ms"] <= steps["wait"]["p50_ms"] * 1.03
         assert steps["detection"]["p50_ms"] <= steps["tracking"]["p50_ms"] * 1.03
         assert steps["tracking"]["p50_ms"] <= steps["rules"]["p50_ms"] * 1.03
         assert steps["rules"]["p50_ms"] <= steps["rules"]["p95_ms"] <= steps["rules"]["p99_ms"]
@@ -30,6 +33,29 @@ def test_top_shows_steps_rates_and_processes(home) -> None:
             lambda: [a for a in line.alerts() if a["kind"] == "late"], 10, "an alert: late"
         )
         assert "older than 0.5 ms" in late[0]["details"]["reason"]
+        assert line.stop() == 0
+
+
+def test_the_ledger_follows_an_alert_to_its_sinks(home) -> None:
+    line_rule = {
+        "lines": {"middle": [[0.5, 0], [0.5, 1]]},
+        "rules": {"cross": {"type": "line", "line": "middle"}},
+    }
+    launch = {
+        "cameras": {"front": {**synthetic(), **line_rule}},
+        "alerts": {"sinks": {"jsonl": {}}},
+    }
+    with running(home, launch) as line:
+        line.wait_ready()
+        deadline = time.monotonic() + 30
+        for ledger in perception.connect(line.name).ledger(window_s=20.0):
+            steps = {step.name: step for step in ledger.steps("front")}
+            if "sent" in steps or time.monotonic() > deadline:
+                break
+        assert steps["alert"].frames >= 1
+        assert steps["sent"].frames >= 1
+        assert steps["alert"].p50_ms < steps["sent"].p50_ms + 5, "sent is by the wall clock"
+        assert steps["sent"].p99_ms < 5_000
         assert line.stop() == 0
 
 
