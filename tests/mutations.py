@@ -18,7 +18,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 TESTS = {
-    "rules": "hours zones rules_collision rules_objects rules metres rules_visit",
+    "rules": "hours zones rules_collision rules_objects rules rules_geofence metres rules_visit",
     "alerts": "alert_count answering alerts_watch alerts identity_alerts sinks_delivery store",
     "trackers": "tracker_none scene_cut size_change tracker follow",
     "transport": "gaps rundir bus ring sources_push",
@@ -30,6 +30,18 @@ EQUIVALENT = {
     "digest_size=[5 -> 6]).hexdigest()": "a token of any length tells runs apart",
     "perception/trackers/two_stage.py: _FIRST_ROWS, _KEPT_ROWS = [128 -> 129], 8_192": (
         "the table grows when it is full"
+    ),
+    "perception/trackers/follow.py: return (np.vstack([warp, [[0 -> 1], 0, 1]]) @ "
+    "np.vstack([carried, [0, 0, 1]]))[:2].astype(np.float32)": "the third row is left out",
+    "perception/alerts/delivery.py: while in_vain < 2 and handled [< -> <=] BATCH:": (
+        "how many go out in one turn"
+    ),
+    "perception/alerts/database.py: wait_s = 0.0 if clock.monotonic_ns() [< -> <=] "
+    "self._held_ns else LOCK_WAIT_S": "one nanosecond",
+    "perception/alerts/database.py: if place == self._place or (other and "
+    "clock.monotonic_ns() [< -> <=] self._look_ns):": "one nanosecond",
+    "perception/transport/ring_map.py: start = pages(LINE_BYTES * ([1 -> 2] + slots))": (
+        "writer and readers lay the ring out by the same function"
     ),
 }
 """Faults that change nothing, as they are printed -> why."""

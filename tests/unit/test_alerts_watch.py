@@ -153,3 +153,9 @@ def test_dusk_at_the_start_is_not_dark():
     assert DARK_MEAN < dim.mean() < DARK_MEAN * MARGIN
     assert dim.std() > FLAT_SPREAD * MARGIN
     assert clock(dark_s=3).see(20, lambda: noisy(dim)).said == []
+
+
+def test_an_alert_tells_how_long_the_host_was_up():
+    watch = CameraWatch("door", WatchOptions(offline_s=3))
+    said = [a for t in range(5) for a in watch.look(None, None, t * 10**9, WALL_NS + t * 10**9)]
+    assert [alert.details["uptime_s"] for alert in said] == [3.0]

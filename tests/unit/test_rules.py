@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from perception.errors import ConfigError
 from perception.rules import RULES, rule_class
 from perception.rules.presence import Presence, Stay
-from perception.rules.reasons import _waits
+from perception.rules.reasons import _sight, _waits
 from perception.rules.zones import Line, Zone
 from perception.wire import LOST, REMOVED, TENTATIVE, make_id, places
 from perception.wire.codec import encode
@@ -445,3 +445,15 @@ def test_a_wait_is_told_from_its_beginning():
     (said,) = _waits("zone", SimpleNamespace(enter_s=2.0), state, 7)
     assert (said.met, said.short) == (False, 0.5)
     assert "1.5 s" in said.text
+
+
+def test_a_track_that_is_seen_in_the_frame_is_in_sight():
+    assert _sight(message(0, (1, 400, 300)), 0).met
+    unseen = _sight(message(0, seen(1, 400, 300, unseen_s=0.25)), 0)
+    assert (unseen.met, unseen.short) == (False, 0.25)
+
+
+def test_a_crossing_less_than_a_pixel_beyond_the_line_counts():
+    rule = make("line", margin=0)
+    events = play(rule, [message(0, (1, 480, 300)), message(0.1, (1, 500.5, 300))])
+    assert [event.details["direction"] for event in events] == ["east"]

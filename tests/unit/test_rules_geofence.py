@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from perception.errors import ConfigError
 from perception.geo.options import MapOptions
 from perception.geo.placer import Placer
-from perception.rules.geofence import GeofenceRule, read_area
+from perception.rules.geofence import GeofenceRule, Plane, read_area
 from perception.wire import make_id
 from tests.flight import Steady, pixel_of, state_of
 from tests.unit.test_geo_ground import SIZE, focal, message
@@ -132,3 +132,25 @@ def test_areas_without_size_and_too_large():
         make(area=[[0, 0], [0.1, 0.1], [0.2, 0.2]])
     with pytest.raises(ConfigError, match="at most"):
         make(area=[[0, 0], [20, 0], [20, 20]])
+
+
+@pytest.mark.parametrize("lat", [-60.0, 0.0, 45.0, 70.0])
+def test_metres_are_those_of_the_ellipsoid(lat):
+    """300 m away: within 0.1 m of pymap3d."""
+    plane = Plane([(11.0, lat), (11.002, lat), (11.0, lat + 0.002)])
+    for east, north in ((300.0, 0.0), (0.0, 300.0), (-200.0, 200.0)):
+        at = pymap3d.enu2geodetic(east, north, 0.0, lat, 11.0, 0.0)
+        said = plane.metres(np.array([[at[0], at[1]]]))
+        assert said.shape == (1, 2)
+        np.testing.assert_allclose(said[0], [east, north], atol=0.1)
+
+
+def test_a_corner_may_lie_on_the_antimeridian(tmp_path):
+    corners = [[179.9999, 10.0], [180.0, 10.0], [180.0, 10.0001]]
+    file = tmp_path / "a.geojson"
+    file.write_text(json.dumps({"type": "Polygon", "coordinates": [[*corners, corners[0]]]}))
+    assert read_area(file) == tuple((lon, lat) for lon, lat in corners)
+    corners[1][0] = 180.0001
+    file.write_text(json.dumps({"type": "Polygon", "coordinates": [[*corners, corners[0]]]}))
+    with pytest.raises(ConfigError, match="corners"):
+        read_area(file)
