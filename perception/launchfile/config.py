@@ -153,6 +153,12 @@ class Camera(_Base):
         default=None,
         description="a frame that is older after the rules is counted and told, ms",
     )
+    fresh_ms: Annotated[float, Field(gt=0, le=1000)] | None = Field(
+        default=None,
+        description="a frame that waited longer for the network makes place for the next one where "
+        "that is due within as long, ms: younger results, fewer of them; null: never. Has no "
+        "effect where one network serves several cameras",
+    )
     keep_s: Annotated[float, Field(ge=0.1, le=30)] = Field(
         default=0.7, description="seconds that frames stay in shared memory for late readers"
     )

@@ -207,6 +207,7 @@ def _camera(name: str, launch: Launch, document: Document, *, realtime: bool) ->
         rules=stages,
         keep_s=camera.keep_s,
         budget_ms=camera.budget_ms,
+        fresh_ms=camera.fresh_ms,
         record=camera.record and camera.record.model_dump(),
         telemetry=None
         if camera.telemetry is None

@@ -25,7 +25,8 @@ class CameraPlan(msgspec.Struct, frozen=True, kw_only=True):
     detectors: names, at least one; where boxes of two overlap the first one's is kept.
     sweep_s: `detect: auto` with a look at the whole picture at least so often; None: every frame.
     tiles: options of tiles, None: the whole picture on one canvas.
-    budget_ms: age after the rules that is counted and told, None: none.
+    budget_ms: age after the rules that is counted and told, None: none. fresh_ms: an older frame
+    makes place for the next one, None: never.
     record: options of its recording, None: it is not recorded. has_packets: whether its source can
     hand on coded packets; else what is recorded is encoded from its frames.
     """
@@ -42,6 +43,7 @@ class CameraPlan(msgspec.Struct, frozen=True, kw_only=True):
     rules: dict[str, StagePlan]
     keep_s: float
     budget_ms: float | None = None
+    fresh_ms: float | None = None
     watch: dict[str, Any] | None = None
     record: dict[str, Any] | None = None
     has_packets: bool = False
