@@ -1,4 +1,4 @@
-"""`python -m perception.analysis PLAN.json THREADS`: one recording; progress lines on stdout."""
+"""`python -m perception.analysis PLAN.json THREADS REQUESTS`: one recording; progress on stdout."""
 
 import sys
 from pathlib import Path
@@ -15,7 +15,9 @@ def _print(done: int, total: int | None) -> None:
 
 if __name__ == "__main__":
     try:
-        analyze(plan.decode(Path(sys.argv[1]).read_bytes()), _print, threads=int(sys.argv[2]))
+        threads, requests = int(sys.argv[2]), int(sys.argv[3])
+        what = plan.decode(Path(sys.argv[1]).read_bytes())
+        analyze(what, _print, threads=threads, requests=requests)
     except PerceptionError as error:
         print(logs.mask(str(error)), file=sys.stderr)
         sys.exit(error.exit_code)

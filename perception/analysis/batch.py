@@ -105,9 +105,12 @@ def run(work: dict[Path, Plan], progress: Progress, *, jobs: int = 1) -> dict[Pa
     Returns the summary of each, or the sentence that says why there is none.
     """
     threads = max(1, len(os.sched_getaffinity(0)) // (jobs + 1))
+    requests = 2 if jobs == 1 else 1
     with ThreadPoolExecutor(jobs) as pool, tempfile.TemporaryDirectory() as folder:
         futures = {
-            path: pool.submit(_run_one, path, what, Path(folder) / f"{n}.json", threads, progress)
+            path: pool.submit(
+                _run_one, path, what, Path(folder) / f"{n}.json", threads, requests, progress
+            )
             for n, (path, what) in enumerate(work.items())
         }
         try:
@@ -117,10 +120,12 @@ def run(work: dict[Path, Plan], progress: Progress, *, jobs: int = 1) -> dict[Pa
             raise
 
 
-def _run_one(path: Path, what: Plan, file: Path, threads: int, progress: Progress) -> Summary | str:
+def _run_one(
+    path: Path, what: Plan, file: Path, threads: int, requests: int, progress: Progress
+) -> Summary | str:
     clear(Path(what.folder))
     file.write_bytes(plan.encode(what))
-    command = [sys.executable, "-m", "perception.analysis", str(file), str(threads)]
+    command = [sys.executable, "-m", "perception.analysis", str(file), str(threads), str(requests)]
     environment = {**os.environ, **thread_environment(threads)}
     errors: list[str] = []
     with subprocess.Popen(

@@ -1,6 +1,6 @@
 """One recording through detector, camera motion, tracker and rules; the files of a live run.
 
-Decoding runs in a thread ahead of the network. Imports plan and below.
+Decoding and the network run in threads of their own, ahead of the rest. Imports plan and below.
 """
 
 import os
@@ -15,8 +15,8 @@ import msgspec
 
 from perception import clock
 from perception.alerts.book import AlertBook
+from perception.analysis.finding import Finder, Found
 from perception.analysis.offset import OffsetWatch
-from perception.detectors import looks, prepare
 from perception.errors import SinkError, SourceEnded
 from perception.geometry.grey import small_grey
 from perception.launchfile import build as stages
@@ -38,20 +38,26 @@ AHEAD = 4
 
 
 def analyze(
-    what: Plan, progress: Callable[[int, int | None], None], *, threads: int = 1
+    what: Plan,
+    progress: Callable[[int, int | None], None],
+    *,
+    threads: int = 1,
+    requests: int = 1,
 ) -> Summary:
     """Analyse the plan's one camera, every frame; return the summary, also written to the folder.
 
-    progress: called with frames done and frames in all (None: not known). Raises SourceError and
+    progress: called with frames done and frames in all (None: not known). threads: of the network
+    for one frame; requests: frames that it looks at at the same time. Raises SourceError and
     ModelError; a file that cannot be written is named in the summary's problems.
     """
     camera = next(iter(what.cameras.values()))
     started_wall_ns, started_ns = clock.wall_ns(), clock.monotonic_ns()
-    work = _Work(what, camera, threads)
+    finder = Finder(what, camera, threads, requests)
+    work = _Work(what, camera, finder)
     frames = _Frames(camera)
     expected = frames.expected
-    for n, frame in enumerate(frames):
-        work.take(n, frame)
+    for n, found in enumerate(finder.find(frames)):
+        work.take(n, found)
         progress(n + 1, expected)
     work.close()
     work.problems += frames.problems
@@ -135,12 +141,9 @@ class _Picture:
 class _Work:
     """The stages of one recording and what they count."""
 
-    def __init__(self, what: Plan, camera: CameraPlan, threads: int) -> None:
+    def __init__(self, what: Plan, camera: CameraPlan, finder: Finder) -> None:
         folder = Path(what.folder)
-        self._camera = camera
-        detector = stages.make_detector(what, camera.detectors, threads)
-        self._detector = stages.camera_detector(camera, detector)
-        self._keep = stages.class_filter(self._detector, camera.objects)
+        self._camera, self._finder = camera, finder
         self._follower = stages.make_follower(what, camera.name, 0)
         self._who = stages.make_recognisers(what, [camera.name]).get(camera.name)
         self._book = AlertBook(camera.name, stages.make_rules(camera))
@@ -167,9 +170,9 @@ class _Work:
         self.metrics, self.raised = Metrics(), dict[str, int]()
         self.problems = [why] if why else list[str]()
 
-    def take(self, n: int, frame: Frame) -> None:
-        """Look at one frame."""
-        name, metrics = self._camera.name, self.metrics
+    def take(self, n: int, one: Found) -> None:
+        """Track and judge what was found in one frame, and write it."""
+        name, metrics, frame, found = self._camera.name, self.metrics, one.frame, one.detections
         picture = _Picture(frame)
         stamp = Stamp(
             camera=name,
@@ -178,13 +181,9 @@ class _Work:
             t_arrival_ns=frame.t_arrival_ns,
             t_wall_ns=max(0, frame.t_media_ns),
         )
-        started_ns = clock.monotonic_ns()
-        found = Detections.none()
-        if frame.damage != "direct":
-            prepared = prepare(self._detector, frame.pixels, frame.t_media_ns)
-            found = self._keep(self._detector.infer(prepared))
-        detected_ns = clock.monotonic_ns()
-        names = {i: self._detector.names.get(i, str(i)) for i in set(found.class_ids.tolist())}
+        known = self._finder.names
+        names = {i: known.get(i, str(i)) for i in set(found.class_ids.tolist())}
+        began_ns = clock.monotonic_ns()
         message = self._follower.follow(
             DetectionMessage(
                 stamp=stamp,
@@ -192,9 +191,9 @@ class _Work:
                 height=frame.pixels.height,
                 names=names,
                 dropped={},
-                t_taken_ns=started_ns,
-                t_detected_ns=detected_ns,
-                inference_ns=detected_ns - started_ns,
+                t_taken_ns=one.started_ns,
+                t_detected_ns=one.detected_ns,
+                inference_ns=one.detected_ns - one.started_ns,
                 detections=found,
                 grey=small_grey(frame.pixels),
                 damage=frame.damage,
@@ -207,12 +206,12 @@ class _Work:
             metrics.count(f"{counter}.{name}")
         if frame.damage != "none":
             metrics.count(f"damaged.{name}.{frame.damage}")
-        for kind, count in looks(self._detector).items():
+        for kind, count in self._finder.looks.items():
             metrics.counters[f"looks.{name}.{kind}"] = count
         metrics.counters[f"confirmed.{name}"] = self._follower.confirmed
         metrics.counters[f"cuts.{name}"] = self._follower.cuts
-        metrics.latency(f"inference.{name}", detected_ns - started_ns)
-        metrics.latency(f"tracker.{name}", message.t_tracked_ns - detected_ns)
+        metrics.latency(f"inference.{name}", one.detected_ns - one.started_ns)
+        metrics.latency(f"tracker.{name}", message.t_tracked_ns - began_ns)
         self._name(message, picture)
         self._alert(self._book.update(message), picture)
         if self._stills is None:
@@ -279,7 +278,8 @@ class _Work:
         found: Detections,
         picture: "_Picture",
     ) -> None:
-        classes = {i: self._detector.names.get(i, str(i)) for i in set(found.class_ids.tolist())}
+        known = self._finder.names
+        classes = {i: known.get(i, str(i)) for i in set(found.class_ids.tolist())}
         try:
             writer.add(name, message, found, classes, picture.image)
         except SinkError as error:
