@@ -22,6 +22,7 @@ SUITE: dict[str, list[str]] = {
     "line": [],
     "cameras": [],
     "alert_age": [],
+    "analyze": [],
     "transport": ["--rounds", "2"],
     "recording": [],
     "replay": [],

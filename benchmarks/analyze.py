@@ -7,6 +7,7 @@ nothing else to do. In turns, medians. Also `analyze` with one request, as it wa
 
 from __future__ import annotations
 
+import contextlib
 import os
 import tempfile
 import threading
@@ -51,11 +52,9 @@ def analysed(requests: int, threads: int, frames: int) -> float:
         if done == WARM + frames:
             raise Enough
 
-    with tempfile.TemporaryDirectory(prefix="perception-bench-") as folder:
-        try:
-            analyze(plan(Path(folder)), step, threads=threads, requests=requests)
-        except Enough:
-            pass
+    folder = tempfile.TemporaryDirectory(prefix="perception-bench-")
+    with folder as name, contextlib.suppress(Enough):
+        analyze(plan(Path(name)), step, threads=threads, requests=requests)
     return frames / (ends[-1] - ends[WARM - 1])
 
 

@@ -183,7 +183,7 @@ class _Work:
         )
         known = self._finder.names
         names = {i: known.get(i, str(i)) for i in set(found.class_ids.tolist())}
-        began_ns = clock.monotonic_ns()
+        began_ns, grey = clock.monotonic_ns(), small_grey(frame.pixels)
         message = self._follower.follow(
             DetectionMessage(
                 stamp=stamp,
@@ -195,11 +195,11 @@ class _Work:
                 t_detected_ns=one.detected_ns,
                 inference_ns=one.detected_ns - one.started_ns,
                 detections=found,
-                grey=small_grey(frame.pixels),
+                grey=grey,
                 damage=frame.damage,
             )
         )
-        self._offset.see(frame.t_media_ns, small_grey(frame.pixels))
+        self._offset.see(frame.t_media_ns, grey)
         if self._place is not None:
             self._place.place(message)
         for counter in ("read", "detected", "tracked"):
