@@ -19,7 +19,7 @@ from perception.processes.runtime import thread_environment
 from perception.recording.output import clear
 from perception.recording.summary import Summary
 from perception.sinks import FILES
-from perception.sources.spec import IMAGE_SUFFIXES, has_data
+from perception.sources.spec import IMAGE_SUFFIXES, has_data, is_bag
 from perception.telemetry.finding import LIVE, find
 from perception.wire import plan
 from perception.wire.plan import Plan
@@ -38,7 +38,9 @@ def recordings(places: Sequence[Path]) -> list[Path]:
     """
     found: list[Path] = []
     for place in places:
-        if place.is_dir():
+        if is_bag(place) and place.exists():
+            found.append(place)
+        elif place.is_dir():
             inside = sorted(p for p in place.iterdir() if p.is_file())
             videos = [p for p in inside if p.suffix.lower() in VIDEO_SUFFIXES]
             if videos:
@@ -153,6 +155,9 @@ def _source(camera: config.Camera, path: Path, fps: float | None) -> dict[str, A
         for k, v in given.items()
         if k in ("fps", "timestamps", "rotate", "start_s", "duration_s")
     }
+    if is_bag(path):
+        topic = {k: v for k, v in given.items() if k in ("topic", "levels_16bit")}
+        return {"type": "bag", "path": str(path), **topic}
     if path.is_dir() or path.suffix.lower() in IMAGE_SUFFIXES:
         film = {} if fps is None else {"fps": fps}
         return {"type": "images", "path": str(path), **kept, **film}

@@ -113,6 +113,7 @@ SOURCES = {
     "snapshot": "perception.sources.snapshot:SnapshotSource",
     "webcam": "perception.sources.webcam:WebcamSource",
     "images": "perception.sources.images:ImagesSource",
+    "bag": "perception.sources.bag:BagSource",
     "push": "perception.sources.push:PushSource",
     "synthetic": "perception.sources.synthetic:SyntheticSource",
 }

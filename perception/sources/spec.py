@@ -2,7 +2,8 @@
 
     rtsp://host/path   udp://address:port   tcp://host:port   http://host/x.ts   rtmp://host/app/key
     http://host/x.m3u8 (HLS), .mjpg (motion JPEG), .jpg (stills)   x.sdp (RTP)   0   clip.mp4
-    folder/   stills/*.png   push   synthetic   {type: ..., options}   {url: ...}   {path: ...}
+    folder/   stills/*.png   bag:drive.mcap#/topic   push   synthetic   {type: ..., options}
+    {url: ...}   {path: ...}
 
 Imports errors and the table of sources; touches no file but to ask whether a path is a folder.
 """
@@ -58,6 +59,8 @@ def parse(spec: object) -> tuple[str, dict[str, Any]]:
         raise ConfigError(f"{spec!r} is no source: expected an URL, a path, a webcam number, ...")
     if spec in ("push", "synthetic"):
         return spec, {}
+    if spec.startswith("bag:"):
+        return "bag", _bag(spec.removeprefix("bag:"))
     if scheme(spec) is not None:
         return _url_type(spec), {"url": spec}
     if spec.isascii() and spec.isdigit():
@@ -103,6 +106,19 @@ def _url_type(url: str) -> str:
     return kind
 
 
+def _bag(spec: str) -> dict[str, Any]:
+    """Return the options of bag:FILE#/topic; the topic may be left out."""
+    path, _, topic = spec.partition("#")
+    if not path:
+        raise ConfigError(f"bag:{spec}: expected bag:FILE#/topic")
+    return {"path": path, **({"topic": topic} if topic else {})}
+
+
+def is_bag(path: Path) -> bool:
+    """Whether a path is a ROS bag: .bag, .mcap or the folder of a ROS 2 bag."""
+    return path.suffix.lower() in (".bag", ".mcap") or (path / "metadata.yaml").is_file()
+
+
 def _path_type(path: str) -> str:
     if path.startswith("/dev/"):
         if path.startswith("/dev/video"):
@@ -110,5 +126,7 @@ def _path_type(path: str) -> str:
         raise ConfigError(f"{path} is no source; a webcam is /dev/video0 or 0")
     if Path(path).suffix.lower() == ".sdp":
         return "rtp"
+    if is_bag(Path(path)):
+        return "bag"
     stills = any(mark in path for mark in "*?[") or Path(path).suffix.lower() in IMAGE_SUFFIXES
     return "images" if stills or path.endswith("/") or Path(path).is_dir() else "video"

@@ -18,6 +18,7 @@ from perception.sources.push import Pusher
 from tests.clips import ClipDevice, write_clip
 from tests.senders import ffmpeg_sends, hls_server, picture_server
 from tests.servers import free_port, mpegts_server, rtsp_server
+from tests.unit.test_sources_bag import Bag
 
 LOST = ("rtsp", "mpegts", "rtmp", "hls", "mjpeg", "snapshot")
 """Those that may come back."""
@@ -33,6 +34,7 @@ NEVER_THERE: dict[str, dict[str, Any]] = {
     "snapshot": {"url": "http://127.0.0.1:1/a.jpg", "read_timeout_s": 0.3},
     "webcam": {"device": "/dev/video99"},
     "images": {"path": "/nowhere"},
+    "bag": {"path": "/nowhere/drive.bag"},
     "push": {},
     "synthetic": {"pictures": "/nowhere"},
 }
@@ -75,6 +77,12 @@ def working(name: str, folder: Path, patch: pytest.MonkeyPatch) -> Iterator[dict
                 for n in range(4):
                     cv2.imwrite(str(folder / f"{n}.png"), np.full((120, 160, 3), n * 9, np.uint8))
                 yield {"path": folder}
+            case "bag":
+                with Bag(folder / "drive", "mcap") as bag:
+                    for n in range(4):
+                        form = "bgr8", bytes([n]) * (120 * 160 * 3), 160 * 3
+                        bag.image(n, form, size=(120, 160))
+                yield {"path": folder / "drive"}
             case "push":
                 stack.enter_context(pushing(folder))
                 yield {}

@@ -1,0 +1,238 @@
+"""Pictures of a ROS bag as a source, without ROS: ROS 1 (.bag), ROS 2 (.mcap, or its folder).
+
+sensor_msgs/Image, sensor_msgs/CompressedImage (JPEG, PNG) and foxglove_msgs/CompressedVideo (H.264,
+H.265). Media time is the header's stamp. Read by rosbags, of the extra `vehicle`.
+"""
+
+import contextlib
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import av
+import av.error
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from perception.clock import NS_PER_S, monotonic_ns
+from perception.errors import SourceEnded, SourceError
+from perception.sources import Allocate, Frame, Image
+from perception.sources.images import MAX_PIXELS, Pixels, decode_image
+
+IMAGE, COMPRESSED = "sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage"
+VIDEO = "foxglove_msgs/msg/CompressedVideo"
+TYPES = (IMAGE, COMPRESSED, VIDEO)
+MAX_BAD = 100
+"""Messages in a row that give no picture; then the topic is given up."""
+_CODECS = {"h264": "h264", "h265": "hevc"}
+_READ_NS = NS_PER_S * 4 // 10
+
+_ENCODINGS: dict[str, tuple[int, type[np.generic], int | None]] = {
+    "bgr8": (3, np.uint8, None),
+    "8uc3": (3, np.uint8, None),
+    "rgb8": (3, np.uint8, cv2.COLOR_RGB2BGR),
+    "bgra8": (4, np.uint8, cv2.COLOR_BGRA2BGR),
+    "rgba8": (4, np.uint8, cv2.COLOR_RGBA2BGR),
+    "mono8": (1, np.uint8, cv2.COLOR_GRAY2BGR),
+    "8uc1": (1, np.uint8, cv2.COLOR_GRAY2BGR),
+    "mono16": (1, np.uint16, cv2.COLOR_GRAY2BGR),
+    "16uc1": (1, np.uint16, cv2.COLOR_GRAY2BGR),
+    "yuv422": (2, np.uint8, cv2.COLOR_YUV2BGR_UYVY),
+    "yuv422_yuy2": (2, np.uint8, cv2.COLOR_YUV2BGR_YUY2),
+    # OpenCV names a Bayer pattern by the second row's second and third pixel.
+    "bayer_rggb8": (1, np.uint8, cv2.COLOR_BayerBG2BGR),
+    "bayer_bggr8": (1, np.uint8, cv2.COLOR_BayerRG2BGR),
+    "bayer_gbrg8": (1, np.uint8, cv2.COLOR_BayerGR2BGR),
+    "bayer_grbg8": (1, np.uint8, cv2.COLOR_BayerGB2BGR),
+}
+"""Channels, type and OpenCV's conversion of an encoding (sensor_msgs/image_encodings.h)."""
+
+
+class BagSource:
+    """One image topic of a bag. Options: path: .bag, .mcap or a ROS 2 bag's folder; topic: may be
+    left out where there is only one of images; levels_16bit: the 16-bit values that become 0 and
+    255, by default the 0.5 and 99.5 percent points of the first picture; realtime: None lets the
+    run decide.
+
+    Messages that give no picture, and stamps that do not rise, are left out and counted.
+    """
+
+    class Options(BaseModel):
+        model_config = ConfigDict(extra="forbid", frozen=True)
+
+        path: Annotated[Path, AfterValidator(Path.expanduser)]
+        topic: str | None = Field(default=None, min_length=1)
+        levels_16bit: tuple[int, int] | None = None
+        realtime: bool | None = None
+
+    live = False
+
+    def __init__(self, options: Options, *, camera: str, run_dir: Path | None = None) -> None:
+        self._options = options
+        self.fps: float | None = None
+        self.counters = {"images_broken": 0, "stamps_not_rising": 0}
+        self._reader: Any = None
+        self._messages: Iterator[Any] = iter(())
+        self._wrong: tuple[type[BaseException], ...] = ()
+        self._levels = options.levels_16bit
+        self._codec: Any = None
+        self._last_ns = -1
+        self._bad = 0
+        self.expected_frames: int | None = None
+
+    def open(self) -> None:
+        """Open the bag. Raises SourceError where it cannot be read or has no such topic."""
+        self.close()
+        path = self._options.path
+        try:
+            import apsw  # rosbags reads SQLite by it
+            from rosbags.highlevel import AnyReader, AnyReaderError
+            from rosbags.rosbag1 import ReaderError as ReaderError1
+            from rosbags.rosbag2 import ReaderError as ReaderError2
+            from rosbags.serde import SerdeError
+            from rosbags.typesys import Stores, get_typestore
+        except ImportError:
+            raise SourceError(
+                f"{path}: ROS bags need rosbags: pip install 'perception-line[vehicle]'"
+            ) from None
+        errors = AnyReaderError, ReaderError1, ReaderError2, SerdeError, apsw.Error
+        self._wrong = (*errors, *_BROKEN)
+        try:
+            self._reader = AnyReader([path], default_typestore=get_typestore(Stores.ROS2_HUMBLE))
+            self._reader.open()
+            connection = self._connection()
+            duration_ns = self._reader.duration
+        except self._wrong as error:
+            self.close()
+            said = "no such file or folder" if isinstance(error, FileNotFoundError) else error
+            raise SourceError(f"{path}: not a ROS bag that can be read: {said}") from None
+        except SourceError:
+            self.close()
+            raise
+        count = self.expected_frames = connection.msgcount
+        self.fps = (count - 1) * NS_PER_S / duration_ns if count > 1 and duration_ns > 0 else None
+        self._messages = self._reader.messages(connections=[connection])
+        self._last_ns, self._bad, self._codec = -1, 0, None
+
+    def read(self, allocate: Allocate) -> Frame | None:
+        """Return the next picture; None after 0.4 s of messages that give none."""
+        path, deadline = self._options.path, monotonic_ns() + _READ_NS
+        if self._reader is None:
+            raise SourceError(f"{path}: not open")
+        while monotonic_ns() < deadline:
+            try:
+                connection, bag_ns, raw = next(self._messages)
+                message = self._reader.deserialize(raw, connection.msgtype)
+            except StopIteration:
+                raise SourceEnded(f"{path}: end of the bag") from None
+            except self._wrong as error:
+                raise SourceError(f"{path}: the bag is broken here: {error}") from None
+            try:
+                pixels = self._pixels(message, connection.msgtype)
+            except (*_BROKEN, cv2.error, av.error.FFmpegError):
+                pixels = None
+            if pixels is None:
+                self._count_bad(connection.topic)
+                continue
+            stamp_ns = _stamp_ns(message) or bag_ns
+            if stamp_ns <= self._last_ns:
+                self.counters["stamps_not_rising"] += 1
+                continue
+            self._last_ns, self._bad = stamp_ns, 0
+            image = allocate(*pixels.shape[:2])
+            np.copyto(image, pixels)
+            return Frame(image, stamp_ns, monotonic_ns())
+        return None
+
+    def close(self) -> None:
+        """Close the bag; safe to call twice."""
+        reader, self._reader = self._reader, None
+        if reader is not None:
+            with contextlib.suppress(*self._wrong):  # not open: opening it failed
+                reader.close()
+
+    def _connection(self) -> Any:
+        """Return the connection of the topic that is asked for. Raises SourceError."""
+        path, topic = self._options.path, self._options.topic
+        found = {c.topic: c for c in self._reader.connections if c.msgtype in TYPES}
+        names = ", ".join(sorted(found)) or "none"
+        if topic is None:
+            if len(found) == 1:
+                return next(iter(found.values()))
+            raise SourceError(f"{path}: `topic` is needed; topics of images: {names}")
+        if topic not in found:
+            raise SourceError(f"{path}: no images in topic {topic}; topics of images: {names}")
+        return found[topic]
+
+    def _count_bad(self, topic: str) -> None:
+        self.counters["images_broken"] += 1
+        self._bad += 1
+        if self._bad > MAX_BAD:
+            raise SourceError(f"{self._options.path}: {topic} gives no picture that can be read")
+
+    def _pixels(self, message: Any, kind: str) -> Image | None:
+        """Return a message's picture as uint8 (H, W, 3) BGR; None where it has none."""
+        if kind == IMAGE:
+            return self._raw(message)
+        if kind == VIDEO:
+            return self._video(message)
+        found = decode_image(bytes(message.data))
+        return None if isinstance(found, str) else self._bgr(found, None)
+
+    def _raw(self, message: Any) -> Image | None:
+        known = _ENCODINGS.get(str(message.encoding).lower())
+        height, width, step = int(message.height), int(message.width), int(message.step)
+        if known is None or not 0 < height * width <= MAX_PIXELS:
+            return None
+        channels, dtype, code = known
+        row = width * channels * np.dtype(dtype).itemsize
+        data = np.frombuffer(message.data, np.uint8)
+        if step < row or len(data) < step * height:
+            return None
+        lines = np.ascontiguousarray(data[: step * height].reshape(height, step)[:, :row])
+        order = np.dtype(dtype).newbyteorder(">" if message.is_bigendian else "<")
+        shape = height, width, channels
+        pixels: Any = lines.view(order).astype(dtype, copy=False).reshape(shape)
+        return self._bgr(pixels if channels > 1 else pixels[:, :, 0], code)
+
+    def _video(self, message: Any) -> Image | None:
+        """Return the picture of one message: it holds one whole picture (foxglove's schema)."""
+        name = _CODECS.get(str(message.format).lower())
+        if name is None:
+            return None
+        if self._codec is None:
+            self._codec = av.CodecContext.create(name, "r")
+            self._codec.thread_count = 1
+        pictures = self._codec.decode(av.Packet(bytes(message.data)))
+        if not pictures or pictures[-1].width * pictures[-1].height > MAX_PIXELS:
+            return None
+        return np.asarray(pictures[-1].to_ndarray(format="bgr24"), np.uint8)
+
+    def _bgr(self, pixels: Pixels, code: int | None) -> Image:
+        if pixels.dtype == np.uint16:
+            if self._levels is None:
+                low, high = np.percentile(pixels, (0.5, 99.5))
+                self._levels = int(low), max(int(low) + 1, int(high))
+            low, high = self._levels
+            scaled = (pixels.astype(np.float32) - low) * (255.0 / (high - low))
+            pixels = scaled.clip(0, 255).astype(np.uint8)
+        if code is None:
+            code = {2: cv2.COLOR_GRAY2BGR}.get(pixels.ndim)
+        plain: NDArray[Any] = pixels if code is None else cv2.cvtColor(pixels, code)
+        return np.asarray(plain, np.uint8)[:, :, :3]
+
+
+_BROKEN = (
+    OSError, ValueError, KeyError, IndexError, TypeError, AttributeError, AssertionError,
+    struct.error, EOFError, OverflowError, RuntimeError, MemoryError,
+)  # fmt: skip
+"""What rosbags raises for bags that are cut short or are something else."""
+
+
+def _stamp_ns(message: Any) -> int:
+    """Return the header's stamp in ns, that of CompressedVideo's own field; 0: there is none."""
+    stamp = message.header.stamp if hasattr(message, "header") else message.timestamp
+    return int(stamp.sec) * NS_PER_S + int(stamp.nanosec)
