@@ -40,6 +40,14 @@ EQUIVALENT = {
     "self._held_ns else LOCK_WAIT_S": "one nanosecond",
     "perception/alerts/database.py: if place == self._place or (other and "
     "clock.monotonic_ns() [< -> <=] self._look_ns):": "one nanosecond",
+    "perception/rules/geofence.py: self._north = 111_132.92 - 559.82 * math.cos(2 * phi) + "
+    "1.175 [* -> /] math.cos(4 * phi)": "5 mm in 300 m",
+    "perception/rules/geofence.py: points = self._plane.metres(rows[:, :[2 -> 3]])": (
+        "metres reads two columns"
+    ),
+    "perception/trackers/two_stage.py: if gone <= [0 -> 1]:": "one nanosecond",
+    "perception/transport/ring.py: os.pwrite(fd, HEADER.pack(MAGIC, self._slots, [0 -> 1], "
+    "slot_bytes), 0)": "nobody reads this field",
     "perception/transport/ring_map.py: start = pages(LINE_BYTES * ([1 -> 2] + slots))": (
         "writer and readers lay the ring out by the same function"
     ),

@@ -312,10 +312,10 @@ def test_a_frame_without_an_id_is_frame_0_and_its_picture_is_a_copy(writer):
 
 
 def test_the_nearest_later_frame_is_by_its_id_not_by_its_time(writer):
-    for frame_id, t_ns in ((5, 300), (7, 100), (9, 200)):
+    for frame_id, t_ns in ((5, 300), (7, 200), (9, 100)):
         writer.begin(4, 6)[:] = frame_id
         writer.commit(frame_id, t_ns)
     base = writer._base.removeprefix(ring_map.PREFIX)
     picture = ring.RingReader().picture(base, 6)
-    assert (picture.frame_id, picture.t_media_ns) == (7, 100)
+    assert (picture.frame_id, picture.t_media_ns) == (7, 200)
     assert (picture.image == 7).all()

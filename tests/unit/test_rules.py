@@ -454,6 +454,7 @@ def test_a_track_that_is_seen_in_the_frame_is_in_sight():
 
 
 def test_a_crossing_less_than_a_pixel_beyond_the_line_counts():
-    rule = make("line", margin=0)
-    events = play(rule, [message(0, (1, 480, 300)), message(0.1, (1, 500.5, 300))])
-    assert [event.details["direction"] for event in events] == ["east"]
+    for start, end, direction in ((480, 500.5, "east"), (520, 499.5, "west")):
+        rule = make("line", margin=0)
+        events = play(rule, [message(0, (1, start, 300)), message(0.1, (1, end, 300))])
+        assert [event.details["direction"] for event in events] == [direction]

@@ -2,6 +2,7 @@
 
 import pytest
 
+from perception import clock
 from perception.alerts.delivery import Courier
 from perception.alerts.store import AlertStore
 from perception.clock import NS_PER_S
@@ -200,3 +201,15 @@ def test_what_failed_while_a_sink_was_down_arrives_behind_those_that_still_fail(
     sink.down = False
     run(courier, 200, 290)
     assert sorted(sink.numbers) == [100, 101, 102], "and nothing new comes"
+
+
+def test_the_age_of_an_alert_is_noted_once_as_the_sink_takes_it(store):
+    sink, told = Receiver(), alert(1)
+    courier = Courier(store, {"sink": sink})
+    put(store, 1)
+    before_ns = clock.wall_ns()
+    courier.deliver(0)
+    after_ns = clock.wall_ns()
+    ((camera, age_ns),) = courier.ages
+    assert camera == told.camera
+    assert before_ns - told.t_wall_ns <= age_ns <= after_ns - told.t_wall_ns

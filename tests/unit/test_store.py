@@ -10,6 +10,7 @@ import pytest
 from perception.alerts import database, retention
 from perception.alerts import store as module
 from perception.alerts.database import MIGRATIONS
+from perception.alerts.raised import count_raised
 from perception.alerts.retention import Retention, prune
 from perception.alerts.store import AlertStore
 from perception.clock import NS_PER_S
@@ -587,3 +588,14 @@ def test_a_closed_store_holds_no_file(path):
     assert not [file.path for file in psutil.Process().open_files() if str(path) in file.path]
     with pytest.raises(SinkError):
         store.newest()
+
+
+def test_alerts_are_counted_without_a_file_left_beside_the_store(path):
+    one(path, alert(1), alert(2), alert(3, "cleared", frame=5))
+    before = sorted(path.parent.iterdir())
+    counts = count_raised(path, 0)
+    assert sum(counts.values()) == 3
+    assert {camera for camera, _ in counts} == {"door"}
+    assert count_raised(path, 2 * WALL_NS) == {}
+    assert count_raised(path.with_name("none.sqlite"), 0) == {}
+    assert sorted(path.parent.iterdir()) == before
