@@ -252,6 +252,18 @@ def stage(
 
 
 @app.command()
+def bag(
+    tracks: Annotated[Path, typer.Argument(help="tracks-<camera>.jsonl of a run or analysis")],
+    out: Annotated[Path, typer.Argument(help="folder of the ROS 2 bag, made here")],
+) -> None:
+    """Write tracks as a ROS 2 bag: vision_msgs/Detection2DArray, and JSON text."""
+    from perception.recording.bag import write_bag
+    from perception.recording.tracks import read_tracks
+
+    print(f"{out}: {write_bag(read_tracks(tracks), out)} frames")
+
+
+@app.command()
 def analyze(
     videos: Annotated[list[Path], typer.Argument(help="videos or folders of videos or images")],
     launch: Annotated[
