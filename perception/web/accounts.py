@@ -96,14 +96,14 @@ class Accounts:
         """Raise WrongPassword or LockedOut where a password is not the user's."""
         with self.file.change() as db:
             wait = lockout.pause_s(db, name, address)
+            note = 0 if wait else lockout.failed(db, name, address)
         if wait:
             raise LockedOut(wait)
         rows = self.file.read("SELECT hash FROM user WHERE name = ?", name)
         right = passwords.matches(rows[0][0] if rows else passwords.NOBODY, password)
-        with self.file.change() as db:
-            if right and rows:
-                return lockout.succeeded(db, name, address)
-            lockout.failed(db, name, address)
+        if right and rows:
+            with self.file.change() as db:
+                return lockout.succeeded(db, name, address, note)
         raise WrongPassword("user or password are not right")
 
     def invite(self) -> str:

@@ -39,17 +39,23 @@ def pause_s(db: sqlite3.Connection, user: str, address: str) -> int:
     return max(0, math.ceil(wait))
 
 
-def failed(db: sqlite3.Connection, user: str, address: str) -> None:
-    """Note a wrong password."""
+def failed(db: sqlite3.Connection, user: str, address: str) -> int:
+    """Note a password as wrong; return the note, for `succeeded`.
+
+    A try is noted before its password is looked at: tries at the same moment count each other.
+    """
     now = clock.wall_ns()
     names = (_pair(user, address), f"address {address}", f"user {user}")
     db.executemany("INSERT INTO failed VALUES (?, ?)", [(name, now) for name in names])
     db.execute("DELETE FROM failed WHERE t_wall_ns < ?", (now - _KEEP_S * clock.NS_PER_S,))
+    return now
 
 
-def succeeded(db: sqlite3.Connection, user: str, address: str) -> None:
-    """Note a right password: this user may come from this address."""
+def succeeded(db: sqlite3.Connection, user: str, address: str, note: int) -> None:
+    """Take back the note of a try whose password was right: this user may come from there."""
     pair = _pair(user, address)
+    mine = (note, f"address {address}", f"user {user}")
+    db.execute("DELETE FROM failed WHERE t_wall_ns = ? AND who IN (?, ?)", mine)
     db.execute("DELETE FROM failed WHERE who = ?", (pair,))
     db.execute("INSERT OR REPLACE INTO trusted VALUES (?, ?)", (pair, clock.wall_ns()))
 

@@ -1,6 +1,7 @@
 """Users, sessions, tokens, lock-out: in the file, and over the API."""
 
 import stat
+import threading
 import time
 from types import SimpleNamespace
 
@@ -212,3 +213,31 @@ def test_log_in_look_change_password_log_out(memory):
     assert client.post("/api/v1/account/login", json=given, headers=HEADERS).status_code == 200
     assert client.post("/api/v1/account/logout", headers=HEADERS).status_code == 204
     assert client.get("/api/v1/cameras").status_code == 401
+
+
+def test_wrong_passwords_at_the_same_moment_count_each_other(accounts):
+    """Twelve threads begin together: five are tried, the others are locked out."""
+    begin, ended = threading.Barrier(12), list[str]()
+
+    def attempt() -> None:
+        begin.wait()
+        try:
+            accounts.check("anna", "no", "10.0.0.9")
+        except (WrongPassword, LockedOut) as error:
+            ended.append(type(error).__name__)
+
+    threads = [threading.Thread(target=attempt) for _ in range(12)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(ended) == ["LockedOut"] * 7 + ["WrongPassword"] * lockout.FREE
+
+
+def test_right_passwords_leave_no_note(accounts):
+    for _ in range(2 * lockout.AN_ADDRESS):
+        accounts.check("anna", PASSWORD, "10.0.0.1")
+    assert accounts.file.read("SELECT * FROM failed") == []
+    wrong(accounts, lockout.FREE - 1)
+    accounts.check("anna", PASSWORD, "10.0.0.1")
+    wrong(accounts, lockout.FREE)
