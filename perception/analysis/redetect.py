@@ -67,7 +67,7 @@ class Redetector:
             return was
         grey = small_grey(pixels)
         crc = zlib.crc32(grey.tobytes())
-        found = self._found(pixels, was.stamp.t_media_ns)
+        found = self._found(was, pixels)
         if self._chained:
             self.stage.add(None)
             names = self._detector.names
@@ -84,8 +84,11 @@ class Redetector:
                 self.motion.add(said and f"{differences.place(was, 'motion')}: {said}")
         return was
 
-    def _found(self, pixels: Pixels, t_media_ns: int) -> Detections:
-        prepared = prepare(self._detector, pixels, t_media_ns)
+    def _found(self, was: DetectionMessage, pixels: Pixels) -> Detections:
+        """Return what is found; nothing in a picture with data missing, as in the live line."""
+        if was.damage == "direct":
+            return Detections.none()
+        prepared = prepare(self._detector, pixels, was.stamp.t_media_ns)
         return self._keep(self._detector.infer(prepared))
 
     def _compare(self, was: DetectionMessage, found: Detections, crc: int) -> None:
@@ -128,5 +131,7 @@ class _Flow:
         self._size = size
         if self._parts is None:
             return None
+        if found.damage == "direct":  # the follower leaves it out too
+            return np.eye(2, 3, dtype=np.float32), False
         motion, scene = self._parts
         return motion.estimate(grey, found.detections.boxes, *size), scene.is_cut(grey)
