@@ -16,6 +16,7 @@ from sensor_msgs.msg import Image
 from vision_msgs.msg import Detection2D, Detection2DArray, ObjectHypothesisWithPose
 
 import perception
+from perception.recording.bag import topic_name
 from perception.wire import text_id
 
 
@@ -26,7 +27,7 @@ class Bridge(Node):
         super().__init__("perception_bridge")
         self._run, self._camera = perception.connect(line, timeout_s=30), camera
         self._pusher, self._images = self._run.push(camera), CvBridge()
-        self._out = self.create_publisher(Detection2DArray, f"/{camera}/tracks", 10)
+        self._out = self.create_publisher(Detection2DArray, f"/{topic_name(camera)}/tracks", 10)
         self.create_subscription(Image, topic, self._take, 1)
         threading.Thread(target=self._tell, daemon=True).start()
 

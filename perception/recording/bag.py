@@ -4,6 +4,7 @@ Written by rosbags, of the extra `vehicle`. Imports wire, errors and clock.
 """
 
 import json
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -63,7 +64,7 @@ def write_bag(messages: Iterable[TrackMessage], folder: Path) -> int:
                 ):
                     if (camera, name) not in topics:
                         topics[camera, name] = writer.add_connection(
-                            f"/{camera.replace('-', '_')}/{name}", kind, typestore=types
+                            f"/{topic_name(camera)}/{name}", kind, typestore=types
                         )
                     data = types.serialize_cdr(made, kind)
                     writer.write(topics[camera, name], max(0, t_ns), data)
@@ -71,6 +72,12 @@ def write_bag(messages: Iterable[TrackMessage], folder: Path) -> int:
     except (WriterError, OSError) as error:
         raise SinkError(f"{folder}: the bag cannot be written: {error}") from None
     return count
+
+
+def topic_name(camera: str) -> str:
+    """Return a camera's name as ROS 2 allows it in a topic: letters, digits, _; no digit first."""
+    name = re.sub(r"[^A-Za-z0-9_]", "_", camera)
+    return f"camera_{name}" if name[0].isdigit() else name
 
 
 def _array(message: TrackMessage, types: Any) -> Any:

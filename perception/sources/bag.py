@@ -103,7 +103,7 @@ class BagSource:
         try:
             self._reader = AnyReader([path], default_typestore=get_typestore(Stores.ROS2_HUMBLE))
             self._reader.open()
-            connection = self._connection()
+            connections = self._connections()
             duration_ns = self._reader.duration
         except self._wrong as error:
             self.close()
@@ -112,9 +112,9 @@ class BagSource:
         except SourceError:
             self.close()
             raise
-        count = self.expected_frames = connection.msgcount
+        count = self.expected_frames = sum(one.msgcount for one in connections)
         self.fps = (count - 1) * NS_PER_S / duration_ns if count > 1 and duration_ns > 0 else None
-        self._messages = self._reader.messages(connections=[connection])
+        self._messages = self._reader.messages(connections=connections)
         self._last_ns, self._bad, self._codec = -1, 0, None
 
     def read(self, allocate: Allocate) -> Frame | None:
@@ -154,10 +154,13 @@ class BagSource:
             with contextlib.suppress(*self._wrong):  # not open: opening it failed
                 reader.close()
 
-    def _connection(self) -> Any:
-        """Return the connection of the topic that is asked for. Raises SourceError."""
+    def _connections(self) -> list[Any]:
+        """Return the connections of the topic, one for each publisher. Raises SourceError."""
         path, topic = self._options.path, self._options.topic
-        found = {c.topic: c for c in self._reader.connections if c.msgtype in TYPES}
+        found: dict[str, list[Any]] = {}
+        for one in self._reader.connections:
+            if one.msgtype in TYPES:
+                found.setdefault(one.topic, []).append(one)
         names = ", ".join(sorted(found)) or "none"
         if topic is None:
             if len(found) == 1:

@@ -9,7 +9,7 @@ from rosbags.highlevel import AnyReader
 
 from perception.client import Run
 from perception.errors import SinkError
-from perception.recording.bag import ARRAY, write_bag
+from perception.recording.bag import ARRAY, topic_name, write_bag
 from perception.recording.tracks import TracksWriter
 from perception.sources.push import Pusher
 from perception.wire import CONFIRMED
@@ -57,6 +57,14 @@ def test_the_same_stands_there_as_json(tmp_path):
     value = json.loads(said.data)
     assert (value["camera"], value["t_media_ns"], value["width"]) == ("front", 120_000_000, 320)
     assert [track["id"] for track in value["tracks"]] == ["1-1", "1-4"]
+
+
+@pytest.mark.parametrize(
+    ("camera", "topic"),
+    [("front", "front"), ("front-left", "front_left"), ("2nd.cam", "camera_2nd_cam")],
+)
+def test_a_topic_has_a_name_that_ros_2_allows(camera, topic):
+    assert topic_name(camera) == topic
 
 
 def test_a_folder_that_is_there_is_refused(tmp_path):

@@ -261,3 +261,16 @@ def test_short_forms_of_a_bag(tmp_path: Path) -> None:
     assert parse(str(tmp_path / "drive"))[0] == "bag"
     with pytest.raises(ConfigError, match="bag:FILE#/topic"):
         parse("bag:#/topic")
+
+
+def test_two_publishers_of_one_topic_are_both_read(tmp_path: Path) -> None:
+    path = tmp_path / "drive.bag"
+    with Bag(path, "ros1") as bag:
+        for n in range(6):
+            if n == 3:  # the publisher was started again
+                again = bag._writer.add_connection("/a", IMAGE, typestore=bag.types, callerid="/b")
+                bag._topics["/a"] = again
+            bag.image(n, as_bgr8(n))
+    made = source(path)
+    assert [frame.t_media_ns for frame in play(made)] == [START_NS + n * STEP_NS for n in range(6)]
+    assert made.expected_frames == 6
