@@ -7,18 +7,17 @@ Source of the threshold on time to collision: Lee 1976 (doi 10.1068/p050437). Im
 rest of this room.
 """
 
-from collections.abc import Mapping
 from dataclasses import replace
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
 from perception.rules import Event, Json
-from perception.rules.observed import Filter, Seconds, Timeline, TrackSelector
-from perception.rules.presence import Presence, stay_events
-from perception.rules.zones import Line, Zone
+from perception.rules.observed import Filter, Seconds
+from perception.rules.presence import stay_events
+from perception.rules.stay import PresenceRule
 from perception.wire import TrackMessage
 
 MIN_TURN_SPEED = 1.0
@@ -27,7 +26,7 @@ LOOK_S = 1.0
 """A track's side speed is taken to last at most so long."""
 
 
-class CollisionRule:
+class CollisionRule(PresenceRule):
     """Begins when a track is to be met in the path within ttc_s, ends leave_s after that is over.
 
     details: ttc_s, distance_m, side_m (from the middle of the path), closing_km_h. Where the own
@@ -48,16 +47,6 @@ class CollisionRule:
         min_speed: Annotated[float, Field(ge=0.0, le=100.0, allow_inf_nan=False)] = 1.0
         enter_s: Seconds = 0.1
         leave_s: Seconds = 0.7
-
-    def __init__(
-        self, name: str, options: Any, zones: Mapping[str, Zone], lines: Mapping[str, Line]
-    ) -> None:
-        self.name = name
-        self.counts: dict[str, int] = {}
-        self._options: CollisionRule.Options = options
-        self._presence = Presence(options.enter_s, options.leave_s)
-        self._selector = TrackSelector(options, zones)
-        self._time = Timeline()
 
     def update(self, message: TrackMessage) -> list[Event]:
         t_ns = self._time.advance(message)
@@ -97,18 +86,6 @@ class CollisionRule:
             details["side_m"] = round(float(from_path(message)[row]), 1)
             details["closing_km_h"] = round(-3.6 * float(metres[3]), 1)
         return replace(event, details=details)
-
-    def state(self) -> dict[str, Any]:
-        return {
-            "time": self._time.state(),
-            "chooser": self._selector.state(),
-            "stays": self._presence.state(),
-        }
-
-    def restore(self, state: dict[str, Any]) -> None:
-        self._presence.restore(state["stays"])
-        self._selector.restore(state["chooser"])
-        self._time.restore(state["time"])
 
 
 def from_path(message: TrackMessage) -> NDArray[np.float64]:

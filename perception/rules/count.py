@@ -10,15 +10,15 @@ from pydantic import Field, model_validator
 
 from perception.kernels import polygons
 from perception.rules import Event, Phase
-from perception.rules.observed import Filter, Seconds, Timeline, TrackSelector, feet, place
-from perception.rules.presence import Presence
+from perception.rules.observed import Filter, Seconds, feet
+from perception.rules.stay import StayRule
 from perception.rules.zones import Line, Zone
 from perception.wire import TrackMessage
 
 Number = Annotated[int, Field(ge=0, le=10_000)]
 
 
-class CountRule:
+class CountRule(StayRule):
     """Begins when more than `above`, or fewer than `below`, have been in the zone for hold_s.
 
     Ends when that has not been so for hold_s. Who is in counts from enter_s after coming to leave_s
@@ -47,13 +47,7 @@ class CountRule:
     def __init__(
         self, name: str, options: Any, zones: Mapping[str, Zone], lines: Mapping[str, Line]
     ) -> None:
-        self.name = name
-        self.counts: dict[str, int] = {}
-        self._options: CountRule.Options = options
-        self._zone = place(options.zone, zones, "zone")
-        self._presence = Presence(options.enter_s, options.leave_s)
-        self._selector = TrackSelector(options, zones)
-        self._time = Timeline()
+        super().__init__(name, options, zones, lines)
         self._open: int | None = None
         self._told = 0
         self._changed_ns: int | None = None
@@ -105,16 +99,9 @@ class CountRule:
         )
 
     def state(self) -> dict[str, Any]:
-        return {
-            "time": self._time.state(),
-            "chooser": self._selector.state(),
-            "stays": self._presence.state(),
-            "open": [self._open, self._told, self._changed_ns],
-        }
+        return {**super().state(), "open": [self._open, self._told, self._changed_ns]}
 
     def restore(self, state: dict[str, Any]) -> None:
         opened, told, changed_ns = state["open"]
-        self._presence.restore(state["stays"])
-        self._selector.restore(state["chooser"])
-        self._time.restore(state["time"])
+        super().restore(state)
         self._open, self._told, self._changed_ns = opened, int(told), changed_ns

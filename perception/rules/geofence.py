@@ -16,9 +16,9 @@ from pydantic import AfterValidator, Field, model_validator
 from perception.errors import ConfigError
 from perception.kernels import polygons
 from perception.rules import Event, Json
-from perception.rules.observed import Filter, Seconds, Timeline, TrackSelector
-from perception.rules.presence import Ended, Presence, stay_events
-from perception.rules.stay import StayRule
+from perception.rules.observed import Filter, Seconds
+from perception.rules.presence import stay_events
+from perception.rules.stay import PresenceRule
 from perception.rules.zones import Line, Zone
 from perception.wire import TrackMessage, places
 
@@ -31,7 +31,7 @@ Latitude = Annotated[float, Field(ge=-90.0, le=90.0, allow_inf_nan=False)]
 Corner = tuple[Longitude, Latitude]
 
 
-class GeofenceRule(StayRule):
+class GeofenceRule(PresenceRule):
     """Begins when a track has met `when` for enter_s, ends when it has not for leave_s.
 
     Only tracks with a place count whose ellipse is a measure: one that is too flat to see, or whose
@@ -68,14 +68,9 @@ class GeofenceRule(StayRule):
     def __init__(
         self, name: str, options: Any, zones: Mapping[str, Zone], lines: Mapping[str, Line]
     ) -> None:
-        self.name = name
-        self.counts: dict[str, int] = {}
-        self._options: GeofenceRule.Options = options
+        super().__init__(name, options, zones, lines)
         corners = read_area(options.path) if options.path is not None else options.area
         self._plane = Plane(corners)
-        self._presence = Presence(options.enter_s, options.leave_s)
-        self._selector = TrackSelector(options, zones)
-        self._time = Timeline()
 
     def update(self, message: TrackMessage) -> list[Event]:
         t_ns = self._time.advance(message)
@@ -83,9 +78,9 @@ class GeofenceRule(StayRule):
         if self._options.min_m_s > 0.0:
             speeds = np.hypot(message.tracks.places[:, 6], message.tracks.places[:, 7])
             chosen &= speeds >= self._options.min_m_s
-        return self._events(
-            message, *self._presence.update(message, t_ns, self._met(message), chosen)
-        )
+        begun, ended = self._presence.update(message, t_ns, self._met(message), chosen)
+        about: dict[str, Json] = {"when": self._options.when}
+        return stay_events(self.name, self.kind, message, self._presence, begun, ended, about)
 
     def _met(self, message: TrackMessage) -> NDArray[np.bool_]:
         rows = message.tracks.places
@@ -100,13 +95,9 @@ class GeofenceRule(StayRule):
         away_s = polygons.reach(points, velocities, self._plane.corners)
         return known & ~inside & (away_s <= (self._options.seconds or 0.0))
 
-    def _events(self, message: TrackMessage, begun: list[int], ended: list[Ended]) -> list[Event]:
-        about: dict[str, Json] = {"when": self._options.when}
-        return stay_events(self.name, self.kind, message, self._presence, begun, ended, about)
-
 
 class Plane:
-    """A plane at an area: east and north in m of its middle. corners: float64 (P, 2)."""
+    """A plane at an area: east and north in m of its first corner. corners: float64 (P, 2)."""
 
     def __init__(self, area: Sequence[tuple[float, float]]) -> None:
         self._lon, self._lat = area[0]

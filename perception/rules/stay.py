@@ -1,4 +1,5 @@
-"""What rules about a track's stay in a zone have in common: zone, dwell, approach.
+"""What rules about how long a track meets a condition have in common: zone, dwell, approach, count,
+collision, geofence.
 
 Imports wire, kernels and the rest of this room.
 """
@@ -15,8 +16,11 @@ from perception.rules.zones import Line, Zone
 from perception.wire import TrackMessage
 
 
-class StayRule:
-    """Begins and ends as Presence says of the feet in a zone. Who inherits gives it and Options."""
+class PresenceRule:
+    """Holds what such a rule keeps from frame to frame. A subclass gives `kind`, Options, update.
+
+    Options has enter_s and leave_s, or the subclass makes its own Presence.
+    """
 
     kind: str
 
@@ -26,14 +30,35 @@ class StayRule:
         self.name = name
         self.counts: dict[str, int] = {}
         self._options = options
-        self._zone = place(options.zone, zones, "zone")
         self._presence = self._make_presence()
         self._selector = TrackSelector(options, zones)
         self._time = Timeline()
 
     def _make_presence(self) -> Presence:
-        """Return how long a track has to be in the zone, and out of it, before it counts."""
+        """Return how long a track has to meet the condition, and not to, before it counts."""
         return Presence(self._options.enter_s, self._options.leave_s)
+
+    def state(self) -> dict[str, Any]:
+        return {
+            "time": self._time.state(),
+            "chooser": self._selector.state(),
+            "stays": self._presence.state(),
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        self._presence.restore(state["stays"])
+        self._selector.restore(state["chooser"])
+        self._time.restore(state["time"])
+
+
+class StayRule(PresenceRule):
+    """Begins and ends as Presence says of the feet in a zone: `zone` of the options."""
+
+    def __init__(
+        self, name: str, options: Any, zones: Mapping[str, Zone], lines: Mapping[str, Line]
+    ) -> None:
+        super().__init__(name, options, zones, lines)
+        self._zone = place(options.zone, zones, "zone")
 
     def update(self, message: TrackMessage) -> list[Event]:
         t_ns = self._time.advance(message)
@@ -52,15 +77,3 @@ class StayRule:
             return event
         speed = about_speed(message, event.track_id)
         return replace(event, details={**event.details, **speed}) if speed else event
-
-    def state(self) -> dict[str, Any]:
-        return {
-            "time": self._time.state(),
-            "chooser": self._selector.state(),
-            "stays": self._presence.state(),
-        }
-
-    def restore(self, state: dict[str, Any]) -> None:
-        self._presence.restore(state["stays"])
-        self._selector.restore(state["chooser"])
-        self._time.restore(state["time"])
