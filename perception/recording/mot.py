@@ -1,8 +1,9 @@
-"""Tracks as MOTChallenge text, the form that scorers (TrackEval) and other programs read.
+"""Tracks as text for scorers: what such files have in common, and the form of MOTChallenge.
 
 Imports wire and errors.
 """
 
+from abc import ABC, abstractmethod
 from pathlib import Path
 
 import numpy as np
@@ -13,45 +14,65 @@ from perception.recording.text import TextFile
 from perception.wire import CONFIRMED, TrackMessage, short_id
 
 
-class MotWriter:
-    """Writes MOTChallenge text: `frame,id,x,y,w,h,score,-1,-1,-1`, px from the upper left.
+class LabelWriter(ABC):
+    """Writes the confirmed tracks of each frame as text, one a line. A subclass gives `line`.
 
-    frame: the source's frame number + 1. Only confirmed tracks; the tracker keeps one confirmed
-    for a moment (coast_s, hidden_s) while it is not detected. Where the camera or the tracker was
-    started again, its numbers go on above the last ones.
+    The tracker keeps a track confirmed for a moment (coast_s, hidden_s) while it is not detected.
+    Where the camera or the tracker was started again, its numbers go on above the last ones.
     """
 
     def __init__(self, path: str | Path) -> None:
         """path: made with its first message."""
         self.path = Path(path)
         self._file = TextFile(path)
-        self._frames, self._ids = Rising(), Rising()
+        self._frames, self._ids = _Rising(), _Rising()
+
+    @abstractmethod
+    def line(
+        self, frame: int, track_id: int, class_name: str, box: list[float], score: float
+    ) -> str:
+        """Return a line without its end. frame: from 0. box: xyxy px."""
 
     def add(self, message: TrackMessage) -> None:
         """Write the rows of one frame. Raises SinkError where the file cannot be written."""
         rows = message.tracks
-        frame = self._frames.number(message.stamp.frame_id) + 1
+        frame = self._frames.number(message.stamp.frame_id)
         seen = rows.states == CONFIRMED
-        boxes = rows.boxes[seen].astype(np.float64)
-        boxes[:, 2:] -= boxes[:, :2]
         lines = [
-            f"{frame},{self._ids.number(track_id)},{x:.2f},{y:.2f},{w:.2f},{h:.2f},{score:.4f}"
-            ",-1,-1,-1\n"
-            for track_id, (x, y, w, h), score in zip(
+            self.line(
+                frame, self._ids.number(track_id), message.names.get(class_id, ""), box, score
+            )
+            for track_id, class_id, box, score in zip(
                 rows.track_ids[seen].tolist(),
-                boxes.tolist(),
+                rows.class_ids[seen].tolist(),
+                rows.boxes[seen].astype(np.float64).tolist(),
                 rows.scores[seen].tolist(),
                 strict=True,
             )
         ]
-        self._file.write("".join(lines).encode())
+        self._file.write("".join(f"{line}\n" for line in lines).encode())
 
     def close(self) -> None:
         """End the file. Raises SinkError where the rest cannot be written."""
         self._file.close()
 
 
-class Rising:
+class MotWriter(LabelWriter):
+    """Writes MOTChallenge text: `frame,id,x,y,w,h,score,-1,-1,-1`, px from the upper left.
+
+    frame: the source's frame number + 1.
+    """
+
+    def line(
+        self, frame: int, track_id: int, class_name: str, box: list[float], score: float
+    ) -> str:
+        """Return a line of MOTChallenge."""
+        x1, y1, x2, y2 = box
+        where = f"{x1:.2f},{y1:.2f},{x2 - x1:.2f},{y2 - y1:.2f}"
+        return f"{frame + 1},{track_id},{where},{score:.4f},-1,-1,-1"
+
+
+class _Rising:
     """Gives the low part of ids, lifted above all earlier ones where a new epoch begins."""
 
     def __init__(self) -> None:

@@ -16,7 +16,7 @@ from perception.draw import Painter, Point
 from perception.errors import SinkError
 from perception.recording.kitti import KittiWriter
 from perception.recording.map_files import MapFiles
-from perception.recording.mot import MotWriter
+from perception.recording.mot import LabelWriter, MotWriter
 from perception.recording.tracks import TracksWriter
 from perception.recording.video import VideoWriter
 from perception.wire import Alert, TrackMessage
@@ -31,7 +31,7 @@ RESULTS = (
 INSTANT_SHOWN_NS = 1_500_000_000
 """How long an alert that is an instant (a line crossed) is shown, media time."""
 
-_Step = tuple[TracksWriter | MotWriter | KittiWriter | VideoWriter | MapFiles, Callable[[], None]]
+_Step = tuple[TracksWriter | LabelWriter | VideoWriter | MapFiles, Callable[[], None]]
 
 
 def set_aside(folder: Path, camera: str) -> None:
@@ -106,7 +106,7 @@ class CameraOutput:
         self._deterministic = deterministic
         self._canvas = np.empty((0, 0, 3), np.uint8)
         self._video = VideoWriter(folder / f"annotated-{camera}.mp4") if video else None
-        self._texts: list[TracksWriter | MotWriter | KittiWriter] = []
+        self._texts: list[TracksWriter | LabelWriter] = []
         if tracks:
             path = folder / f"tracks-{camera}.jsonl"
             self._texts.append(TracksWriter(path, deterministic=deterministic))
