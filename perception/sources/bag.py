@@ -21,6 +21,7 @@ from perception.clock import NS_PER_S, monotonic_ns
 from perception.errors import SourceEnded, SourceError
 from perception.sources import Allocate, Frame, Image
 from perception.sources.images import MAX_PIXELS, Pixels, decode_image
+from perception.sources.levels import Levels, LevelsOption
 
 IMAGE, COMPRESSED = "sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage"
 VIDEO = "foxglove_msgs/msg/CompressedVideo"
@@ -65,7 +66,7 @@ class BagSource:
 
         path: Annotated[Path, AfterValidator(Path.expanduser)]
         topic: str | None = Field(default=None, min_length=1)
-        levels_16bit: tuple[int, int] | None = None
+        levels_16bit: LevelsOption = None
         realtime: bool | None = None
 
     live = False
@@ -77,7 +78,7 @@ class BagSource:
         self._reader: Any = None
         self._messages: Iterator[Any] = iter(())
         self._wrong: tuple[type[BaseException], ...] = ()
-        self._levels = options.levels_16bit
+        self._levels = Levels(options.levels_16bit)
         self._codec: Any = None
         self._last_ns = -1
         self._bad = 0
@@ -215,16 +216,10 @@ class BagSource:
         return np.asarray(pictures[-1].to_ndarray(format="bgr24"), np.uint8)
 
     def _bgr(self, pixels: Pixels, code: int | None) -> Image:
-        if pixels.dtype == np.uint16:
-            if self._levels is None:
-                low, high = np.percentile(pixels, (0.5, 99.5))
-                self._levels = int(low), max(int(low) + 1, int(high))
-            low, high = self._levels
-            scaled = (pixels.astype(np.float32) - low) * (255.0 / (high - low))
-            pixels = scaled.clip(0, 255).astype(np.uint8)
-        if code is None:
-            code = {2: cv2.COLOR_GRAY2BGR}.get(pixels.ndim)
-        plain: NDArray[Any] = pixels if code is None else cv2.cvtColor(pixels, code)
+        levelled = self._levels.apply(pixels)
+        if code is None and levelled.ndim == 2:
+            code = cv2.COLOR_GRAY2BGR
+        plain: NDArray[Any] = levelled if code is None else cv2.cvtColor(levelled, code)
         return np.asarray(plain, np.uint8)[:, :, :3]
 
 

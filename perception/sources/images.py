@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from perception.clock import NS_PER_S, monotonic_ns, to_ns
 from perception.errors import SourceEnded, SourceError
@@ -22,6 +22,7 @@ from perception.sources import Allocate, Frame, Image
 from perception.sources.decoding import decode_heif
 from perception.sources.image_header import image_size
 from perception.sources.image_times import find_times, rate_of, times_of
+from perception.sources.levels import Levels, LevelsOption
 from perception.sources.spec import CONVERT, IMAGE_SUFFIXES, OTHER_IMAGES, has_data
 
 MAX_PIXELS = 1 << 25
@@ -53,16 +54,9 @@ class ImagesSource:
         path: Annotated[Path, AfterValidator(Path.expanduser)]
         fps: float | None = Field(default=None, gt=0, le=1000)
         timestamps: Annotated[Path, AfterValidator(Path.expanduser)] | None = None
-        levels_16bit: tuple[int, int] | None = None
+        levels_16bit: LevelsOption = None
         loop: bool = False
         realtime: bool | None = None
-
-        @field_validator("levels_16bit")
-        @classmethod
-        def _rising(cls, levels: tuple[int, int] | None) -> tuple[int, int] | None:
-            if levels is not None and not 0 <= levels[0] < levels[1] <= 65535:
-                raise ValueError("expected [low, high] with 0 <= low < high <= 65535")
-            return levels
 
     live = False
 
@@ -71,7 +65,7 @@ class ImagesSource:
         self.fps: float | None = options.fps
         self.counters = {"images_unreadable": 0, "images_too_large": 0, "images_left_out": 0}
         self.problems: list[str] = []
-        self._levels = options.levels_16bit
+        self._levels = Levels(options.levels_16bit)
         self._paths: list[Path] = []
         self._times: list[int] | None = None
         self._next = 0
@@ -155,23 +149,12 @@ class ImagesSource:
 
     def _paint(self, pixels: Pixels, allocate: Allocate) -> Image:
         image = allocate(*pixels.shape[:2])
-        levelled = self._level(pixels)
+        levelled = self._levels.apply(pixels)
         if levelled.ndim == 2:
             cv2.cvtColor(levelled, cv2.COLOR_GRAY2BGR, dst=image)
         else:
             np.copyto(image, levelled)
         return image
-
-    def _level(self, pixels: Pixels) -> Image:
-        if pixels.dtype == np.uint8:
-            return pixels.astype(np.uint8, copy=False)
-        if self._levels is None:
-            low, high = np.percentile(pixels, (0.5, 99.5))
-            self._levels = int(low), max(int(low) + 1, int(high))
-        low, high = self._levels
-        return cv2.convertScaleAbs(
-            np.clip(pixels, low, high).astype(np.float32) - low, alpha=255 / (high - low)
-        ).astype(np.uint8, copy=False)
 
 
 def read_file(path: Path) -> bytes:
