@@ -15,7 +15,7 @@ import msgspec
 
 from perception import clock
 from perception.alerts.book import AlertBook
-from perception.analysis.finding import Finder, Found
+from perception.analysis.detection import DetectedFrame, DetectionStage
 from perception.analysis.offset import OffsetWatch
 from perception.errors import SinkError, SourceEnded
 from perception.geometry.grey import small_grey
@@ -52,12 +52,12 @@ def analyze(
     """
     camera = next(iter(what.cameras.values()))
     started_wall_ns, started_ns = clock.wall_ns(), clock.monotonic_ns()
-    finder = Finder(what, camera, threads, requests)
-    work = _Work(what, camera, finder)
+    stage = DetectionStage(what, camera, threads, requests)
+    work = _Work(what, camera, stage)
     frames = _Frames(camera)
     expected = frames.expected
-    for n, found in enumerate(finder.find(frames)):
-        work.take(n, found)
+    for n, one in enumerate(stage.detect(frames)):
+        work.take(n, one)
         progress(n + 1, expected)
     work.close()
     work.problems += frames.problems
@@ -141,9 +141,9 @@ class _Picture:
 class _Work:
     """The stages of one recording and what they count."""
 
-    def __init__(self, what: Plan, camera: CameraPlan, finder: Finder) -> None:
+    def __init__(self, what: Plan, camera: CameraPlan, stage: DetectionStage) -> None:
         folder = Path(what.folder)
-        self._camera, self._finder = camera, finder
+        self._camera, self._stage = camera, stage
         self._follower = stages.make_follower(what, camera.name, 0)
         self._who = stages.make_recognisers(what, [camera.name]).get(camera.name)
         self._book = AlertBook(camera.name, stages.make_rules(camera))
@@ -170,7 +170,7 @@ class _Work:
         self.metrics, self.raised = Metrics(), dict[str, int]()
         self.problems = [why] if why else list[str]()
 
-    def take(self, n: int, one: Found) -> None:
+    def take(self, n: int, one: DetectedFrame) -> None:
         """Track and judge what was found in one frame, and write it."""
         name, metrics, frame, found = self._camera.name, self.metrics, one.frame, one.detections
         picture = _Picture(frame)
@@ -181,7 +181,7 @@ class _Work:
             t_arrival_ns=frame.t_arrival_ns,
             t_wall_ns=max(0, frame.t_media_ns),
         )
-        known = self._finder.names
+        known = self._stage.names
         names = {i: known.get(i, str(i)) for i in set(found.class_ids.tolist())}
         began_ns, grey = clock.monotonic_ns(), small_grey(frame.pixels)
         message = self._follower.follow(
@@ -206,7 +206,7 @@ class _Work:
             metrics.count(f"{counter}.{name}")
         if frame.damage != "none":
             metrics.count(f"damaged.{name}.{frame.damage}")
-        for kind, count in self._finder.looks.items():
+        for kind, count in self._stage.looks.items():
             metrics.counters[f"looks.{name}.{kind}"] = count
         metrics.counters[f"confirmed.{name}"] = self._follower.confirmed
         metrics.counters[f"cuts.{name}"] = self._follower.cuts
@@ -278,7 +278,7 @@ class _Work:
         found: Detections,
         picture: "_Picture",
     ) -> None:
-        known = self._finder.names
+        known = self._stage.names
         classes = {i: known.get(i, str(i)) for i in set(found.class_ids.tolist())}
         try:
             writer.add(name, message, found, classes, picture.image)

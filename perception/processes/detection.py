@@ -11,7 +11,7 @@ from perception.detectors import Detector, looks, prepare
 from perception.errors import RingError, SlotOverwritten
 from perception.geometry.grey import small_grey
 from perception.launchfile.build import camera_detector, class_filter, make_detector
-from perception.processes.beat import Beat
+from perception.processes.next_frame import NextFrame
 from perception.processes.runtime import IDLE_MS, Runtime, drain
 from perception.transport.bus import Inbox, Publisher
 from perception.transport.ring import RingReader
@@ -63,15 +63,17 @@ class _Line:
         self._dropped: dict[str, int] = {}
         self._keep = class_filter(detector, camera.objects)
         fresh_ms = camera.fresh_ms
-        self._beat = None if fresh_ms is None else Beat(round(fresh_ms * clock.NS_PER_MS))
+        self._next_frame = (
+            None if fresh_ms is None else NextFrame(round(fresh_ms * clock.NS_PER_MS))
+        )
         self.takes_s = 0.0
         self._sent = 0
 
     def fresh(self, message: FrameMessage, inbox: Inbox) -> FrameMessage:
         """Return the newest frame, or the next one where the camera wants it waited for."""
-        if self._beat is None:
+        if self._next_frame is None:
             return message
-        wait_ns = self._beat.wait_ns(message.stamp, clock.monotonic_ns())
+        wait_ns = self._next_frame.wait_ns(message.stamp, clock.monotonic_ns())
         if wait_ns:
             newer = list(inbox.poll(-(-wait_ns // clock.NS_PER_MS)))
             message = newer[0] if newer else message

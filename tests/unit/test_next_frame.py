@@ -2,7 +2,7 @@
 
 import pytest
 
-from perception.processes.beat import Beat
+from perception.processes.next_frame import NextFrame
 from perception.wire import Stamp, make_id
 
 MS = 1_000_000
@@ -16,8 +16,8 @@ def stamp(n, t_ns=None, epoch=1):
     )
 
 
-def beat(fresh_ms=20, frames=20, every=2):
-    made = Beat(fresh_ms * MS)
+def after_some(fresh_ms=20, frames=20, every=2):
+    made = NextFrame(fresh_ms * MS)
     for n in range(0, frames, every):
         assert made.wait_ns(stamp(n), n * PERIOD) == 0, "young frames are taken at once"
     return made
@@ -29,23 +29,23 @@ def beat(fresh_ms=20, frames=20, every=2):
 )
 def test_an_old_frame_makes_place_for_one_that_is_due(age_ms, wait_ms):
     at = 20 * PERIOD
-    assert beat().wait_ns(stamp(20), at + age_ms * MS) == wait_ms * MS
+    assert after_some().wait_ns(stamp(20), at + age_ms * MS) == wait_ms * MS
 
 
 def test_no_wait_is_longer_than_fresh_ms():
     at = 20 * PERIOD
-    assert beat(fresh_ms=5).wait_ns(stamp(20), at + 6 * MS) == 0, "27 ms would be too long"
-    assert beat(fresh_ms=5).wait_ns(stamp(20), at + 33 * MS) > 0
+    assert after_some(fresh_ms=5).wait_ns(stamp(20), at + 6 * MS) == 0, "27 ms would be too long"
+    assert after_some(fresh_ms=5).wait_ns(stamp(20), at + 33 * MS) > 0
 
 
 def test_the_period_is_not_known_at_first_nor_after_a_new_start():
-    made = Beat(20 * MS)
+    made = NextFrame(20 * MS)
     assert made.wait_ns(stamp(0), 30 * MS) == 0
-    made = beat()
+    made = after_some()
     assert made.wait_ns(stamp(0, 30 * PERIOD, epoch=2), 30 * PERIOD + 30 * MS) == 0
 
 
 def test_one_gap_does_not_change_the_period():
-    made = beat()
+    made = after_some()
     made.wait_ns(stamp(20, 30 * PERIOD), 30 * PERIOD)
     assert made.wait_ns(stamp(22, 32 * PERIOD), 32 * PERIOD + 30 * MS) == 3 * MS + PERIOD // 8

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from perception import clock
 from perception.detectors import Detector, ReadsTime, looks, prepare
+from perception.errors import PerceptionError
 from perception.launchfile import build as stages
 from perception.sources import Frame
 from perception.wire import Detections
@@ -19,7 +20,7 @@ from perception.wire.plan import CameraPlan, Plan
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class DetectedFrame:
     """What was detected in a frame, and between which times, monotonic ns."""
 
     frame: Frame
@@ -28,7 +29,7 @@ class Found:
     detected_ns: int
 
 
-class Finder:
+class DetectionStage:
     """The detectors of one recording. names: class names. requests: frames at the same time."""
 
     def __init__(self, what: Plan, camera: CameraPlan, threads: int, requests: int) -> None:
@@ -52,27 +53,39 @@ class Finder:
         """Pictures looked at as a whole, in parts, not at all; {} where all are whole."""
         return looks(self._detectors[0])
 
-    def find(self, frames: Iterable[Frame]) -> Iterator[Found]:
-        """Yield what is found in each frame, in their order.
+    def detect(self, frames: Iterable[Frame]) -> Iterator[DetectedFrame]:
+        """Yield each frame with its detections, in the order of the frames.
 
-        A frame with data missing has no detections. Raises what the frames or a detector raise.
+        A frame with data missing has no detections. Raises what a detector raises; and what the
+        frames raise, after all frames before that.
         """
-        waiting: deque[Future[Found]] = deque()
+        waiting: deque[Future[DetectedFrame]] = deque()
+        failed: PerceptionError | None = None
+        rest = enumerate(frames)
         with ThreadPoolExecutor(self.requests, thread_name_prefix="detect") as pool:
-            for n, frame in enumerate(frames):
+            while True:
+                try:
+                    n, frame = next(rest)
+                except StopIteration:
+                    break
+                except PerceptionError as error:  # raised after the frames before it
+                    failed = error
+                    break
                 done = None
                 if len(waiting) == self.requests:
                     done = waiting.popleft().result()  # its detector is free from here on
                 detector = self._detectors[n % self.requests]
-                waiting.append(pool.submit(self._find, detector, frame))
+                waiting.append(pool.submit(self._detect, detector, frame))
                 if done is not None:
                     yield done
             while waiting:
                 yield waiting.popleft().result()
+        if failed is not None:
+            raise failed
 
-    def _find(self, detector: Detector, frame: Frame) -> Found:
+    def _detect(self, detector: Detector, frame: Frame) -> DetectedFrame:
         started_ns, found = clock.monotonic_ns(), Detections.none()
         if frame.damage != "direct":
             prepared = prepare(detector, frame.pixels, frame.t_media_ns)
             found = self._keep(detector.infer(prepared))
-        return Found(frame, found, started_ns, clock.monotonic_ns())
+        return DetectedFrame(frame, found, started_ns, clock.monotonic_ns())

@@ -10,7 +10,7 @@ LATE_SHARE = 8
 """A frame may be late by this part of the period."""
 
 
-class Beat:
+class NextFrame:
     """Says whether a frame is so old that the next one, which is due, is waited for instead."""
 
     def __init__(self, fresh_ns: int) -> None:
