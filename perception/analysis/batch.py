@@ -19,7 +19,7 @@ from perception.processes.runtime import thread_environment
 from perception.recording.output import clear
 from perception.recording.summary import Summary
 from perception.sinks import FILES
-from perception.sources.spec import IMAGE_SUFFIXES, has_data, is_bag
+from perception.sources.spec import IMAGE_SUFFIXES, is_bag, pictures_in_data
 from perception.telemetry.finding import LIVE, find
 from perception.wire import plan
 from perception.wire.plan import Plan
@@ -28,11 +28,18 @@ VIDEO_SUFFIXES = frozenset(
     {".avi", ".h264", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".ts", ".webm"}
 )
 
+_KEPT = {
+    "bag": ("topic", "levels_16bit"),
+    "images": ("fps", "timestamps", "rotate", "start_s", "duration_s"),
+    "video": ("rotate", "start_s", "duration_s"),
+}
+"""Options of a launch file's source that hold for a recording, by what it is."""
+
 Progress = Callable[[Path, int, int | None], None]
 
 
 def recordings(places: Sequence[Path]) -> list[Path]:
-    """Return the recordings that files and folders stand for: videos, or a folder of images.
+    """Return the recordings that files and folders stand for: videos, bags, or a folder of images.
 
     Raises SourceError where a place is not there or has neither.
     """
@@ -45,10 +52,10 @@ def recordings(places: Sequence[Path]) -> list[Path]:
             videos = [p for p in inside if p.suffix.lower() in VIDEO_SUFFIXES]
             if videos:
                 found += videos
-            elif any(p.suffix.lower() in IMAGE_SUFFIXES for p in inside) or has_data(place):
+            elif any(p.suffix.lower() in IMAGE_SUFFIXES for p in inside) or pictures_in_data(place):
                 found.append(place)
             else:
-                raise SourceError(f"{place}: neither videos nor images in this folder")
+                raise SourceError(f"{place}: neither videos, images nor a ROS bag in this folder")
         elif place.exists():
             found.append(place)
         else:
@@ -150,19 +157,16 @@ def _run_one(
 def _source(camera: config.Camera, path: Path, fps: float | None) -> dict[str, Any]:
     """Return the recording as a source that keeps the launch file's other options of its kind."""
     given: dict[str, Any] = camera.source if isinstance(camera.source, dict) else {}
-    kept = {
-        k: v
-        for k, v in given.items()
-        if k in ("fps", "timestamps", "rotate", "start_s", "duration_s")
-    }
     if is_bag(path):
-        topic = {k: v for k, v in given.items() if k in ("topic", "levels_16bit")}
-        return {"type": "bag", "path": str(path), **topic}
-    if path.is_dir() or path.suffix.lower() in IMAGE_SUFFIXES:
-        film = {} if fps is None else {"fps": fps}
-        return {"type": "images", "path": str(path), **kept, **film}
-    kept = {k: v for k, v in kept.items() if k not in ("fps", "timestamps")}
-    return {"type": "video", "path": str(path), **kept}
+        kind = "bag"
+    elif path.is_dir() or path.suffix.lower() in IMAGE_SUFFIXES:
+        kind = "images"
+    else:
+        kind = "video"
+    kept = {key: value for key, value in given.items() if key in _KEPT[kind]}
+    if kind == "images" and fps is not None:
+        kept["fps"] = fps
+    return {"type": kind, "path": str(path), **kept}
 
 
 def _telemetry(camera: config.Camera, path: Path) -> dict[str, Any] | None:

@@ -46,6 +46,7 @@ class DetectionStage:
 
     @property
     def requests(self) -> int:
+        """How many frames are looked at at the same time."""
         return len(self._detectors)
 
     @property

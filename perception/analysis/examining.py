@@ -1,4 +1,4 @@
-"""A segment examined: every frame through a detector of any weight, for a file of its own.
+"""A segment examined: every frame through a detector of any size, written into a file of its own.
 
 What was recorded live is read only. Two runs write the same bytes: no clock is in the file. Run as
 `python -m perception.analysis.examining SPEC.json`: takes jobs until there is none.

@@ -1,4 +1,6 @@
-"""What live missed, by what an examination found, and why. A witness, not the truth.
+"""What live missed, by what an examination found, and why.
+
+The examination can be wrong too: its network misses objects and invents some.
 
 Imports launchfile and below.
 """

@@ -79,7 +79,7 @@ def write(path: Path, camera: str, report: Report, urls: Sequence[str], how: str
         f"<main><h1>{escape(camera)}: what live missed</h1>",
         f"<p>{escape(how)}. {report.frames} pictures, {share:.0%} of which live looked at; "
         f"{len(report.visits)} tracks, {report.matched} of the longer ones also live. "
-        "The examination is a witness, not the truth.</p>",
+        "The examination can be wrong too.</p>",
         "<table><thead><tr><th scope='col'>cause</th><th scope='col'>count</th></tr></thead>",
         "<tbody>",
         *(f"<tr><td>{escape(CAUSES[c])}</td><td>{n}</td></tr>" for c, n in counts.items() if n),

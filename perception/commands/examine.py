@@ -59,7 +59,7 @@ def run(root: Path, name: str, asked: Asked) -> int:
     until = budget_ns(asked.budget)
     code, output = 0, asked.output or root.parent / "examined"
     for group in _groups(root, rows):
-        plan = heavy(group[0], asked)
+        plan = plan_for(group[0], asked)
         folder = output / fingerprint(plan, group[0].camera)
         folder.mkdir(parents=True, exist_ok=True)
         names = [row.path for part in group for row in part.rows]
@@ -94,7 +94,7 @@ def _groups(root: Path, rows: list[SegmentRow]) -> list[list[Part]]:
     return [group for _, group in found]
 
 
-def heavy(part: Part, asked: Asked) -> Plan:
+def plan_for(part: Part, asked: Asked) -> Plan:
     """Return the plan to examine with: every frame, whole pictures, the model asked for."""
     plan = plan_of(part) if asked.launch is None else changed_plan(part, asked.launch)
     one = plan.cameras[part.camera]

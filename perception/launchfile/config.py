@@ -155,9 +155,9 @@ class Camera(_Base):
     )
     fresh_ms: Annotated[float, Field(gt=0, le=1000)] | None = Field(
         default=None,
-        description="a frame that waited longer for the network makes place for the next one where "
-        "that is due within as long, ms: younger results, fewer of them; null: never. Has no "
-        "effect where one network serves several cameras",
+        description="a frame that waited longer for the network is skipped where the next one is "
+        "due within as long, ms: younger results, fewer of them; null: never. Has no effect where "
+        "one network serves several cameras",
     )
     keep_s: Annotated[float, Field(ge=0.1, le=30)] = Field(
         default=0.7, description="seconds that frames stay in shared memory for late readers"

@@ -1,4 +1,4 @@
-"""When the next frame of a camera is due, by when earlier ones came. Part of detection."""
+"""When the next frame of a camera is due, by the arrival of earlier ones. Part of detection."""
 
 import statistics
 from collections import deque
@@ -11,7 +11,7 @@ LATE_SHARE = 8
 
 
 class NextFrame:
-    """Says whether a frame is so old that the next one, which is due, is waited for instead."""
+    """Says whether to wait for the next frame: where the newest is old and the next one is due."""
 
     def __init__(self, fresh_ns: int) -> None:
         """fresh_ns: a younger frame is taken at once; no wait is longer than this."""

@@ -9,6 +9,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from perception.clock import NS_PER_S
 from perception.errors import SinkError
 from perception.wire import CONFIRMED, TrackMessage, text_id
@@ -81,8 +83,6 @@ def topic_name(camera: str) -> str:
 
 
 def _array(message: TrackMessage, types: Any) -> Any:
-    import numpy as np
-
     t_ns = max(0, message.stamp.t_media_ns)
     stamp = types["builtin_interfaces/msg/Time"](t_ns // NS_PER_S % (1 << 31), t_ns % NS_PER_S)
     header = types["std_msgs/msg/Header"](stamp=stamp, frame_id=message.stamp.camera)

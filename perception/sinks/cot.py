@@ -19,7 +19,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from perception.errors import SinkError, SinkRefused
 from perception.sinks.when import When
-from perception.wire import Alert, text_id
+from perception.wire import Alert, short_id, text_id
 
 UNKNOWN_M = "9999999.0"
 """What the schema writes where a height or an error is not known."""
@@ -155,7 +155,7 @@ def event(alert: Alert, cot_type: str, stale_s: float) -> bytes:
     point = {"lat": f"{lat:.7f}", "lon": f"{lon:.7f}", "hae": UNKNOWN_M, "ce": ce, "le": UNKNOWN_M}
     ElementTree.SubElement(root, "point", point)
     detail = ElementTree.SubElement(root, "detail")
-    name = f"{alert.class_name} {alert.track_id & 0xFFFFFFFF}"
+    name = f"{alert.class_name} {short_id(alert.track_id)}"
     ElementTree.SubElement(detail, "contact", {"callsign": name})
     remarks = ElementTree.SubElement(detail, "remarks")
     remarks.text = f"{alert.camera}, {alert.rule}: {alert.kind} {alert.state}"

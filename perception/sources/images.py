@@ -23,7 +23,7 @@ from perception.sources.decoding import decode_heif
 from perception.sources.image_header import image_size
 from perception.sources.image_times import find_times, rate_of, times_of
 from perception.sources.levels import Levels, LevelsOption
-from perception.sources.spec import CONVERT, IMAGE_SUFFIXES, OTHER_IMAGES, has_data
+from perception.sources.spec import CONVERT, IMAGE_SUFFIXES, OTHER_IMAGES, pictures_in_data
 
 MAX_PIXELS = 1 << 25
 MAX_FILE_BYTES = 256 << 20
@@ -196,7 +196,9 @@ def find_images(path: Path) -> tuple[list[Path], list[Path]]:
     try:
         if path.is_dir():
             found = list(path.iterdir())
-            if not any(p.suffix.lower() in IMAGE_SUFFIXES for p in found) and has_data(path):
+            if not any(p.suffix.lower() in IMAGE_SUFFIXES for p in found) and pictures_in_data(
+                path
+            ):
                 found = list((path / "data").iterdir())
         elif path.exists() or not glob.has_magic(text):
             found = [path]

@@ -70,7 +70,7 @@ def parse(spec: object) -> tuple[str, dict[str, Any]]:
     return kind, {"device" if kind == "webcam" else "path": spec}
 
 
-def has_data(folder: Path) -> bool:
+def pictures_in_data(folder: Path) -> bool:
     """Whether a folder's pictures are in its folder `data`, as in KITTI's raw image_02."""
     inner = folder / "data"
     return inner.is_dir() and any(p.suffix.lower() in IMAGE_SUFFIXES for p in inner.iterdir())

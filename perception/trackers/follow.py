@@ -95,12 +95,12 @@ class Follower:
         found = message.detections
         carried, is_other = self._resize(message)
         size = message.width, message.height
-        smeared = message.damage == "direct"
-        if self._alone or smeared:
+        incomplete = message.damage == "direct"
+        if self._alone or incomplete:
             warp = np.eye(2, 3, dtype=np.float32)
         else:
             warp = self._motion.estimate(message.grey, found.boxes, *size)
-        cut = is_other or self._alone or (not smeared and self._scene.is_cut(message.grey))
+        cut = is_other or self._alone or (not incomplete and self._scene.is_cut(message.grey))
         if cut:
             self.tracker.end_all()
             self.cuts += not self._alone

@@ -26,7 +26,7 @@ class CameraPlan(msgspec.Struct, frozen=True, kw_only=True):
     sweep_s: `detect: auto` with a look at the whole picture at least so often; None: every frame.
     tiles: options of tiles, None: the whole picture on one canvas.
     budget_ms: age after the rules that is counted and told, None: none. fresh_ms: an older frame
-    makes place for the next one, None: never.
+    is skipped where the next one is due, None: never.
     record: options of its recording, None: it is not recorded. has_packets: whether its source can
     hand on coded packets; else what is recorded is encoded from its frames.
     """

@@ -92,4 +92,5 @@ def test_places_over_time(speed, lon):
         assert np.allclose(out[0, [3, 4, 4, 5]].reshape(2, 2), spread, rtol=1e-3)
         assert np.allclose(out[0, 6:8], velocity, atol=0.02)
         moved.add(twin.moves)
-    assert (True in moved) == (speed > 1.0) or speed == 0.5
+    if speed != 0.5:  # so slow that either may be told
+        assert (True in moved) == (speed > 1.0)
