@@ -12,10 +12,9 @@ from rich.text import Text
 from perception import clock
 from perception.commands.console import console, sheet
 from perception.errors import ConfigError
-from perception.wire.plan import Plan, WebPlan
 
-if TYPE_CHECKING:
-    pass
+if TYPE_CHECKING:  # brings NumPy, which `perception --help` does not need
+    from perception.wire.plan import Plan, WebPlan
 
 users_app = typer.Typer(
     name="users", help="Who may see the page: add, list, change, remove.", no_args_is_help=True
@@ -38,7 +37,7 @@ def check_installed() -> None:
         raise ConfigError(f"the page needs {missing[0]}: pip install 'perception-line[web]'")
 
 
-def announce(plan: Plan) -> list[Text]:
+def announce(plan: "Plan") -> list[Text]:
     """Return what to print of the page: its address, how to trust it, how to log in first."""
     asked = plan.web
     if asked is None:
@@ -140,7 +139,7 @@ def _accounts(launch: Path | None):
     return Accounts(UsersFile(asked.folder if asked else None))
 
 
-def _or_add(plan: Plan) -> str:
+def _or_add(plan: "Plan") -> str:
     """Return how else the first user is made; empty where the command cannot know the folder."""
     from perception.launchfile import config
 
@@ -152,11 +151,11 @@ def _or_add(plan: Plan) -> str:
     return f", or `{command} --launch {plan.file}`" if in_file is not None else ""
 
 
-def _folder(asked: WebPlan) -> Path | None:
+def _folder(asked: "WebPlan") -> Path | None:
     return Path(asked.folder) if asked.folder else None
 
 
-def _address(asked: WebPlan) -> str:
+def _address(asked: "WebPlan") -> str:
     from perception.launchfile.page import EVERYWHERE
     from perception.web import certificate
 
