@@ -1,8 +1,9 @@
 """Which pictures of a stream are damaged: by a loss itself, or by what they were predicted from.
 
 A decoder flags only the picture whose own data is missing. Those after it are predicted from it and
-smear until the next key picture. Measured at 1 % loss of MPEG-TS over udp, 720p30, 4 Mbit/s: the
-flags name 26 of the 167 pictures that differ from what was sent, this rule all. Imports wire.
+smear until the next key picture. Measured at 1 % loss of MPEG-TS over udp, 720p30, 4 Mbit/s, three
+runs of 8 s: 163 of 697 pictures differed from what was sent by more than 25 levels; the flags named
+20 of them, this rule all, and 495 others that differed less. Imports wire.
 """
 
 from perception.wire import Damage
