@@ -269,6 +269,10 @@ def test_j2_a_zone_drawn_in_the_browser_is_taken_by_the_line(home: Path) -> None
         page.goto(f"{address}/#/zones/door")
         page.get_by_role("button", name="porch").click()
         see(page, "document.querySelectorAll('.drawing .point').length == 3", "three points")
+        # Before the first picture the place has the shape of a usual one: 16 to 9.
+        shape = "(b => Math.abs(b.width / b.height - %f) < .01)" % (SIZE[0] / SIZE[1])
+        drawing = "document.querySelector('.drawing').getBoundingClientRect()"
+        see(page, f"{shape}({drawing})", "a place of the picture's shape")
         area = page.locator(".drawing").bounding_box()
         for n, (x, y) in enumerate(((0.01, 0.01), (0.99, 0.01), (0.5, 0.99))):
             handle = page.locator(".drawing .point").nth(n).bounding_box()

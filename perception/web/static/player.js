@@ -17,6 +17,8 @@ export class Player {
     this.video.muted = true;
     this.over = h("canvas", { class: "over", "aria-hidden": "true" });
     this.element = h("div", { class: "player" }, this.canvas, this.video, this.over);
+    // The place has the shape of the picture before the first picture comes, so that nothing moves then.
+    if (camera.width && camera.height) this.element.style.aspectRatio = `${camera.width} / ${camera.height}`;
     this.times = [];
     this.reasons = [];
     this.delays = [];

@@ -43,6 +43,7 @@ export async function view(place, context, [name]) {
   const bar = h("div", { class: "bar" });
   let chosen = null; // {kind, shape, points, history, isNew}
   let point = null;
+  let held = false; // whether a point is dragged
   const feet = [];
   const places = svg("g", {});
 
@@ -134,6 +135,7 @@ export async function view(place, context, [name]) {
     event.preventDefault();
     if (keep) remember();
     point = i;
+    held = true;
     const move = (next) => {
       chosen.points[i] = at(next);
       paint();
@@ -141,6 +143,7 @@ export async function view(place, context, [name]) {
     const end = () => {
       window.removeEventListener("pointermove", move);
       window.removeEventListener("pointerup", end);
+      held = false;
       show();
     };
     window.addEventListener("pointermove", move);
@@ -229,5 +232,13 @@ export async function view(place, context, [name]) {
       h("aside", null, h("h2", null, "Zones and lines"), list,
         h("p", { class: "muted" }, "Drag a point; drag a small dot to add one. With the keyboard: Tab to a point, arrows move it, Delete removes it. Green dots: where the last objects stood inside."))));
   show();
-  return () => player.close();
+  // Points are round at every size of the picture.
+  const resized = new ResizeObserver(() => {
+    if (!held) paint();
+  });
+  resized.observe(player.element);
+  return () => {
+    resized.disconnect();
+    player.close();
+  };
 }
