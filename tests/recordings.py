@@ -87,10 +87,14 @@ def stamp(n: int, t_ns: int) -> Stamp:
 class Maker:
     """Writes frames as a line and its recorder would: detections, tracks, alerts and journal."""
 
-    def __init__(self, root: Path, plan: Plan, *, states_ns: int = 60 * S) -> None:
+    def __init__(
+        self, root: Path, plan: Plan, *, states_ns: int = 60 * S, clips: bool = False
+    ) -> None:
         (root / "door").mkdir(parents=True, exist_ok=True)
         self.catalog = Catalog(root)
-        options = Options(clips=False, manifest=manifest.entry(plan, "door"))
+        options = Options(
+            clips=clips, before_s=1.0, after_s=1.0, manifest=manifest.entry(plan, "door")
+        )
         self.recorder = CameraRecorder(
             self.catalog, Chain(root, "door"), "door", plan.name, options, record_table
         )

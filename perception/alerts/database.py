@@ -112,6 +112,13 @@ class Database:
                     db.execute("ROLLBACK")
                 raise
 
+    def scrub(self) -> None:
+        """Remove what deleted rows have left in the file and its log. Raises SinkError."""
+        with self._guarded() as db:
+            db.execute("VACUUM")
+            if db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
+                raise SinkError(f"{self.path}: another program reads it: try again")
+
     def _begin(self, db: sqlite3.Connection) -> None:
         """Begin a transaction. Wait for the lock, unless another thread has just waited in vain."""
         wait_s = 0.0 if clock.monotonic_ns() < self._held_ns else LOCK_WAIT_S

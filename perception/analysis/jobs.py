@@ -104,6 +104,15 @@ class Jobs:
             if not Path(f"/proc/{worker}").exists():
                 self.release(worker)
 
+    def erase(self, names: Iterable[str]) -> int:
+        """Remove jobs so that nothing of them is left in the file; return how many there were."""
+        self._db.execute("PRAGMA secure_delete=ON")
+        with self._db:
+            done = self._db.executemany("DELETE FROM job WHERE name = ?", [(n,) for n in names])
+        self._db.execute("VACUUM")
+        self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        return done.rowcount
+
     def all(self) -> list[Job]:
         """Return every job by name; one that was tried too often has failed."""
         rows = self._db.execute(

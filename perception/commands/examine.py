@@ -28,6 +28,7 @@ from perception.commands.recordings import parse_time
 from perception.commands.replay import changed_plan, paired, rows_of
 from perception.errors import EXIT_SOURCE, ConfigError
 from perception.footage import manifest, retention
+from perception.footage.erasing import EXAMINED
 from perception.footage.rows import SegmentRow
 from perception.processes.runtime import thread_environment
 from perception.wire.plan import Plan, StagePlan
@@ -57,7 +58,7 @@ def run(root: Path, name: str, asked: Asked) -> int:
     rows, first, last = rows_of(root, name, first, last, lead_ns=0)
     rows = [row for row in rows if row.end_wall_ns >= first]
     until = budget_ns(asked.budget)
-    code, output = 0, asked.output or root.parent / "examined"
+    code, output = 0, asked.output or root.parent / EXAMINED
     for group in _groups(root, rows):
         plan = plan_for(group[0], asked)
         folder = output / fingerprint(plan, group[0].camera)

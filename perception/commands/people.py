@@ -151,8 +151,8 @@ def erase(name: str, launch: Path | None) -> None:
     console().print(
         Text(
             f"erased {person.name}: {_count(person.portraits)} with their embeddings; looked "
-            f"again: {gone.left} left. Alerts and snapshots that were stored or sent before keep "
-            "what they said."
+            f"again: {gone.left} left. Recordings, alerts and snapshots keep what they "
+            "said: `perception recordings erase --person NAME` erases these too."
         )
     )
 

@@ -102,6 +102,43 @@ def protect(
     recordings.protect(recordings.folder_of(launch, folder), segment, not off)
 
 
+@recordings_app.command()
+def erase(
+    segment: Annotated[
+        str | None, typer.Argument(help="name of a segment, or a part that fits one only")
+    ] = None,
+    camera: Annotated[str | None, typer.Option(help="all of this camera, or of a span")] = None,
+    start: Annotated[
+        str | None, typer.Option("--from", help="UTC: 2026-11-26T14:05:30, or 14:05:30 for today")
+    ] = None,
+    end: Annotated[str | None, typer.Option("--to", help="UTC, as --from")] = None,
+    person: Annotated[
+        str | None, typer.Option(help="every segment in which this person was named")
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="do not ask")] = False,
+    launch: LaunchOf = None,
+    folder: FolderOf = None,
+    store: Annotated[
+        Path | None, typer.Option(help="alerts.sqlite of the run; beside the recordings")
+    ] = None,
+) -> None:
+    """Erase segments, or all that is known of a person: videos, messages, alerts, pictures, faces.
+
+    Whole segments go. The chain of hashes keeps their names and when they were erased. Not while a
+    run records there.
+    """
+    from perception.commands import erase as erasing
+    from perception.commands import recordings
+    from perception.errors import ConfigError
+
+    span = camera is not None or start is not None or end is not None
+    if [segment is not None, span, person is not None].count(True) != 1:
+        raise ConfigError("give the name of a segment, or --camera, --from, --to, or --person")
+    root = recordings.folder_of(None if folder else launch, folder)
+    asked = erasing.Asked(segment, camera, (start, end), person, store, launch, yes)
+    erasing.run(root, asked)
+
+
 def replay(
     recording: Annotated[str, typer.Argument(help="camera, or name of a segment")],
     stage: Annotated[

@@ -63,7 +63,7 @@ def show_all(root: Path, camera: str | None, limit: int, as_json: bool) -> None:
             row.camera,
             _time(row.start_wall_ns),
             f"{row.seconds:.1f} s",
-            _size(row.size_bytes),
+            size_text(row.size_bytes),
             f"{row.codec} {row.width}x{row.height}",
             Text(_seen(row)),
             Text(", ".join(marks), style="yellow"),
@@ -79,9 +79,14 @@ def show_all(root: Path, camera: str | None, limit: int, as_json: bool) -> None:
         when = _time(loss.from_wall_ns)
         screen.print(Text(f"lost: {loss.camera} {when}, {seconds:.1f} s, {count}: {loss.cause}"))
     if rows:
-        screen.print(Text(f"{len(rows)} segments, {_size(sum(row.size_bytes for row in rows))}"))
-    if deleted:
-        screen.print(Text(f"{len(deleted)} segments were deleted to make room"))
+        screen.print(
+            Text(f"{len(rows)} segments, {size_text(sum(row.size_bytes for row in rows))}")
+        )
+    erased = sum(why.startswith(chain.ERASED) for why in deleted.values())
+    if len(deleted) > erased:
+        screen.print(Text(f"{len(deleted) - erased} segments were deleted to make room"))
+    if erased:
+        screen.print(Text(f"{erased} segments were erased on request"))
 
 
 def room(asked: RecordingsPlan) -> Text:
@@ -89,7 +94,7 @@ def room(asked: RecordingsPlan) -> Text:
     root = Path(asked.folder)
     there = next(path for path in (root, *root.absolute().parents) if path.is_dir())
     free = shutil.disk_usage(there).free
-    said = f"recordings: {root}, {_size(free)} free"
+    said = f"recordings: {root}, {size_text(free)} free"
     rows: list[SegmentRow] = []
     if (root / NAME).is_file():
         catalog = Catalog(root, create=False)
@@ -99,13 +104,13 @@ def room(asked: RecordingsPlan) -> Text:
     told = retention.forecast(rows, free, limits, clock.wall_ns())
     if told.days is None:
         return Text(f"{said}; nothing is recorded yet, so there is no rate")
-    rate = _size(round(told.bytes_per_day))
+    rate = size_text(round(told.bytes_per_day))
     return Text(f"{said}; {rate} a day lately: room for {told.days:.1f} days")
 
 
 def show(root: Path, name: str, as_json: bool) -> None:
     """Print all of one segment. Raises ConfigError where its name fits none, or two."""
-    row = _one(root, name)
+    row = one_segment(root, name)
     if as_json:
         print(msgspec.json.encode(row).decode())
         return
@@ -114,8 +119,8 @@ def show(root: Path, name: str, as_json: bool) -> None:
     table.add_row("run", row.run or "not known: it was repaired")
     table.add_row("from, to (UTC)", f"{_time(row.start_wall_ns)} - {_time(row.end_wall_ns)}")
     table.add_row("pictures", f"{row.frames}, {row.seconds:.1f} s")
-    table.add_row("video", f"{row.codec} {row.width}x{row.height}, {_size(row.video_bytes)}")
-    table.add_row("messages", _size(row.message_bytes))
+    table.add_row("video", f"{row.codec} {row.width}x{row.height}, {size_text(row.video_bytes)}")
+    table.add_row("messages", size_text(row.message_bytes))
     table.add_row("seen", Text(_seen(row) or "nothing"))
     for key in row.alerts:
         table.add_row("alert", key)
@@ -182,8 +187,19 @@ def verify(root: Path | None, manifest: Path | None) -> int:
         linked = chain.Chain(root, camera).paths
         loose = sorted(p for p in paths if p.startswith(f"{camera}/") and p not in linked)
         extra = f"; {len(loose)} are not in the chain, the first: {loose[0]}" if loose else ""
-        screen.print(Text(f"{camera}: {count} segments unchanged{extra}"))
+        noted = _gone(list(chain.gone(root, camera).values()))
+        screen.print(Text(f"{camera}: {count} segments unchanged{noted}{extra}"))
     return code
+
+
+def _gone(reasons: list[str]) -> str:
+    """Return what a chain says of deletions, as the end of a sentence."""
+    erased = [why for why in reasons if why.startswith(chain.ERASED)]
+    said = f"; {len(reasons) - len(erased)} deleted to make room" * (len(reasons) > len(erased))
+    if erased:
+        last = max(erased).removeprefix(chain.ERASED).strip()
+        said += f"; {len(erased)} erased on request, the last at {last}"
+    return said
 
 
 def rebuild(root: Path) -> None:
@@ -203,7 +219,7 @@ def rebuild(root: Path) -> None:
 
 def protect(root: Path, name: str, on: bool) -> None:
     """Protect a segment from deletion, or end that."""
-    row = _one(root, name)
+    row = one_segment(root, name)
     catalog = Catalog(root, create=False)
     try:
         catalog.protect(row, on=on)
@@ -213,7 +229,8 @@ def protect(root: Path, name: str, on: bool) -> None:
     console().print(Text(f"{Path(row.path).name}: {said}"))
 
 
-def _one(root: Path, name: str) -> SegmentRow:
+def one_segment(root: Path, name: str) -> SegmentRow:
+    """Return the segment of a name, or of a part of one. Raises ConfigError: none, or more."""
     catalog = Catalog(root, create=False)
     try:
         rows = [row for row in catalog.segments() if name in row.path]
@@ -249,7 +266,8 @@ def parse_time(text: str) -> int:
     return (when - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1) * 1000
 
 
-def _size(count: int) -> str:
+def size_text(count: int) -> str:
+    """Return bytes as a short text."""
     if count < 1_000_000:
         return f"{count / 1e3:.0f} kB"
     return f"{count / 1e6:.1f} MB" if count < 1e9 else f"{count / 1e9:.2f} GB"

@@ -8,6 +8,7 @@ from rich.text import Text
 from perception import clock
 from perception.commands.console import console, sheet
 from perception.footage.catalog import Catalog
+from perception.footage.finding import find, known
 from perception.footage.query import local, parse
 
 
@@ -15,8 +16,8 @@ def run(root: Path, words: str, limit: int, as_json: bool) -> int:
     """Print what fits, newest first, and how the words were understood; exit code 1: nothing."""
     catalog = Catalog(root, create=False)
     try:
-        query = parse(words, catalog.known(), clock.wall_ns())
-        found = catalog.search(query, limit)
+        query = parse(words, known(catalog), clock.wall_ns())
+        found = find(catalog, query, limit)
     finally:
         catalog.close()
     if as_json:

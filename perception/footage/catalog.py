@@ -8,20 +8,21 @@ import contextlib
 import errno
 import json
 import sqlite3
-from collections.abc import Generator
+from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from perception.errors import ConfigError
-from perception.footage.query import Query
-from perception.footage.rows import FoundRow, LossRow, SegmentRow, TrackRow
+from perception.footage.rows import LossRow, SegmentRow, TrackRow
 
 NAME = "catalog.sqlite"
 KEEP = ".keep"
 """Suffix of the empty file beside a segment that is protected: it outlives the catalog."""
 _VERSION = 1
+_LONGEST_NS = 600 * 1_000_000_000
+"""No segment is longer."""
 _TABLES = """
 CREATE TABLE IF NOT EXISTS segment (
     path TEXT PRIMARY KEY, camera TEXT NOT NULL, start_wall_ns INTEGER NOT NULL,
@@ -57,7 +58,7 @@ class Catalog:
         """A damaged catalog, under its new name."""
         self.is_new = False
         """Whether the files have to be listed: it was made now, or is another version's."""
-        path = root / NAME
+        path = self.path = root / NAME
         if not create and not path.exists():
             raise ConfigError(f"{root}: no {NAME} there: `perception recordings rebuild` makes one")
         try:
@@ -78,9 +79,11 @@ class Catalog:
             version = db.execute("PRAGMA user_version").fetchone()[0]
             if version > _VERSION:
                 db.close()
-                return self._open(path.with_name(f"catalog.v{_VERSION}.sqlite"))
+                self.path = path.with_name(f"catalog.v{_VERSION}.sqlite")
+                return self._open(self.path)
             db.execute("PRAGMA journal_mode=WAL")
             db.execute("PRAGMA synchronous=NORMAL")
+            db.execute("PRAGMA secure_delete=ON")
             db.executescript(_TABLES)
             db.execute("SELECT count(*) FROM segment").fetchone()
             db.execute(f"PRAGMA user_version={_VERSION}")
@@ -128,53 +131,6 @@ class Catalog:
             ),
         )  # fmt: skip
 
-    def known(self) -> dict[str, list[str]]:
-        """Return the names in the catalog by kind: class, camera, zone, who."""
-        found = {
-            kind: [name for (name,) in self._db.execute(f"SELECT DISTINCT {column} FROM track")]
-            for kind, column in (("class", "class_name"), ("camera", "camera"), ("who", "who"))
-        }
-        found["who"] = [name for name in found["who"] if name]
-        zones = self._db.execute("SELECT DISTINCT value FROM track, json_each(track.zones)")
-        found["zone"] = [name for (name,) in zones]
-        return found
-
-    def search(self, query: Query, limit: int) -> list[FoundRow]:
-        """Return tracks that fit, the newest first."""
-        where, values = ["1"], list[str | int]()
-        for column, names in (
-            ("class_name", query.classes),
-            ("camera", query.cameras),
-            ("who", query.who),
-        ):
-            if names:
-                where.append(f"{column} IN ({', '.join('?' * len(names))})")
-                values += sorted(names)
-        if query.from_wall_ns is not None:
-            where.append("end_wall_ns >= ?")
-            values.append(query.from_wall_ns)
-        if query.to_wall_ns is not None:
-            where.append("start_wall_ns < ?")
-            values.append(query.to_wall_ns)
-        if query.alerts:
-            where.append("alerts > 0")
-        for zone in sorted(query.zones):
-            where.append("EXISTS (SELECT 1 FROM json_each(track.zones) WHERE value = ?)")
-            values.append(zone)
-        rows = self._db.execute(
-            f"SELECT * FROM track WHERE {' AND '.join(where)} ORDER BY start_wall_ns DESC", values
-        )
-        found: list[FoundRow] = []
-        for row in rows:
-            named = dict(zip(FoundRow.__struct_fields__, row, strict=True))
-            named["zones"] = json.loads(named["zones"])
-            one = FoundRow(**named)
-            if query.fits_clock(one.start_wall_ns, one.end_wall_ns):
-                found.append(one)
-                if len(found) >= limit:
-                    break
-        return found
-
     def _add_loss(self, loss: LossRow) -> None:
         self._db.execute(
             "INSERT OR REPLACE INTO loss VALUES (?, ?, ?, ?, ?)",
@@ -190,6 +146,46 @@ class Catalog:
                 "INSERT OR REPLACE INTO deleted VALUES (?, ?, ?, ?, ?, ?)",
                 (row.path, row.camera, row.start_wall_ns, t_wall_ns, row.size_bytes, why),
             )
+
+    def erase(self, rows: Sequence[SegmentRow], why: str, t_wall_ns: int) -> None:
+        """Note that segments were erased; a track stays only as later or earlier ones saw it."""
+        for row in rows:
+            self.remove(row, why, t_wall_ns)
+        with self._transaction():
+            for row in rows:
+                for track in row.tracks:
+                    self._db.execute(
+                        "DELETE FROM track WHERE camera = ? AND track_id = ?",
+                        (row.camera, track.track_id),
+                    )
+        lasting = {
+            (row.camera, track.track_id): (track.start_wall_ns, track.end_wall_ns)
+            for row in rows
+            for track in row.tracks
+        }
+        for (camera, track_id), span in lasting.items():
+            # A later segment's end is not known here: its row says so of the same track.
+            for row in self.segments(camera, span[0], span[1] + _LONGEST_NS):
+                same = [track for track in row.tracks if track.track_id == track_id]
+                with self._transaction():
+                    for track in same:
+                        self._add_track(row, track)
+
+    def scrub(self) -> None:
+        """Remove what deleted rows have left in the file, its log and in catalogs set aside.
+
+        Raises OSError where another program reads it all the while, or the disk refuses.
+        """
+        for old in (*self.root.glob(f"{NAME}.damaged-*"), *self.root.glob("catalog.v*.sqlite*")):
+            if not old.name.startswith(self.path.name):
+                old.unlink(missing_ok=True)
+        try:
+            self._db.execute("VACUUM")
+            busy = self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+        except sqlite3.Error as error:
+            raise OSError(errno.EIO, f"catalog: {error}") from None
+        if busy:
+            raise OSError(errno.EBUSY, "catalog: another program reads it: try again")
 
     def segments(
         self, camera: str | None = None, from_wall_ns: int | None = None,
@@ -225,6 +221,10 @@ class Catalog:
     def read(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
         """Return the rows of a query, for the modules of this room."""
         return self._db.execute(sql, values).fetchall()
+
+    def each(self, sql: str, *values: object) -> Iterator[tuple[Any, ...]]:
+        """Yield the rows of a query one by one, for the modules of this room."""
+        yield from self._db.execute(sql, values)
 
     def deleted(self) -> dict[str, str]:
         """Return why segments were deleted, by path."""

@@ -17,6 +17,8 @@ from typing import Any, NamedTuple
 from perception.footage.rows import SegmentRow
 
 NAME = "chain.jsonl"
+ERASED = "erased at"
+"""What the reason of a deletion on request begins with; the time follows."""
 _BLOCK = 1 << 20
 
 
@@ -53,9 +55,10 @@ class Chain:
 
     def delete(self, path: str, why: str) -> None:
         """Append that a segment's files go, and why; once only."""
-        if path in self.paths and path not in self._deleted:
+        if path not in self._deleted:
             self._append({"path": path, "deleted": why})
             self._deleted.add(path)
+            self.paths.add(path)
 
     def _append(self, link: dict[str, str]) -> None:
         link["before"] = self._last
@@ -91,9 +94,10 @@ def file_hash(path: Path) -> str:
 def verify(root: Path, camera: str) -> tuple[int, Broken | None]:
     """Return how many segments hold, and the first link of a camera that does not.
 
-    Files of a segment whose deletion is in the chain may be missing; its links may not.
+    Files of a segment whose deletion is in the chain may be missing; its links may not. Those of
+    one that was erased must be.
     """
-    deleted = {str(link.get("path")) for link in _links(root / camera / NAME) if "deleted" in link}
+    deleted = gone(root, camera)
     before, count = "", 0
     for n, link in enumerate(_links(root / camera / NAME), 1):
         path = str(link.get("path", ""))
@@ -101,6 +105,10 @@ def verify(root: Path, camera: str) -> tuple[int, Broken | None]:
             return count, Broken(camera, path or f"line {n}", f"line {n} of {NAME} was changed")
         before = str(link["hash"])
         if path in deleted:
+            files = [root / f"{path}.{kind}" for kind in ("mp4", "mcap")]
+            left = next((file for file in files if file.exists()), None)
+            if left is not None and deleted[path].startswith(ERASED):
+                return count, Broken(camera, path, f"noted as erased, but {left.name} is there")
             continue
         for kind in ("mp4", "mcap"):
             file = root / f"{path}.{kind}"
@@ -110,6 +118,12 @@ def verify(root: Path, camera: str) -> tuple[int, Broken | None]:
                 return count, Broken(camera, path, f"{file.name} was changed")
         count += 1
     return count, None
+
+
+def gone(root: Path, camera: str) -> dict[str, str]:
+    """Return why segments were deleted, by path, as the chain has it."""
+    links = _links(root / camera / NAME)
+    return {str(link.get("path")): str(link["deleted"]) for link in links if "deleted" in link}
 
 
 def head(root: Path, camera: str) -> str:

@@ -22,7 +22,8 @@ class FolderLock:
         except OSError:
             os.close(self._fd)
             raise ConfigError(
-                f"{root}: another run records there: name another folder under `recordings:`"
+                f"{root}: another run records there: stop it, or name another folder under "
+                "`recordings:`"
             ) from None
 
     def close(self) -> None:

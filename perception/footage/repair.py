@@ -189,17 +189,22 @@ def _row(root: Path, base: Path, said: list[LoggedMessage], *, torn: bool) -> Se
 def _seen(said: list[LoggedMessage]) -> tuple[list[TrackRow], dict[str, int], list[str]]:
     """Return tracks, how many of each class, and keys of alerts; zones are not known here."""
     seen, rows, alerts = SeenTracks({}), dict[int, TrackRow](), dict[str, None]()
+    who = dict[int, str]()
     for one in said:
-        if one.topic not in ("tracks", "alerts"):
+        if one.topic not in ("tracks", "alerts", "identities"):
             continue
         with contextlib.suppress(MessageError):
             message = decode_record(one.data)
             if one.topic == "tracks":
                 rows |= {row.track_id: row for row in seen.take(message)}
+            elif one.topic == "identities":
+                if message.state != "undecided":
+                    who[message.track_id] = message.who if message.state == "known" else "unknown"
             elif message.alert.state == "raised":
                 alerts[message.alert.key] = None
     objects: dict[str, int] = {}
     for row in rows.values():
+        rows[row.track_id] = msgspec.structs.replace(row, who=who.get(row.track_id, ""))
         objects[row.class_name] = objects.get(row.class_name, 0) + 1
     return list(rows.values()), objects, list(alerts)
 

@@ -19,13 +19,13 @@ from perception.footage import retention
 from perception.footage.camera import CameraRecorder, Options
 from perception.footage.catalog import Catalog
 from perception.footage.chain import Chain
-from perception.footage.clips import clip_path
+from perception.footage.erasing import files_of
 from perception.footage.fragments import Fragment
 from perception.footage.messages import LoggedMessage
 from perception.footage.repair import rebuild, repair
 from perception.footage.retention import Limits
 from perception.footage.rows import SegmentRow, TrackRow
-from perception.footage.segment import SUFFIXES, PacketStamp
+from perception.footage.segment import PacketStamp
 
 MAX_QUEUE = 8 << 20
 """Bytes of packets of one camera that wait for the disk."""
@@ -232,14 +232,15 @@ class Writer(threading.Thread):
             self.deleted += 1
 
     def _delete_segment(self, catalog: Catalog, victim: retention.Victim) -> None:
-        """Delete a segment and its clips. A full disk takes the notes of it only afterwards."""
+        """Delete a segment, its clips and what was examined of it.
+
+        A full disk takes the notes of it only afterwards.
+        """
         row = victim.row
         chain = self._chains.get(row.camera) or Chain(self._root, row.camera)
         with contextlib.suppress(OSError):
             chain.delete(row.path, victim.why)
-        files = [self._root / f"{row.path}{suffix}" for suffix in SUFFIXES]
-        files += [clip_path(self._root, row.camera, key) for key in row.alerts]
-        for file in files:
+        for file in files_of(self._root, row):
             file.unlink(missing_ok=True)
         with contextlib.suppress(OSError):
             chain.delete(row.path, victim.why)

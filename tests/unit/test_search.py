@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from perception.footage.catalog import Catalog
+from perception.footage.finding import find, known
 from perception.footage.query import local, parse
 from perception.footage.rows import TrackRow
 from perception.footage.seen import _inside
@@ -93,9 +94,9 @@ def test_what_fits_is_found_newest_first(tmp_path):
     catalog = filled(tmp_path, tracks)
 
     def ids(words: str) -> list[int]:
-        query = parse(words, catalog.known(), NOW)
+        query = parse(words, known(catalog), NOW)
         assert not query.ignored
-        return [found.track_id for found in catalog.search(query, 100)]
+        return [found.track_id for found in find(catalog, query, 100)]
 
     assert ids("person at porch after 22:00 yesterday") == [3, 2]
     assert ids("anna") == [3]
@@ -118,11 +119,11 @@ def test_a_track_over_two_segments_is_one(tmp_path):
     catalog.add(msgspec.structs.replace(row(1), tracks=[seen(7, 100, 200, zones=["porch"])]))
     late = seen(7, 100, 900, zones=["porch", "path"], who="Anna")
     catalog.add(msgspec.structs.replace(row(2), path="door/2", tracks=[late]))
-    (found,) = catalog.search(parse("", {}, NOW), 10)
+    (found,) = find(catalog, parse("", {}, NOW), 10)
     assert (found.start_wall_ns, found.end_wall_ns, found.who) == (100, 900, "Anna")
     assert (found.segment, found.zones) == ("door/1", ["porch", "path"])
     catalog.remove(row(1), "space", 1)
-    assert not catalog.search(parse("", {}, NOW), 10)
+    assert not find(catalog, parse("", {}, NOW), 10)
     catalog.close()
 
 
@@ -136,9 +137,9 @@ def test_f1_a_hundred_thousand_tracks_answer_at_once(tmp_path):
     ]
     catalog = filled(tmp_path, tracks)
     for words in ("person at porch yesterday", "dog after 22:00 last week", "car", "anna"):
-        query = parse(words, catalog.known(), NOW)
+        query = parse(words, known(catalog), NOW)
         began = time.perf_counter()
-        found = catalog.search(query, 50)
+        found = find(catalog, query, 50)
         assert time.perf_counter() - began < 0.5
         assert len(found) == 50
     catalog.close()

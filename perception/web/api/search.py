@@ -5,6 +5,7 @@ from pydantic import BaseModel
 
 from perception import clock
 from perception.footage.catalog import Catalog
+from perception.footage.finding import find, known
 from perception.footage.query import parse
 from perception.web.api.recordings import segment_id
 from perception.web.permissions import Routes, who_of
@@ -52,7 +53,7 @@ def search(
         query = parse(words, _known(site, who, catalog), clock.wall_ns())
         if who.cameras is not None and not query.cameras:
             query.cameras = set(who.cameras)
-        found = catalog.search(query, limit)
+        found = find(catalog, query, limit)
     return Answer(
         understood=query.understood,
         ignored=query.ignored,
@@ -75,10 +76,10 @@ def search(
 
 def _known(site: Site, who: Who, catalog: Catalog) -> dict[str, list[str]]:
     """Return the names that a word may be: of the catalog, and of this line's cameras."""
-    known = catalog.known()
+    names = known(catalog)
     plans = [plan for name, plan in site.line.cameras.items() if who.sees(name)]
-    known["class"] += [name for plan in plans for name in plan.objects or ()]
-    known["zone"] += [name for plan in plans for name in plan.zones]
-    known["camera"] = [name for name in known["camera"] if who.sees(name)]
-    known["camera"] += [plan.name for plan in plans]
-    return {kind: list(dict.fromkeys(names)) for kind, names in known.items()}
+    names["class"] += [name for plan in plans for name in plan.objects or ()]
+    names["zone"] += [name for plan in plans for name in plan.zones]
+    names["camera"] = [name for name in names["camera"] if who.sees(name)]
+    names["camera"] += [plan.name for plan in plans]
+    return {kind: list(dict.fromkeys(found)) for kind, found in names.items()}
