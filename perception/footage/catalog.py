@@ -177,7 +177,7 @@ class Catalog:
         Raises OSError where another program reads it all the while, or the disk refuses.
         """
         for old in (*self.root.glob(f"{NAME}.damaged-*"), *self.root.glob("catalog.v*.sqlite*")):
-            if not old.name.startswith(self.path.name):
+            if old.name.removesuffix("-wal").removesuffix("-shm") != self.path.name:
                 old.unlink(missing_ok=True)
         try:
             self._db.execute("VACUUM")

@@ -74,7 +74,7 @@ def of_person(catalog: Catalog, name: str) -> list[SegmentRow]:
         for row in catalog.segments(camera, start, end + 1):
             if any(one.track_id == track_id for one in row.tracks):
                 found[row.path] = row
-    # The row of a repaired segment has what its messages tell of tracks, which may end before a name.
+    # The row of a repaired segment may lack a name that its messages have.
     for (text,) in catalog.each("SELECT row FROM segment WHERE instr(row, '\"torn\":true')"):
         row = msgspec.json.decode(text, type=SegmentRow)
         if row.path not in found and _mentions(catalog.root / f"{row.path}.mcap", spelled):
