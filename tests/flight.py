@@ -64,6 +64,8 @@ def apart(a, b):
 class Steady:
     """A Feed of one state that holds, or of a function of time."""
 
+    alone = False
+
     def __init__(self, state, sigmas=None):
         self.state, self.why, self.sigmas = state, "", sigmas or {}
 

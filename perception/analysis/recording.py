@@ -152,7 +152,8 @@ class _Work:
         self._place, self._feed, why = make_placer(camera) or (None, None, "")
         self._offset = OffsetWatch(self._feed)
         stills = stages.is_stills(camera)
-        self._stills = StillsWriter(folder, camera.name, pictures=what.video) if stills else None
+        page = what.map_page(camera.name)
+        self._stills = StillsWriter(folder, camera.name, what.video, page) if stills else None
         self._output = CameraOutput(
             folder,
             camera.name,
@@ -161,7 +162,7 @@ class _Work:
             video=what.video and not stills,
             tracks=what.tracks and not stills,
             kitti=what.kitti and not stills,
-            map_page=what.map_page(camera.name),
+            map_page=None if stills else page,
             deterministic=True,
         )
         self._video = what.video and not stills

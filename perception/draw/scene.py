@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from perception.draw import places
 from perception.draw.strokes import (
     ALERT,
     INK,
@@ -40,6 +41,7 @@ from perception.wire import (
     Damage,
     Stamp,
     TrackMessage,
+    View,
     short_id,
     time_to_collision,
 )
@@ -239,8 +241,14 @@ class Painter:
         zones: Mapping[str, Sequence[Point]] | None = None,
         lines: Mapping[str, tuple[Point, Point]] | None = None,
         trail_s: float = 1.0,
+        *,
+        coordinates: bool = False,
     ) -> None:
-        """zones, lines: by name, points as fractions of the image. trail_s: 0 draws no trails."""
+        """zones, lines: by name, points as fractions of the image. trail_s: 0 draws no trails.
+
+        coordinates: of each target with a place, under its box.
+        """
+        self._coordinates = coordinates
         self.zones, self.lines = zones or {}, lines or {}
         self._trails = Trails(trail_s) if trail_s > 0 else None
 
@@ -259,6 +267,10 @@ class Painter:
         alerts(image, current, message)
         tracks(image, message, trails)
         overlay(image, message.stamp, age_ms, counts, message.damage)
+        if (view := View.of(message.view.tolist())) is not None:
+            places.view(image, view)
+            if self._coordinates:
+                places.targets(image, message)
 
 
 def _scale(image: Image, message: TrackMessage) -> NDArray[np.float64]:

@@ -21,9 +21,15 @@ _STEP_NS = 200_000_000
 
 
 class Feed(Protocol):
-    """Telemetry in media time. why: why nothing can be had from it now, "" where it works."""
+    """Telemetry in media time. why: why nothing can be had from it now, "" where it works.
+
+    alone: its states say nothing of each other, so nothing is had from two of them.
+    """
 
     sigmas: dict[str, float]
+
+    @property
+    def alone(self) -> bool: ...
 
     @property
     def why(self) -> str: ...
@@ -94,6 +100,8 @@ def _attitude(
     body = camera_turn(state, options.mount_deg)
     if body is None or (options.assume is not None and state.gimbal_deg is None):
         return _assumed(feed, options, state, t_ns), None
+    if feed.alone:
+        return body, None
     around = [feed.at(t_ns + shift)[0] for shift in (-_STEP_NS, _STEP_NS)]
     before, after = (camera_turn(s, options.mount_deg) for s in around)
     if before is None or after is None:
@@ -118,6 +126,8 @@ def course(feed: Feed, state: State, t_ns: int) -> float | None:
     if state.velocity_m_s is not None:
         north, east, _ = state.velocity_m_s
         seconds = 1.0
+    elif feed.alone:
+        return None
     else:
         a, b = (feed.at(t_ns + shift)[0] for shift in (-1_000_000_000, 1_000_000_000))
         if None in (a.lat_deg, a.lon_deg, b.lat_deg, b.lon_deg):

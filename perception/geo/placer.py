@@ -86,6 +86,8 @@ class Placer:
         told = (out[:, 8] > 0.0) & (tracks.states != REMOVED)
         out[:, :2] = np.degrees(out[:, :2])
         out[~told] = 0.0
+        if self._feed.alone:
+            out[:, 6:] = 0.0  # one picture says nothing of a velocity
         codes[~told & found] = places.UNSEEN
         codes[told & ~found] = places.PLACE_GOOD
         tracks.places, tracks.place_codes = out, codes

@@ -43,8 +43,11 @@ class _Piece:
 class Series:
     """States in time order. refused: parts that were not believed, counted by reason.
 
-    live: only the newest _KEEP values of a piece are held, and time may not go back.
+    live: only the newest _KEEP values of a piece are held, and time may not go back. alone: see
+    Moments.
     """
+
+    alone = False
 
     def __init__(self, *, live: bool = False) -> None:
         self.refused: dict[str, int] = {}

@@ -42,6 +42,7 @@ def resolve_map(given: dict[str, Any], document: Document, path: Path_) -> dict[
 def make_feed(camera: CameraPlan) -> "tuple[TelemetryFeed, str] | None":
     """Return a camera's telemetry, opened, and why it could not be; None where it has none."""
     from perception.telemetry.feed import TelemetryFeed
+    from perception.telemetry.stills import StillsXmp
 
     stage = camera.telemetry
     if stage is None:
@@ -51,12 +52,29 @@ def make_feed(camera: CameraPlan) -> "tuple[TelemetryFeed, str] | None":
     is_file = camera.source.type in ("video", "images")
     video = Path(str(camera.source.options["path"])) if is_file else None
     reader = cls(options, video=video)
+    if isinstance(reader, StillsXmp):
+        reader.pictures = _pictures(camera)
     why = ""
     try:
         reader.open()
     except SourceError as error:
         why = reader.why = f"telemetry: {error}"
     return TelemetryFeed(reader, options), why
+
+
+def _pictures(camera: CameraPlan) -> "list[tuple[Path, int]]":
+    """Return the pictures of a camera and their media times in ns; none where it has no files."""
+    from perception.sources.images import ImagesSource, picture_times
+
+    if camera.source.type != "images":
+        return []
+    options = {
+        k: v for k, v in camera.source.options.items() if k in ImagesSource.Options.model_fields
+    }
+    try:
+        return picture_times(ImagesSource.Options.model_validate(options))
+    except SourceError:
+        return []  # the source says why
 
 
 def make_placer(camera: CameraPlan) -> "tuple[Placer, TelemetryFeed, str] | None":

@@ -18,13 +18,14 @@ WALL_BEGINS_NS = 1_000_000_000_000_000_000
 
 @dataclass(frozen=True, slots=True)
 class Fix:
-    """A point of a path. t_s: media time. utc_ns: None where not known."""
+    """A point of a path. t_s: media time. utc_ns: None where not known. picture: of a still."""
 
     t_s: float
     utc_ns: int | None
     lat_deg: float
     lon_deg: float
     height_m: float
+    picture: str = ""
 
 
 @dataclass(slots=True)
@@ -56,10 +57,12 @@ class Mark:
 
 
 class Flight:
-    """Everything of one camera's flight. reasons: frames and tracks without a place, by reason."""
+    """Everything of one camera's flight. stills: each frame is a picture of its own: none is left
+    out between two, and no line joins them.
+    """
 
-    def __init__(self, camera: str) -> None:
-        self.camera = camera
+    def __init__(self, camera: str, *, stills: bool = False) -> None:
+        self.camera, self.stills = camera, stills
         self.path: list[Fix] = []
         self.views: list[tuple[Fix, View]] = []
         self.view: View | None = None
@@ -68,10 +71,11 @@ class Flight:
         self.marks: list[Mark] = []
         self.frames = self.frames_placed = self.left_out = 0
         self._path_ns = self._view_ns = -(1 << 62)
-        self._path_step, self._view_step = STEP_NS, FOOTPRINT_NS
+        self._path_step, self._view_step = (0, 0) if stills else (STEP_NS, FOOTPRINT_NS)
+        self._most_views = MAX_POINTS if stills else MAX_FOOTPRINTS
 
-    def add(self, message: TrackMessage, alerts: Iterable[Alert] = ()) -> None:
-        """Take one frame and the alerts that were raised with it."""
+    def add(self, message: TrackMessage, alerts: Iterable[Alert] = (), picture: str = "") -> None:
+        """Take one frame and the alerts that were raised with it. picture: a still's name."""
         self.frames += 1
         stamp = message.stamp
         view = self.view = View.of(message.view.tolist())
@@ -82,29 +86,31 @@ class Flight:
         wall = stamp.t_wall_ns if stamp.t_wall_ns > WALL_BEGINS_NS else None
         utc_ns = view.utc_ns or wall
         t_ns, t_s = stamp.t_media_ns, stamp.t_media_ns / 1e9
-        self.newest = Fix(t_s, utc_ns, view.lat_deg, view.lon_deg, view.height_m)
+        self.newest = Fix(t_s, utc_ns, view.lat_deg, view.lon_deg, view.height_m, picture)
         if t_ns - self._path_ns >= self._path_step:
             self._path_ns = t_ns
             self.path.append(self.newest)
             if len(self.path) > MAX_POINTS:
                 del self.path[1::2]
-                self._path_step *= 2
-        if t_ns - self._view_ns >= self._view_step and view.corners is not None:
+                self._path_step = max(STEP_NS, 2 * self._path_step)
+        if t_ns - self._view_ns >= self._view_step and (self.stills or view.corners is not None):
             self._view_ns = t_ns
             self.views.append((self.newest, view))
-            if len(self.views) > MAX_FOOTPRINTS:
+            if len(self.views) > self._most_views:
                 del self.views[1::2]
-                self._view_step *= 2
+                self._view_step = max(STEP_NS, 2 * self._view_step)
         for row in (message.tracks.states == CONFIRMED).nonzero()[0].tolist():
-            self._target(message, row, t_ns, utc_ns)
+            self._target(message, row, t_ns, utc_ns, picture)
         self._mark(alerts, t_s, utc_ns)
 
-    def _target(self, message: TrackMessage, row: int, t_ns: int, utc_ns: int | None) -> None:
+    def _target(
+        self, message: TrackMessage, row: int, t_ns: int, utc_ns: int | None, picture: str
+    ) -> None:
         track = message.tracks.row(row, message.names)
         place = track.place
         if place is None:
             return
-        fix = Fix(t_ns / 1e9, utc_ns, place.lat_deg, place.lon_deg, place.height_m)
+        fix = Fix(t_ns / 1e9, utc_ns, place.lat_deg, place.lon_deg, place.height_m, picture)
         target = self.targets.get(track.track_id)
         if target is None:
             if len(self.targets) >= MAX_TARGETS:

@@ -11,7 +11,7 @@ from typing import Any
 from xml.etree import ElementTree as Xml
 
 from perception.recording.flight import Fix, Flight, Target, parts, ring
-from perception.wire import Place, short_id
+from perception.wire import Place, View, short_id
 
 Feature = dict[str, Any]
 
@@ -27,14 +27,18 @@ def iso(utc_ns: int | None) -> str | None:
 def features(flight: Flight) -> list[Feature]:
     """Return the flight path, footprints, targets with paths and ellipses, and alerts."""
     found: list[Feature] = []
-    if len(flight.path) > 1:
+    if len(flight.path) > 1 and not flight.stills:
         about = {"kind": "flight", "camera": flight.camera, "frames": flight.frames}
         times = {"begin": iso(flight.path[0].utc_ns), "end": iso(flight.path[-1].utc_ns)}
         found.append(_line(flight.path, {**about, **times}))
     for fix, view in flight.views:
+        about = {"t_s": round(fix.t_s, 2), "time": iso(fix.utc_ns)}
+        if flight.stills:
+            about["picture"] = fix.picture
+            found.append(_point(fix.lat_deg, fix.lon_deg, picture_properties(fix, view) | about))
         corners = [(lon, lat) for lat, lon in view.corners or ()]
-        about = {"kind": "footprint", "t_s": round(fix.t_s, 2), "time": iso(fix.utc_ns)}
-        found.append(_polygon([*corners, corners[0]], about))
+        if corners:
+            found.append(_polygon([*corners, corners[0]], {"kind": "footprint", **about}))
     for target in flight.targets.values():
         about = target_properties(target)
         if len(target.path) > 1:
@@ -50,9 +54,22 @@ def features(flight: Flight) -> list[Feature]:
     return found
 
 
+def picture_properties(fix: Fix, view: View) -> dict[str, Any]:
+    """Return where a still was taken from and where its camera looked."""
+    return {
+        "kind": "picture",
+        "height_m": round(fix.height_m, 1),
+        "above_m": round(view.above_m, 1),
+        "yaw_deg": round(view.yaw_deg % 360.0, 1),
+        "pitch_deg": round(view.pitch_deg, 1),
+    }
+
+
 def target_properties(target: Target) -> dict[str, Any]:
     """Return what is known of a target, for the properties of its features."""
+    picture = {"picture": target.last.picture} if target.last.picture else {}
     return {
+        **picture,
         "kind": "target",
         "track": short_id(target.track_id),
         "class": target.class_name,
@@ -96,16 +113,20 @@ def load_targets(path: Path) -> list[dict[str, Any]]:
 
 
 def gpx(flight: Flight) -> bytes:
-    """Return the flight path as GPX 1.1; times only where the telemetry has UTC."""
+    """Return the flight path as GPX 1.1, of stills a way point each; times where there is UTC."""
     root = Xml.Element("gpx", version="1.1", creator="perception")
     root.set("xmlns", "http://www.topografix.com/GPX/1/1")
-    segment = Xml.SubElement(Xml.SubElement(root, "trk"), "trkseg")
+    parent, kind = root, "wpt"
+    if not flight.stills:
+        parent, kind = Xml.SubElement(Xml.SubElement(root, "trk"), "trkseg"), "trkpt"
     for fix in flight.path:
         where = {"lat": f"{fix.lat_deg:.7f}", "lon": f"{fix.lon_deg:.7f}"}
-        point = Xml.SubElement(segment, "trkpt", where)
+        point = Xml.SubElement(parent, kind, where)
         Xml.SubElement(point, "ele").text = f"{fix.height_m:.1f}"
         if (time := iso(fix.utc_ns)) is not None:
             Xml.SubElement(point, "time").text = time
+        if fix.picture:
+            Xml.SubElement(point, "name").text = fix.picture
     return Xml.tostring(root, "utf-8", xml_declaration=True)
 
 

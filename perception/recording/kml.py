@@ -27,16 +27,26 @@ def kml(flight: Flight) -> bytes:
         Xml.SubElement(line, "color").text = colour
         Xml.SubElement(line, "width").text = width
         Xml.SubElement(Xml.SubElement(style, "PolyStyle"), "fill").text = "0"
-    if len(flight.path) > 1:
+    if len(flight.path) > 1 and not flight.stills:
         mark = _placemark(document, "flight", "flight")
         _span(mark, flight.path[0], flight.path[-1])
         _line(mark, flight.path)
-    folder = _folder(document, "footprints")
+    folder = _folder(document, "pictures" if flight.stills else "footprints")
     for fix, view in flight.views:
-        mark = _placemark(folder, f"{fix.t_s:.0f} s", "footprint")
+        name = fix.picture or f"{fix.t_s:.0f} s"
+        mark = _placemark(folder, name, "flight" if flight.stills else "footprint")
+        if flight.stills:
+            Xml.SubElement(mark, "description").text = (
+                f"{view.above_m:.0f} m above ground, looks {view.yaw_deg % 360:.0f} degrees, "
+                f"{view.pitch_deg:+.0f} degrees"
+            )
         _span(mark, fix, None)
-        corners = [(lon, lat) for lat, lon in view.corners or ()]
-        _polygon(mark, [*corners, corners[0]])
+        shapes = Xml.SubElement(mark, "MultiGeometry")
+        if flight.stills:
+            point = Xml.SubElement(shapes, "Point")
+            Xml.SubElement(point, "coordinates").text = _text([(fix.lon_deg, fix.lat_deg)])
+        if corners := [(lon, lat) for lat, lon in view.corners or ()]:
+            _polygon(shapes, [*corners, corners[0]])
     folder = _folder(document, "targets")
     for target in flight.targets.values():
         _target(folder, target)

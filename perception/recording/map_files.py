@@ -26,19 +26,22 @@ class MapFiles:
     """Writes map-<camera>.geojson, .kml, .gpx and a page at the end; live ones while it runs.
 
     page: name of the page. live: targets-<camera>.geojson has the newest targets, once a second,
-    and the others are saved each 30 s, so that a run that is killed leaves a map.
+    and the others are saved each 30 s, so that a run that is killed leaves a map. stills: see
+    Flight.
     """
 
-    def __init__(self, folder: Path, camera: str, *, page: str, live: bool) -> None:
+    def __init__(
+        self, folder: Path, camera: str, *, page: str, live: bool, stills: bool = False
+    ) -> None:
         self._folder, self._page, self._live = folder, page, live
         self.path = folder / page
-        self.flight = Flight(camera)
+        self.flight = Flight(camera, stills=stills)
         self._live_ns: int | None = None
         self._save_ns: int | None = None
 
-    def add(self, message: TrackMessage, alerts: Iterable[Alert] = ()) -> None:
-        """Take one frame. alerts: raised with it. Raises SinkError."""
-        self.flight.add(message, alerts)
+    def add(self, message: TrackMessage, alerts: Iterable[Alert] = (), picture: str = "") -> None:
+        """Take one frame. alerts: raised with it. picture: a still's name. Raises SinkError."""
+        self.flight.add(message, alerts, picture)
         if not self._live:
             return
         t_ns = message.stamp.t_media_ns
@@ -85,6 +88,7 @@ def page(flight: Flight) -> str:
     """Return a page with the flight in it: one file, nothing is fetched."""
     data = {
         "camera": flight.camera,
+        "stills": flight.stills,
         "frames": flight.frames,
         "frames_placed": flight.frames_placed,
         "begin": iso(flight.path[0].utc_ns) if flight.path else None,

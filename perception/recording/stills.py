@@ -1,6 +1,6 @@
-"""What the analysis of stills leaves: a picture with its boxes for each, and all boxes as COCO.
+"""What the analysis of stills leaves: a picture with its boxes for each, all boxes as COCO, a map.
 
-Imports draw, wire and errors.
+Imports draw, wire, errors and this room.
 """
 
 import json
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from perception.draw import Painter
 from perception.errors import SinkError
+from perception.recording.map_files import MapFiles
 from perception.wire import Detections, TrackMessage
 
 QUALITY = 90
@@ -27,12 +28,21 @@ class StillsWriter:
     category_id is the model's class id + 1: COCO's own begin at 1. bbox: x, y, width, height in px.
     """
 
-    def __init__(self, folder: str | Path, camera: str, *, pictures: bool) -> None:
-        """folder: made with the first still. pictures: False writes the COCO file only."""
+    def __init__(
+        self, folder: str | Path, camera: str, pictures: bool, map_page: str | None = None
+    ) -> None:
+        """folder: made with the first still. pictures: False writes none. map_page: name of the
+        map's page, None: no map.
+        """
         self._folder = Path(folder)
+        self._map = (
+            MapFiles(self._folder, camera, page=map_page, live=False, stills=True)
+            if map_page
+            else None
+        )
         self._pictures = self._folder / f"annotated-{camera}" if pictures else None
         self._path = self._folder / f"coco-{camera}.json"
-        self._painter = Painter({}, {})
+        self._painter = Painter({}, {}, coordinates=True)
         self._images: list[dict[str, Any]] = []
         self._annotations: list[dict[str, Any]] = []
         self._names: dict[int, str] = {}
@@ -76,11 +86,13 @@ class StillsWriter:
                     "score": round(score, 5),
                 }
             )
+        if self._map is not None:
+            self._map.add(message, picture=name)
         if self._pictures is not None:
             self._draw(name, message, image)
 
     def close(self) -> None:
-        """Write the COCO file. Raises SinkError."""
+        """Write the COCO file and the map. Raises SinkError."""
         document = {
             "images": self._images,
             "annotations": self._annotations,
@@ -91,6 +103,8 @@ class StillsWriter:
             self._path.write_text(json.dumps(document, indent=1) + "\n")
         except OSError as error:
             raise SinkError(f"{self._path}: {error.strerror}") from None
+        if self._map is not None:
+            self._map.close()
 
     def _draw(self, name: str, message: TrackMessage, image: NDArray[np.uint8]) -> None:
         assert self._pictures is not None

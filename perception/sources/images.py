@@ -157,6 +157,16 @@ class ImagesSource:
         return image
 
 
+def picture_times(options: ImagesSource.Options) -> list[tuple[Path, int]]:
+    """Return the files of the first turn and their media times in ns. Raises SourceError."""
+    paths, _ = find_images(options.path)
+    file = options.timestamps or (None if options.fps else find_times(options.path))
+    times = None if file is None else times_of(paths, file)
+    if times is None:
+        times = [to_ns(n / (options.fps or STILLS_HZ)) for n in range(len(paths))]
+    return list(zip(paths, times, strict=True))
+
+
 def read_file(path: Path) -> bytes:
     """Return a file's bytes, at most MAX_FILE_BYTES + 1; none where it cannot be read."""
     try:

@@ -1,4 +1,4 @@
-"""What a vehicle says of itself: MAVLink, DJI, KLV, GPMF, CSV -> states in media time.
+"""What a vehicle says of itself: MAVLink, DJI, KLV, GPMF, CSV, stills -> states in media time.
 
 A reader of a log gives all its states at once; a live one takes them in a thread. To add one: a
 file with a class that fits Telemetry, one row in TELEMETRY. Imports geo and below.
@@ -10,6 +10,7 @@ from typing import Annotated, Any, Protocol
 from pydantic import BaseModel, ConfigDict, Field
 
 from perception.extensions import load
+from perception.geo.moments import Moments
 from perception.geo.series import Series
 
 MAX_LOG_BYTES = 1 << 30
@@ -36,7 +37,7 @@ class Telemetry(Protocol):
     """
 
     live: bool
-    series: Series
+    series: Series | Moments
     sigmas: dict[str, float]
     counters: dict[str, int]
     why: str
@@ -65,6 +66,7 @@ TELEMETRY = {
     "klv": "perception.telemetry.klv_stream:KlvFile",
     "gpmf": "perception.telemetry.gpmf_file:GpmfFile",
     "csv": "perception.telemetry.csv_log:CsvLog",
+    "stills": "perception.telemetry.stills:StillsXmp",
 }
 
 

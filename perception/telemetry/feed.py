@@ -23,6 +23,11 @@ class TelemetryFeed:
         """Why nothing can be had now."""
         return self._reader.why
 
+    @property
+    def alone(self) -> bool:
+        """Whether the states are of stills, which say nothing of each other."""
+        return self._reader.series.alone
+
     def at(self, t_ns: int) -> tuple[State, dict[str, float]]:
         """Return the state at a media time and the age of each piece in s."""
         if self._reader.why:

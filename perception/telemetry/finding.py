@@ -5,17 +5,25 @@ from pathlib import Path
 import av
 from av.error import FFmpegError
 
+from perception.telemetry.stills import speaks_of_position
+
 LIVE = ("mavlink",)
 """Readers of vehicles that fly now."""
 
+STILL_SUFFIXES = (".jpg", ".jpeg")
+_LOOKED_AT = 32
+"""Pictures of a folder that are looked into for a position."""
 _BESIDE = {".srt": "dji_srt", ".SRT": "dji_srt", ".tlog": "tlog"}
 
 
 def find(video: Path) -> str | None:
     """Return the type of the reader for a recording's telemetry, None where it has none.
 
-    A subtitle of a film is none: it has to speak of a position.
+    video: a file, or a folder of stills. A subtitle of a film is none: it has to speak of a
+    position, and so have stills.
     """
+    if video.is_dir() or video.suffix.lower() in STILL_SUFFIXES:
+        return "stills" if _stills(video) else None
     if not video.is_file():
         return None
     for suffix, kind in _BESIDE.items():
@@ -23,6 +31,15 @@ def find(video: Path) -> str | None:
         if beside.is_file() and (kind != "dji_srt" or _speaks_of_position(beside)):
             return kind
     return _inside(video)
+
+
+def _stills(place: Path) -> bool:
+    try:
+        files = sorted(place.iterdir()) if place.is_dir() else [place]
+    except OSError:
+        return False
+    pictures = [p for p in files if p.suffix.lower() in STILL_SUFFIXES and p.is_file()]
+    return any(map(speaks_of_position, pictures[:_LOOKED_AT]))
 
 
 def _speaks_of_position(path: Path) -> bool:

@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 
 from perception.sources.synthetic import SyntheticSource
+from tests import stills as drone_stills
 from tests.clips import play
+from tests.flight import apart
 from tests.line import perception_says, write_launch
 
 
@@ -91,3 +93,51 @@ def test_a_drive_with_times_is_tracked_and_has_kitti_labels(tmp_path):
         assert float(row[17]) == score
     (tracks,) = tmp_path.rglob("tracks-*.jsonl")
     assert str(1_317_042_145) in tracks.read_text()
+
+
+def test_stills_of_a_drone_are_placed_by_their_xmp(tmp_path):
+    """Two stills over known points, one without a place: GeoJSON, KML, GPX, page, annotations."""
+    folder = tmp_path / "stills"
+    folder.mkdir()
+    south, east = (46.51, 6.62, 500.0), drone_stills.away((46.51, 6.62, 500.0), 80.0, 40.0, 500.0)
+    points = [drone_stills.away(south, e, n, 400.0) for e, n in ((0, 60), (-20, 85), (15, 70))]
+    other = drone_stills.away(east, 30.0, -30.0, 400.0)
+    one = drone_stills.still(
+        south, (0.0, -55.0), points, UTCAtExposure="2026-05-01T10:00:00", RtkFlag="50",
+        RtkStdLat="0.02", RtkStdLon="0.02", RtkStdHgt="0.05",
+    )  # fmt: skip
+    (folder / "DJI_1.JPG").write_bytes(one)
+    (folder / "DJI_2.JPG").write_bytes(drone_stills.still(east, (135.0, -70.0), [other]))
+    cv2.imwrite(str(folder / "phone.jpg"), cv2.imread(str(folder / "DJI_1.JPG")))
+    _, out = _analyze(tmp_path, folder)
+    found = json.loads((out / "map-stills.geojson").read_text())["features"]
+    targets = [f for f in found if f["properties"]["kind"] == "target"]
+    assert [f["properties"]["picture"] for f in targets] == ["DJI_1.JPG"] * 3 + ["DJI_2.JPG"]
+    for place in points:
+        near = [
+            np.linalg.norm(apart(place, f["geometry"]["coordinates"][::-1])) for f in targets[:3]
+        ]
+        assert min(near) < 1.0
+    assert np.linalg.norm(apart(other, targets[3]["geometry"]["coordinates"][::-1])) < 1.0
+    for target in targets:
+        about = target["properties"]
+        assert (about["speed_m_s"], about["course_deg"]) == (None, None)
+        assert about["ellipse_major_m"] > about["ellipse_minor_m"] > 0.5
+    assert targets[0]["properties"]["time"] == "2026-05-01T10:00:00.000Z"
+    pictures = [f["properties"] for f in found if f["properties"]["kind"] == "picture"]
+    assert [(p["picture"], p["yaw_deg"], p["pitch_deg"]) for p in pictures] == [
+        ("DJI_1.JPG", 0.0, -55.0),
+        ("DJI_2.JPG", 135.0, -70.0),
+    ]
+    assert not [f for f in found if f["properties"]["kind"] == "flight"]
+    assert (out / "map-stills.kml").read_text().count("<name>DJI_") == 2
+    assert (out / "map-stills.gpx").read_text().count("<wpt ") == 2
+    assert '"stills": true' in (out / "map.html").read_text()
+    (camera,) = json.loads((out / "summary.json").read_bytes())["cameras"].values()
+    assert camera["unplaced"] == {"position missing": 1}
+    for name, is_placed in (("DJI_1", True), ("DJI_2", True), ("phone", False)):
+        drawn = cv2.imread(str(out / "annotated-stills" / f"{name}.jpg")).astype(int)
+        bare = cv2.imread(str(folder / f"{name}.jpg".replace("I_1.jpg", "I_1.JPG").replace(
+            "I_2.jpg", "I_2.JPG"))).astype(int)  # fmt: skip
+        corner = np.abs(drawn - bare)[-110:, -110:]
+        assert (corner.max() > 100) == is_placed, name

@@ -2,12 +2,15 @@
 
 import cv2
 import numpy as np
+import pymap3d
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from perception import draw
 from perception import wire as m
+from perception.draw import places
+from tests.flight import pixel_of, rotation
 
 BOX = (100.0, 80.0, 180.0, 200.0)
 
@@ -220,3 +223,47 @@ def test_no_box_and_no_size_makes_it_raise(boxes, side):
         painter.paint(
             image, message(boxes, states, t_ms=k), [alert(box=b) for b in boxes], {"a": 1}
         )
+
+
+def seen_from(yaw, pitch, roll=0.0):
+    return m.View(46.5, 6.6, 500.0, 100.0, yaw, pitch, roll, None, 60.0, None)
+
+
+@pytest.mark.parametrize(
+    ("yaw", "pitch", "right", "down"),
+    [
+        (0, -90, 0, -1), (90, -90, -1, 0), (180, -90, 0, 1), (-90, -90, 1, 0),
+        (0, -30, 0, -1), (180, -30, 0, 1), (90, -30, -1, 0),
+    ],
+)  # fmt: skip
+def test_north_is_where_a_point_to_the_north_is_seen(yaw, pitch, right, down):
+    assert places.north_of(seen_from(yaw, pitch)) == pytest.approx((right, down), abs=1e-9)
+
+
+def test_north_agrees_with_the_simulator():
+    """Two points on the ground, the second 1 m to the north of the first."""
+    eye, look, focal, size = (46.5, 6.6, 500.0), (33.0, -50.0, 8.0), 800.0, (1280, 720)
+    aim = rotation(*look) @ np.array([1.0, 0.0, 0.0])
+    east, north, up = aim[1], aim[0], -aim[2]
+    first = pymap3d.enu2geodetic(east * 100 / -up, north * 100 / -up, -100.0, *eye)
+    second = pymap3d.enu2geodetic(east * 100 / -up, north * 100 / -up + 1.0, -100.0, *eye)
+    way = pixel_of(second, eye, look, focal, size) - pixel_of(first, eye, look, focal, size)
+    assert places.north_of(seen_from(*look)) == pytest.approx(way / np.linalg.norm(way), abs=0.02)
+
+
+def test_level_to_the_north_there_is_no_arrow():
+    assert places.north_of(seen_from(0, 0)) is None
+    image = canvas(640, 480)
+    places.view(image, seen_from(0, 0))
+    assert (image[:400] == 90).all()
+    places.view(image, seen_from(0, -60))
+    assert (image[380:, 560:] > 200).any()
+
+
+def test_a_picture_with_a_place_bears_its_coordinates():
+    image, said = canvas(640, 480), message(size=(640, 480))
+    draw.Painter().paint(image, said)
+    assert (image[-20:, :200] == 90).all()
+    said.view[:10] = 1, 46.5, 6.6, 500, 100, 0, -60, 0, 0, 60
+    draw.Painter().paint(image, said)
+    assert (image[-12:, :200] < 60).any()
