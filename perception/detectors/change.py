@@ -84,9 +84,9 @@ class ChangeMap:
             now,
             self._reference,
             self._noise,
-            light=light,
-            noises=self.noises,
-            least=self.least_levels,
+            brightness=light,
+            sigmas=self.noises,
+            min_change=self.least_levels,
             noise_share=_share(passed_s, self.noise_s),
             reference_share=_share(passed_s, self.follow_s),
         )

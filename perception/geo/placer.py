@@ -15,7 +15,7 @@ from perception.geo.terrain import Terrain, read_terrain
 from perception.kernels import ground
 from perception.kernels.ground_filter import (
     STATE,
-    _settle,  # pyright: ignore[reportPrivateUsage]
+    _update_tracks,  # pyright: ignore[reportPrivateUsage]
 )
 from perception.wire import REMOVED, TrackMessage, places
 
@@ -81,7 +81,7 @@ class Placer:
         ids = np.ascontiguousarray(tracks.track_ids, np.int64)
         states, out = np.zeros((len(ids), STATE)), np.zeros((len(ids), 9))
         seen = np.ascontiguousarray(rows[:, :9])
-        _settle(self._ids, self._states, ids, seen, taken, t_ns / 1e9, states, out)
+        _update_tracks(self._ids, self._states, ids, seen, taken, t_ns / 1e9, states, out)
         self._ids, self._states = ids, states
         told = (out[:, 8] > 0.0) & (tracks.states != REMOVED)
         out[:, :2] = np.degrees(out[:, :2])

@@ -7,7 +7,7 @@ boxes are those of the detector, as the tracker's own filter lags. Imports wire 
 import numpy as np
 from numpy.typing import NDArray
 
-from perception.kernels.looming import WIDTH, _follow  # pyright: ignore[reportPrivateUsage]
+from perception.kernels.looming import WIDTH, _update_tracks  # pyright: ignore[reportPrivateUsage]
 from perception.wire import Detections, Tracks
 
 
@@ -51,6 +51,6 @@ class Looming:
         states, closing = np.zeros((count, WIDTH)), np.zeros((count, 2), np.float32)
         frame = np.array((t_ns * 1e-9, float(width), float(height)))
         ids = np.ascontiguousarray(tracks.track_ids, np.int64)
-        _follow(self._ids, self._states, ids, boxes, seen, frame, states, closing)
+        _update_tracks(self._ids, self._states, ids, boxes, seen, frame, states, closing)
         self._ids, self._states = ids, states
         return closing

@@ -3,10 +3,10 @@
 Shape letters, fixed once for the whole package: N detections, M tracks, K classes, A anchors
 (candidates of a network head), H, W pixels, D state, P polygon points.
 
-A public function is a door: it normalises what it is given (read-only, strided, float64, empty)
-with `door`, allocates the result and calls a private kernel compiled with explicit signatures and
-cache=True. Signatures compile when the module is imported, so importing every module of MODULES is
-what `perception warm` does; from then on the machine's cache answers.
+A public function converts its arguments with `as_array` (read-only, strided, of another dtype,
+empty), allocates the result and calls a private kernel. The private kernel has an explicit
+signature and cache=True, so it is compiled when its module is imported. `perception warm` imports
+every module of MODULES. Later imports load the compiled code from Numba's cache.
 """
 
 from typing import Any
@@ -37,14 +37,15 @@ MODULES: tuple[str, ...] = (
     "perception.kernels.change",
     "perception.kernels.tiles",
 )
-"""Kernel modules in the order they are compiled; a new kernel file is one more row."""
+"""Kernel modules in the order in which they are compiled. A new kernel file needs a row here."""
 
 
-def door(values: ArrayLike, dtype: Any, *shape: int) -> NDArray[Any]:
+def as_array(values: ArrayLike, dtype: Any, *shape: int) -> NDArray[Any]:
     """Return `values` C-contiguous, aligned, writable, of `dtype` and of `shape` (-1: any).
 
-    Copies only where it must. An empty input of any shape becomes the empty array of that shape.
-    Raises ValueError where the shape does not fit.
+    Copies only where needed. An empty input of any shape becomes an empty array: each -1 of
+    `shape` is 0 there. Raises ValueError where the shape differs, and TypeError or ValueError where
+    the values do not convert to `dtype`.
     """
     array = np.require(np.asarray(values), dtype, ["C", "A", "W"])
     if array.size == 0 and 0 not in shape:

@@ -1,33 +1,34 @@
-"""Exact assignment with a gate: which track gets which detection. Imports numpy and numba only.
+"""Optimal assignment with a gate: which track gets which detection. Imports numpy and numba only.
 
-Only pairs whose gain is above zero are handed in, as a sparse list. Leaving a row out gains zero,
-so the best total splits exactly into the connected components of the pairs; the search below never
-leaves the component it starts in, and the usual one-to-one pair ends at its first look.
+Input is a sparse list of pairs whose gain is above zero. A row without a match gains zero. The best
+assignment is therefore the union of the best assignments of the connected components of the pairs.
+The search starts at one row and visits its component only.
 
 Source: shortest augmenting paths with dual prices, Jonker and Volgenant 1987
-(doi 10.1007/BF02278710); a private exit of gain zero for every row stands for "no match".
+(doi 10.1007/BF02278710). Each row has one more column of gain zero, which means "no match".
 """
 
 import numpy as np
 from numba import njit
 from numpy.typing import ArrayLike, NDArray
 
-from perception.kernels import door
+from perception.kernels import as_array
 
 inner = njit(no_cpython_wrapper=True, no_cfunc_wrapper=True, _nrt=False)
-"""For what only kernels call: compiled into its caller and loaded from the cache with it.
+"""Decorator of a function that only kernels call. It is compiled into its caller.
 
-Without reference counts (`_nrt`, Numba's own name, undocumented), whose locked additions were 4/5
-of the tracker's time: such a kernel allocates nothing and works in the room that it is given.
+`_nrt=False` (an undocumented option of Numba) leaves out reference counting, whose atomic additions
+took 4/5 of the tracker's time. Such a function cannot allocate: it works in arrays that it is
+given.
 """
 
 
 @inner
 def _search(root, graph, matching, prices, reach):
-    """Find the cheapest way to place a row: to a free column, or by putting a row out.
+    """Find the shortest augmenting path of a row. It ends at a free column or at an unmatched row.
 
-    Returns how many columns were touched, the length of the way, its free column (-1: none) and
-    the row that is put out.
+    Returns how many columns were reached, the length of the path, its free column (-1: none) and
+    the row that stays without a match (valid where there is no free column).
     """
     starts, columns, gains = graph
     row_of = matching[0]
@@ -35,7 +36,7 @@ def _search(root, graph, matching, prices, reach):
     distance, parent, closed, touched = reach
     count, row, reached, exit_row, exit_distance = 0, root, 0.0, -1, np.inf
     while True:
-        # A row's own exit costs nothing but its price: staying without a match.
+        # The path may end here: this row stays without a match, at the cost of its price.
         if reached - price_row[row] < exit_distance:
             exit_distance = reached - price_row[row]
             exit_row = row
@@ -66,7 +67,7 @@ def _search(root, graph, matching, prices, reach):
 
 @inner
 def _augment(root, graph, matching, prices, reach):
-    """Place one more row, moving others along the cheapest way."""
+    """Match one more row: update the prices and change the matching along the shortest path."""
     row_of, column_of = matching
     price_row, price_column = prices
     distance, parent, closed, touched = reach
@@ -78,7 +79,7 @@ def _augment(root, graph, matching, prices, reach):
             price_row[row_of[j]] += reached - distance[j]
             price_column[j] -= reached - distance[j]
     if end < 0 and exit_row != root:
-        # That row stays without a match from now on; its column goes to the row before it.
+        # This row loses its match. Its column goes to the row before it on the path.
         end = column_of[exit_row]
         column_of[exit_row] = -1
     while end >= 0:
@@ -96,8 +97,8 @@ def _augment(root, graph, matching, prices, reach):
 def _assign(starts, columns, gains, row_of, column_of, floats, ints):
     """Maximise the sum of gains. Pairs of row i: columns[starts[i]:starts[i + 1]].
 
-    row_of (columns) and column_of (rows) are filled; -1: none. floats (rows + 2 columns) and ints
-    (3 columns) to work in.
+    Writes row_of (columns,) and column_of (rows,); -1: no match. Scratch memory: floats
+    (rows + 2 columns,), ints (3 columns,).
     """
     n, m = column_of.shape[0], row_of.shape[0]
     price_row, price_column = floats[:n], floats[n : n + m]
@@ -117,12 +118,14 @@ def _assign(starts, columns, gains, row_of, column_of, floats, ints):
 
 
 def assign(gains: ArrayLike, gate: float = 0.0) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return rows and columns, int64 (k,), of the matching with the largest sum of gain - gate.
+    """Return the rows and columns, int64 (k,) each, of the matching with the largest sum.
 
-    gains: float (M, N). Only pairs above the gate may match; NaN never does. Rows rise. M = 0 or
-    N = 0 gives two empty arrays. Among matchings of equal sum, always the same one.
+    gains: float (M, N). The sum is of gain - gate over the matched pairs. Only pairs above the gate
+    match; NaN never does. Rows are ascending. M = 0 or N = 0 gives two empty arrays. The result is
+    deterministic where several matchings have the same sum. Raises ValueError where gains is not
+    two-dimensional. Source: see the module.
     """
-    table = door(gains, np.float64, -1, -1)
+    table = as_array(gains, np.float64, -1, -1)
     allowed = table > gate
     rows, columns = np.nonzero(allowed)
     starts = np.zeros(len(table) + 1, np.int64)

@@ -1,28 +1,28 @@
-"""Which boxes overlap which, and how much: candidates by a sorted sweep, never a dense matrix.
+"""Pairs of overlapping boxes of two sets, with IoU and height IoU, by a sweep along x.
 
-Imports numpy and numba only. Height overlap as in Hybrid-SORT (arXiv 2308.00783): two people who
-pass each other share width, rarely height.
+No dense (M, N) matrix is made. Height IoU is that of Hybrid-SORT (arXiv 2308.00783): two people who
+pass each other overlap in x, but their heights mostly differ. Imports numpy and numba only.
 """
 
 import numpy as np
 from numba import njit
 from numpy.typing import ArrayLike, NDArray
 
-from perception.kernels import door
+from perception.kernels import as_array
 from perception.kernels.assignment import inner
 
-FEW = 32
-"""Rows up to which insertion sorts faster than merging."""
+INSERTION_ROWS = 32
+"""Up to so many rows insertion sort is faster than merge sort."""
 
-# A pair, a row of float64: the two rows that meet, IoU and height IoU, then what the caller makes
-# of it.
+# Columns of a pair, float64: row of the first set, row of the second set, IoU, height IoU. The
+# caller uses the others.
 PAIR_A, PAIR_B, PAIR_IOU, PAIR_HEIGHT, PAIR_GAIN = range(5)
 PAIR_WIDTH = 8
 
 
 @inner
 def _insert(rows, n, order):
-    """Fill order with what sorts the first n rows by column 0: insertion, stable."""
+    """Write to order the permutation that sorts the first n rows by column 0: insertion sort."""
     for i in range(n):
         k = i
         while k > 0 and rows[order[k - 1], 0] > rows[i, 0]:
@@ -33,8 +33,8 @@ def _insert(rows, n, order):
 
 @inner
 def _sort(rows, n, order, scratch):
-    """Fill order with what sorts the first n rows by column 0: merge sort, stable, n log n."""
-    if n <= FEW:
+    """Write to order the stable permutation that sorts the first n rows by column 0: merge sort."""
+    if n <= INSERTION_ROWS:
         _insert(rows, n, order)
         return
     rising = True
@@ -64,8 +64,8 @@ def _sort(rows, n, order, scratch):
 
 
 @inner
-def _note(a, i, b, j, pairs, at):
-    """Write down that box i of a meets box j of b: IoU and height IoU."""
+def _write_pair(a, i, b, j, pairs, at):
+    """Write row `at` of pairs: box i of a overlaps box j of b, with IoU and height IoU."""
     x = min(a[i, 2], b[j, 2]) - max(a[i, 0], b[j, 0])
     y = min(a[i, 3], b[j, 3]) - max(a[i, 1], b[j, 1])
     shared = x * y
@@ -77,34 +77,34 @@ def _note(a, i, b, j, pairs, at):
 
 
 @inner
-def _meet(box, others, candidates, count, hits):
-    """Keep of the candidates those that end right of the box's left side, and note who meets it.
+def _find_overlaps(box, others, candidates, count, hits):
+    """Drop the candidates that end left of the box, and write to hits those that overlap it.
 
-    Returns how many are kept and how many meet it.
+    Returns how many candidates are kept and how many hits there are.
     """
     left, top, bottom = box[0], box[1], box[3]
-    kept = met = 0
+    kept = hit_count = 0
     for k in range(count):
         other = candidates[k]
         if others[other, 2] > left:
             candidates[kept] = other
             kept += 1
             if others[other, 1] < bottom and others[other, 3] > top:
-                hits[met] = other
-                met += 1
-    return kept, met
+                hits[hit_count] = other
+                hit_count += 1
+    return kept, hit_count
 
 
 @njit("i8(f8[:, ::1], i8, f8[:, ::1], i8, f8[:, ::1], i8[::1])", cache=True, _nrt=False)
-def _sweep(a, m, b, n, pairs, room):
-    """Fill pairs, in the order of the sweep; return how many there are.
+def _sweep(a, m, b, n, pairs, scratch):
+    """Write to pairs all overlapping boxes, in the order of the sweep. Return how many there are.
 
-    The first m and n rows are xyxy boxes. Pairs beyond the length of the array are only counted.
-    room: 3 (M + N), to work in.
+    a, b: the first m and n rows are xyxy boxes. Pairs beyond the length of the array are counted,
+    not written. scratch: int64 (3 (m + n),).
     """
-    order_a, order_b = room[:m], room[m : m + n]
-    open_a, open_b = room[m + n : 2 * m + n], room[2 * m + n : 2 * (m + n)]
-    hits = room[2 * (m + n) :]
+    order_a, order_b = scratch[:m], scratch[m : m + n]
+    open_a, open_b = scratch[m + n : 2 * m + n], scratch[2 * m + n : 2 * (m + n)]
+    hits = scratch[2 * (m + n) :]
     _sort(a, m, order_a, open_a)
     _sort(b, n, order_b, open_b)
     count_a = count_b = i = j = found = 0
@@ -115,34 +115,34 @@ def _sweep(a, m, b, n, pairs, room):
             i += 1
             open_a[count_a] = row
             count_a += 1
-            count_b, met = _meet(a[row], b, open_b, count_b, hits)
-            for k in range(min(met, most - found)):
-                _note(a, row, b, hits[k], pairs, found + k)
+            count_b, hit_count = _find_overlaps(a[row], b, open_b, count_b, hits)
+            for k in range(min(hit_count, most - found)):
+                _write_pair(a, row, b, hits[k], pairs, found + k)
         else:
             row = order_b[j]
             j += 1
             open_b[count_b] = row
             count_b += 1
-            count_a, met = _meet(b[row], a, open_a, count_a, hits)
-            for k in range(min(met, most - found)):
-                _note(a, hits[k], b, row, pairs, found + k)
-        found += met
+            count_a, hit_count = _find_overlaps(b[row], a, open_a, count_a, hits)
+            for k in range(min(hit_count, most - found)):
+                _write_pair(a, hits[k], b, row, pairs, found + k)
+        found += hit_count
     return found
 
 
 def overlapping_pairs(a: ArrayLike, b: ArrayLike) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Return every pair of boxes that overlap, and how much.
+    """Return every pair of overlapping boxes: rows int64 (k, 2), overlaps float64 (k, 2).
 
-    a: float (M, 4), b: float (N, 4) xyxy px, finite, x1 <= x2 and y1 <= y2. The result: pairs
-    int64 (k, 2) of rows of a and b in the order of the sweep, overlaps float64 (k, 2) of IoU and
-    height IoU. M = 0 or N = 0 gives k = 0. Source: see the module.
+    a: float (M, 4), b: float (N, 4) xyxy px, finite, x1 <= x2 and y1 <= y2. rows: of a and of b, in
+    the order of the sweep. overlaps: IoU and height IoU, 0..1. M = 0 or N = 0 gives k = 0. Values
+    are not checked. Raises ValueError for other shapes. Source: see the module.
     """
-    boxes_a, boxes_b = door(a, np.float64, -1, 4), door(b, np.float64, -1, 4)
+    boxes_a, boxes_b = as_array(a, np.float64, -1, 4), as_array(b, np.float64, -1, 4)
     both = len(boxes_a) + len(boxes_b)
-    most, room = 16 * both, np.empty(3 * both, np.int64)
+    most, scratch = 16 * both, np.empty(3 * both, np.int64)
     while True:
         pairs = np.empty((most, PAIR_WIDTH))
-        found = _sweep(boxes_a, len(boxes_a), boxes_b, len(boxes_b), pairs, room)
+        found = _sweep(boxes_a, len(boxes_a), boxes_b, len(boxes_b), pairs, scratch)
         if found <= most:
             rows = pairs[:found, PAIR_A : PAIR_B + 1].astype(np.int64)
             return rows, pairs[:found, PAIR_IOU : PAIR_HEIGHT + 1].copy()

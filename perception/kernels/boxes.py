@@ -1,6 +1,6 @@
-"""Boxes: overlap of two sets, an affine, and the way from a network's canvas to image pixels.
+"""Boxes, xyxy: IoU of two sets, an affine map, and the map from a letterbox canvas to the image.
 
-Boxes are xyxy. Imports numpy and numba only.
+Imports numpy and numba only.
 """
 
 from typing import Any
@@ -9,7 +9,7 @@ import numba as nb
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from perception.kernels import door
+from perception.kernels import as_array
 
 
 @nb.njit("void(float32[:, ::1], float32[:, ::1], float32[:, ::1])", cache=True, error_model="numpy")
@@ -19,7 +19,7 @@ def _iou_matrix(a: Any, b: Any, out: Any) -> None:
         for j in range(len(b)):
             w = min(a[i, 2], b[j, 2]) - max(a[i, 0], b[j, 0])
             h = min(a[i, 3], b[j, 3]) - max(a[i, 1], b[j, 1])
-            # `not >` and not `<=`: NaN has to end here too.
+            # `not >` instead of `<=`: NaN must take this branch too.
             if not (w > 0 and h > 0):
                 out[i, j] = 0
                 continue
@@ -29,12 +29,12 @@ def _iou_matrix(a: Any, b: Any, out: Any) -> None:
 
 
 def iou_matrix(a: ArrayLike, b: ArrayLike) -> NDArray[np.float32]:
-    """Return the intersection over union of every box of `a` with every box of `b`.
+    """Return the IoU of every box of `a` with every box of `b`: float32 (N, M), 0..1.
 
-    a: float32 (N, 4), b: float32 (M, 4), xyxy, any unit. Result float32 (N, M), 0..1. A box that is
-    inverted, empty or not finite overlaps nothing.
+    a: float32 (N, 4), b: float32 (M, 4), xyxy, any unit. A box that is inverted, empty or not
+    finite has IoU 0 with all. Raises ValueError for other shapes.
     """
-    a, b = door(a, np.float32, -1, 4), door(b, np.float32, -1, 4)
+    a, b = as_array(a, np.float32, -1, 4), as_array(b, np.float32, -1, 4)
     out = np.empty((len(a), len(b)), np.float32)
     _iou_matrix(a, b, out)
     return out
@@ -73,14 +73,15 @@ def to_image(
     scale: tuple[float, float] = (1.0, 1.0),
     offset: tuple[float, float] = (0.0, 0.0),
 ) -> tuple[NDArray[np.float32], NDArray[np.int64], tuple[int, int]]:
-    """Map boxes from a canvas to an image, clip them to it, and reject what is left of nothing.
+    """Map boxes from a letterbox canvas to the image, clip them to it, and drop the unusable.
 
     boxes: float32 (N, 4) xyxy canvas px. width, height: of the image, px. scale: canvas px per
     image px in x and y. offset: left and top margin, canvas px.
-    Returns boxes float32 (n, 4) image px, their rows int64 (n,), and how many were rejected:
-    (not finite, inverted or empty or outside the image).
+    Returns boxes float32 (n, 4) xyxy image px, their rows in the input int64 (n,), and two numbers
+    of dropped boxes: not finite; inverted, empty or outside the image.
+    Raises ValueError where boxes has another shape.
     """
-    boxes = door(boxes, np.float32, -1, 4)
+    boxes = as_array(boxes, np.float32, -1, 4)
     out = np.empty((len(boxes), 4), np.float32)
     rows, rejected = np.empty(len(boxes), np.int64), np.zeros(2, np.int64)
     geometry = np.array((*scale, *offset, width, height), np.float32)
@@ -89,9 +90,11 @@ def to_image(
 
 
 def carry_boxes(boxes: ArrayLike, affine: ArrayLike) -> NDArray[np.float64]:
-    """Return the upright boxes around two opposite corners after an affine: float64 (N, 4) xyxy.
+    """Return boxes mapped by an affine: float64 (N, 4) xyxy px.
 
-    boxes: (N, 4) xyxy px. affine: (2, 3) px to px; exact where it scales, mirrors or swaps axes.
+    boxes: float (N, 4) xyxy px. affine: float (2, 3), px to px. Two opposite corners are mapped;
+    the result is the upright box around them. That is exact where the affine only scales, mirrors
+    or swaps axes. NaN stays NaN. Raises ValueError for other shapes.
     """
     matrix = np.asarray(affine, np.float64)
     corners = np.asarray(boxes, np.float64).reshape(-1, 2, 2) @ matrix[:, :2].T + matrix[:, 2]

@@ -1,9 +1,9 @@
-"""Numba's kernel cache, made safe: a cache that cannot be used costs time, never a start.
+"""A kernel cache for Numba that never raises. Where it cannot be used, kernels are compiled again.
 
-A cache file that was cut or overwritten makes Numba raise while a kernel module is imported, and so
-does a machine without a folder to write the cache to. Here the first is compiled and written anew,
-and the second is compiled without a cache. `install` replaces the cache class that Numba's
-dispatcher uses, for this process.
+Numba raises while a kernel module is imported in two cases: a cache file was truncated or
+overwritten, or the cache folder cannot be written. In the first case this class compiles the kernel
+again and overwrites the file. In the second it compiles without a cache. `install` replaces, in
+this process, the cache class that Numba's dispatcher uses.
 """
 
 import warnings
@@ -12,21 +12,21 @@ from typing import Any
 from numba.core import caching, dispatcher
 
 _NO_FOLDER = (
-    "no folder for compiled kernels can be written: each process compiles them for itself, which "
+    "the folder for compiled kernels cannot be written: each process compiles them again, which "
     "takes a minute. Set NUMBA_CACHE_DIR to a folder that can be written"
 )
 _DAMAGED = (
     *(OSError, EOFError, ValueError, TypeError, LookupError, AttributeError, ImportError),
     *(MemoryError, RuntimeError, caching.pickle.PickleError),
 )
-"""What Numba raises for cut or overwritten cache files."""
+"""What Numba raises for truncated or overwritten cache files."""
 
 
 class SafeCache(caching.FunctionCache):
-    """The cache of one function. It never raises for what is on the disk."""
+    """The cache of one function. No state of the files makes it raise."""
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
-        """Return the compiled function of a signature; None where it must be compiled."""
+        """Return the compiled function of a signature. None: it must be compiled."""
         try:
             return super().load_overload(sig, target_context)
         except _DAMAGED:
@@ -34,14 +34,14 @@ class SafeCache(caching.FunctionCache):
             return None
 
     def save_overload(self, sig: Any, data: Any) -> None:
-        """Write a compiled function; a full disk is no error."""
+        """Write a compiled function. A write error, such as a full disk, is ignored."""
         try:
             super().save_overload(sig, data)
         except OSError:
             self._forget()
 
     def _forget(self) -> None:
-        """Empty the index of this function. What it named is overwritten later."""
+        """Empty the index of this function; turn the cache off where that fails."""
         try:
             self.flush()
         except OSError:
@@ -49,7 +49,7 @@ class SafeCache(caching.FunctionCache):
 
 
 def _new_cache(function: Any) -> Any:
-    """Return the cache of a function; one that keeps nothing where no folder can be written."""
+    """Return the cache of a function. Without a writable folder: warn, and store nothing."""
     try:
         return SafeCache(function)
     except RuntimeError:
@@ -58,5 +58,5 @@ def _new_cache(function: Any) -> Any:
 
 
 def install() -> None:
-    """Use this cache for every function that is compiled with cache=True from now on."""
+    """Use SafeCache for every function that is compiled with cache=True from now on."""
     dispatcher.FunctionCache = _new_cache

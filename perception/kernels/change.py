@@ -1,6 +1,7 @@
-"""How much each place of a picture differs from a reference, against its own noise.
+"""Change detection: which pixels of a grey picture differ from a reference by more than noise.
 
-One pass over the small grey picture of a frame: 40 us for 135 x 240. Imports numpy and numba only.
+The noise is estimated for each pixel. One pass takes 40 us for 135 x 240 px. Imports numpy and
+numba only.
 """
 
 from typing import Any
@@ -10,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 NOISE_FLOOR = 0.1
-"""Grey levels. No place is taken for quieter."""
+"""Lower bound of a pixel's noise, grey levels."""
 
 
 @nb.njit(
@@ -25,9 +26,9 @@ def _compare(
     noise: Any,
     size: Any,
     mask: Any,
-    light: Any,
-    noises: Any,
-    least: Any,
+    brightness: Any,
+    sigmas: Any,
+    min_change: Any,
     noise_share: Any,
     reference_share: Any,
 ) -> int:
@@ -36,11 +37,11 @@ def _compare(
     floor, to_sigma = np.float32(NOISE_FLOOR), np.float32(1.25)
     for i in range(height):
         for j in range(width):
-            reference[i, j] += light
+            reference[i, j] += brightness
             difference = now[i, j] - reference[i, j]
             length = abs(difference)
             size[i, j] = length
-            if length > max(noise[i, j] * noises, least):
+            if length > max(noise[i, j] * sigmas, min_change):
                 mask[i, j] = 255
                 changed += 1
             else:
@@ -56,24 +57,25 @@ def compare(
     reference: NDArray[np.float32],
     noise: NDArray[np.float32],
     *,
-    light: float,
-    noises: float,
-    least: float,
+    brightness: float,
+    sigmas: float,
+    min_change: float,
     noise_share: float,
     reference_share: float,
 ) -> tuple[NDArray[np.float32], NDArray[np.uint8], int]:
-    """Compare a picture with a reference; change the reference and the noise where they agree.
+    """Compare a picture with a reference. Update the reference and the noise where they agree.
 
-    now, reference, noise: float32 (H, W), C-contiguous, grey levels; reference and noise are
-    changed in place. light: added to the reference first. A place changed where it differs by more
-    than `noises` times its noise and than `least`. Elsewhere noise (1 sigma, of the mean absolute
-    difference times 1.25) and reference move by their share, 0..1, towards this picture.
-    Returns the size of the difference float32 (H, W), 255 where it changed uint8 (H, W), and how
-    many places did. Raises ValueError where the shapes differ.
+    now, reference, noise: float32 (H, W), C-contiguous, grey levels. reference and noise are
+    changed in place. brightness: grey levels added to the reference first. A pixel has changed
+    where |difference| > max(sigmas x noise, min_change). Other pixels are updated with running
+    averages: the noise (one sigma = 1.25 x mean absolute difference, at least NOISE_FLOOR) with
+    weight noise_share, the reference with weight reference_share, both 0..1. Returns |difference|
+    float32 (H, W), a mask uint8 (H, W) that is 255 where a pixel changed, and how many changed.
+    Raises ValueError where the shapes differ.
     """
     if not now.shape == reference.shape == noise.shape:
         raise ValueError(f"shapes {now.shape} {reference.shape} {noise.shape}, expected one")
     size, mask = np.empty(now.shape, np.float32), np.empty(now.shape, np.uint8)
-    numbers = (light, noises, least, noise_share, reference_share)
+    numbers = (brightness, sigmas, min_change, noise_share, reference_share)
     changed = _compare(now, reference, noise, size, mask, *map(np.float32, numbers))
     return size, mask, changed

@@ -1,8 +1,8 @@
-"""Colour: Y, U and V of one size become BGR on a part of a canvas.
+"""YUV to BGR: three planes of one size are converted and written to a part of a canvas.
 
-The formulas of ITU-T H.273 in integers: coefficients of 13 bits, each product rounded down by
-itself. That is swscale's fast conversion to the bit, so a network sees of planes what it sees of
-full-size BGR. Imports numpy and numba only.
+Formulas of ITU-T H.273 in fixed point: coefficients with 13 fractional bits, each product rounded
+down. The result is equal, bit for bit, to the fast conversion of FFmpeg's swscale. So a network
+gets the same pixels from planes as from a BGR picture. Imports numpy and numba only.
 """
 
 from typing import Any
@@ -11,15 +11,17 @@ import numba as nb
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from perception.kernels import door
+from perception.kernels import as_array
 
 BITS = 13
 
 
 def coefficients(kr: float, kb: float, full: bool) -> NDArray[np.int32]:
-    """Return int32 (6,): black's Y, and in 1 / 8192: Y in all, V in R, U and V in G, U in B.
+    """Return the coefficients of YUV to BGR, int32 (6,).
 
-    kr, kb: weights of red and blue in Y. full: Y, U, V span 0..255, else 16..235 and 16..240.
+    In order: Y of black; then, in units of 1/8192, the weight of Y in all colours, of V in red, of
+    U in green, of V in green, of U in blue. kr, kb: weights of red and blue in Y (.299 and .114 for
+    BT.601). full: Y, U and V span 0..255; otherwise Y spans 16..235 and U, V 16..240.
     """
     luma, chroma = (1.0, 1.0) if full else (255 / 219, 255 / 224)
     kg = 1 - kr - kb
@@ -41,7 +43,7 @@ def coefficients(kr: float, kb: float, full: bool) -> NDArray[np.int32]:
 def _to_bgr(y: Any, u: Any, v: Any, weights: Any, canvas: Any, top: int, left: int) -> None:
     height, width = y.shape
     black, in_all, v_in_r, u_in_g, v_in_g, u_in_b = weights
-    # A row of each colour first: the sums become vector code only where the stores lie together.
+    # Each colour of a row goes to its own array first: LLVM vectorises contiguous stores only.
     blue, green = np.empty(width, np.uint8), np.empty(width, np.uint8)
     red = np.empty(width, np.uint8)
     bits, grey, least, most = np.int32(BITS), np.int32(128), np.int32(0), np.int32(255)
@@ -67,18 +69,19 @@ def to_bgr(
     top: int = 0,
     left: int = 0,
 ) -> None:
-    """Write the picture of three planes as BGR into `canvas`, its corner at (top, left).
+    """Convert three planes to BGR and write them into `canvas`, upper left corner at (top, left).
 
-    y, u, v: uint8 (H, W), all of one size. weights: int32 (6,) of `coefficients`. canvas: uint8
-    (H', W', 3), C-contiguous and writable; what is beside the picture stays as it is.
-    Raises ValueError where shapes differ or the picture does not fit.
+    y, u, v: uint8 (H, W), all of one size. weights: int32 (6,) from `coefficients`. canvas: uint8
+    (H', W', 3), C-contiguous and writable; pixels outside of the picture are not changed.
+    Raises ValueError where the shapes differ, the picture does not fit, or the canvas is not
+    contiguous and writable.
     """
-    y, u, v = (door(plane, np.uint8, -1, -1) for plane in (y, u, v))
+    y, u, v = (as_array(plane, np.uint8, -1, -1) for plane in (y, u, v))
     height, width = y.shape
     fits = 0 <= top <= canvas.shape[0] - height and 0 <= left <= canvas.shape[1] - width
     if not y.shape == u.shape == v.shape or not fits:
         raise ValueError(f"planes {y.shape} {u.shape} {v.shape} at {top}, {left} of {canvas.shape}")
     if not canvas.flags.c_contiguous or not canvas.flags.writeable:
-        raise ValueError("a canvas has to be C-contiguous and writable")
+        raise ValueError("the canvas must be C-contiguous and writable")
     rows = canvas.reshape(len(canvas), canvas.shape[1] * 3)
-    _to_bgr(y, u, v, door(weights, np.int32, 6), rows, top, left)
+    _to_bgr(y, u, v, as_array(weights, np.int32, 6), rows, top, left)

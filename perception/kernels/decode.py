@@ -1,9 +1,9 @@
-"""From a network's raw head to candidates: boxes on its canvas, best class and score.
+"""Decodes the raw output of a detection network to candidates: box, best class and score.
 
-One function a head. YOLO scores are scanned as uint32 (same order for floats >= 0) because float
-maximum reductions do not vectorise in numba: 10 times faster (scores as int32 measured 34-38 us
-against 375 us for 80 x 8400). Negative numbers, infinity and NaN lie above every other number in
-that view, so such anchors are found on the way and looked at again. Imports numpy and numba only.
+One function for each kind of head. YOLO scores are compared as uint32, because Numba does not
+vectorise the maximum of floats: 35 us instead of 375 us for 80 x 8400 scores. Non-negative floats
+have the same order as their bits. Negative numbers, infinity and NaN compare above all others that
+way; an anchor with such a value is decoded again with floats. Imports numpy and numba only.
 """
 
 from typing import Any, NamedTuple
@@ -12,16 +12,17 @@ import numba as nb
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from perception.kernels import door
+from perception.kernels import as_array
 
 STRIDES = (8, 16, 32)
-_BLOCK = 2048  # anchors scanned at once: their best scores stay in L1
+_BLOCK = 2048  # anchors in one pass: their best scores fit into the L1 cache
 _INF_BITS = np.uint32(0x7F800000)
 
 
 class Candidates(NamedTuple):
-    """Boxes float32 (n, 4) xyxy canvas px, scores float32 (n,), class ids int32 (n,), in the order
-    of the head; rejected: how many were (not finite, empty).
+    """Boxes float32 (n, 4) xyxy canvas px, scores float32 (n,), class ids int32 (n,).
+
+    In the order of the head. rejected: how many anchors were not finite, and how many boxes empty.
     """
 
     boxes: NDArray[np.float32]
@@ -70,7 +71,7 @@ def _decode_yolo(
         block = best[: min(_BLOCK, head.shape[1] - start)]
         block[:] = floor
         end = start + len(block)
-        # Four classes at once: 46 us become 35 for 80 x 8400 (benchmarks/postprocess.py).
+        # Four classes in one pass: 35 us instead of 46 for 80 x 8400 (benchmarks/postprocess.py).
         whole = head.shape[0] - head.shape[0] % 4
         for k in range(4, whole, 4):
             r0, r1, r2, r3 = (
@@ -116,12 +117,13 @@ def _decode_yolo(
 def decode_yolo(head: ArrayLike, score: float, allowed: ArrayLike | None = None) -> Candidates:
     """Decode the head of YOLOv8 and YOLO11: centre x, centre y, width, height, K class scores.
 
-    head: float32 (4 + K, A), canvas px. score: a candidate's best class score is above
-    it, at least 0. allowed: bool (K,), classes to keep (after the best class is chosen); None: all.
-    An anchor with a score that is NaN or infinite is rejected and counted.
+    head: float32 (4 + K, A), boxes in canvas px. score: a candidate's best class score is above it;
+    below 0 it counts as 0. allowed: bool (K,), classes to keep; None: all. A candidate whose best
+    class is not allowed is dropped. An anchor with a score that is NaN or infinite is rejected and
+    counted. Raises ValueError for other shapes.
     Source: Ultralytics docs, non-maximum suppression with multi_label=False.
     """
-    head = door(head, np.float32, -1, -1)
+    head = as_array(head, np.float32, -1, -1)
     mask, out = _prepare(head.shape[0] - 4, head.shape[1], allowed)
     n = _decode_yolo(head, np.float32(max(score, 0.0)), mask, *out)
     return _candidates(n, *out)
@@ -148,7 +150,7 @@ def _decode_yolox(
     for g in range(len(grids)):
         for cell in range(grids[g, 0] * grids[g, 1]):
             a += 1
-            # `not <=`: NaN goes on, to be counted.
+            # NaN is not <= threshold: it goes on and is counted below.
             if head[a, 4] <= threshold:
                 continue
             k = _best_class(head[a, 5:])
@@ -175,14 +177,14 @@ def _decode_yolox(
 def decode_yolox(
     head: ArrayLike, canvas: tuple[int, int], score: float, allowed: ArrayLike | None = None
 ) -> Candidates:
-    """Decode the raw head of YOLOX: offsets and log sizes in grid cells, objectness, K classes.
+    """Decode the raw head of YOLOX: x and y offset, log width and height, objectness, K classes.
 
-    head: float32 (A, 5 + K), A the cells of strides 8, 16, 32. canvas: (H, W) px. score, allowed:
-    as in decode_yolo; a candidate's score is objectness times its best class, both 0..1, so an
-    anchor whose objectness is not above `score` is passed over.
-    Raises ValueError where A does not fit the canvas. Source: Ge et al. 2021, YOLOX, section 2.1.
+    head: float32 (A, 5 + K), offsets and sizes in grid cells; A is the number of cells of strides
+    8, 16 and 32. canvas: (H, W) px. score, allowed: as in decode_yolo. A candidate's score is its
+    objectness times its best class score, both 0..1. Raises ValueError where A does not fit the
+    canvas. Source: Ge et al. 2021, YOLOX, section 2.1.
     """
-    head = door(head, np.float32, -1, -1)
+    head = as_array(head, np.float32, -1, -1)
     grids = np.array([(canvas[0] // s, canvas[1] // s, s) for s in STRIDES], np.int64)
     if head.size and (grids[:, 0] * grids[:, 1]).sum() != head.shape[0]:
         raise ValueError(f"{head.shape[0]} anchors do not fit a canvas of {canvas}")
@@ -223,12 +225,13 @@ def _decode_end_to_end(
 def decode_end_to_end(
     head: ArrayLike, classes: int, score: float, allowed: ArrayLike | None = None
 ) -> Candidates:
-    """Decode the head of YOLO26 (also YOLOv10): rows of x1, y1, x2, y2, score, class.
+    """Decode the end-to-end head of YOLO26 and YOLOv10: rows of x1, y1, x2, y2, score, class.
 
-    head: float32 (A, 6), canvas px. classes: K; a row whose class is not in 0..K-1 is rejected with
-    those that are not finite. score, allowed: as in decode_yolo.
+    head: float32 (A, 6), boxes in canvas px. classes: K. A row whose class is not in 0..K-1 is
+    rejected and counted as not finite. score, allowed: as in decode_yolo. Raises ValueError for
+    other shapes.
     """
-    head = door(head, np.float32, -1, 6)
+    head = as_array(head, np.float32, -1, 6)
     mask, out = _prepare(classes, len(head), allowed)
     n = _decode_end_to_end(head, np.float32(score), mask, *out)
     return _candidates(n, *out)
@@ -238,7 +241,7 @@ def _prepare(classes: int, anchors: int, allowed: ArrayLike | None) -> tuple[Any
     if allowed is None:
         mask = np.ones(max(classes, 0), np.uint8)
     else:
-        mask = door(np.asarray(allowed) != 0, np.uint8, max(classes, 0))
+        mask = as_array(np.asarray(allowed) != 0, np.uint8, max(classes, 0))
     boxes, scores = np.empty((anchors, 4), np.float32), np.empty(anchors, np.float32)
     return mask, (boxes, scores, np.empty(anchors, np.int32), np.zeros(2, np.int64))
 

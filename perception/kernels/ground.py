@@ -1,8 +1,9 @@
-"""Pixels to places on the earth, with the covariance of each: the hot loop of geolocation.
+"""Geolocation: intersects the rays of pixels with the ground, and propagates the errors.
 
-A pinhole camera with Brown's distortion looks at a surface of constant height or at a terrain
-grid. The earth is the WGS 84 ellipsoid, so its curvature and the antimeridian need no care. The
-covariance is first order: how the point moves with each source of error, analytically.
+The camera is a pinhole with Brown's distortion. The ground has a constant height or is a terrain
+grid. Rays are intersected in earth-centred coordinates of the WGS 84 ellipsoid, so curvature and
+antimeridian need no special case. The covariance is first order, from analytic derivatives with
+respect to each source of error.
 
 Sources: geodetic from Cartesian coordinates, Bowring 1976 (doi 10.1179/sre.1976.23.181.323);
 distortion, Brown 1966, undone by fixed-point iteration; error propagation through a ray and a
@@ -13,7 +14,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import ArrayLike, NDArray
 
-from perception.kernels import door
+from perception.kernels import as_array
 from perception.kernels.assignment import inner
 
 A, F = 6378137.0, 1.0 / 298.257223563
@@ -26,15 +27,17 @@ FOUND, ABOVE_HORIZON, OUTSIDE, TOO_FAR, BELOW_GROUND, NOT_FINITE = 0, 1, 2, 3, 4
 
 LAT, LON, HEIGHT, EE, EN, NN, PIXEL_EE, PIXEL_EN, PIXEL_NN, RANGE, DEPRESSION, CODE = range(12)
 WIDTH = 12
-"""Columns of a result; PIXEL_*: the part of the covariance that comes from the pixel alone."""
+"""Columns of a result. EE, EN, NN: covariance of east and north, m^2. PIXEL_*: the part of it that
+comes from the error of the pixel. RANGE: m along the ray. DEPRESSION: of the ray, rad. CODE: FOUND,
+or why there is no point."""
 
-_NEWTON, _ILLINOIS, _CLOSE_M = 8, 40, 1e-4
-_LEVEL = 1e-9
+_NEWTON_STEPS, _ILLINOIS_STEPS, _TOLERANCE_M = 8, 40, 1e-4
+_MIN_DESCENT = 1e-9
 
 
 @inner
 def _geodetic(x, y, z):
-    """Return latitude and longitude in rad and height in m of an earth-centred point, m."""
+    """Return latitude rad, longitude rad and height m of an earth-centred point, m."""
     p = np.hypot(x, y)
     theta = np.arctan2(z * A, p * B)
     s, c = np.sin(theta), np.cos(theta)
@@ -45,9 +48,10 @@ def _geodetic(x, y, z):
 
 @inner
 def _height_at(grid, at, lat, lon, slope):
-    """Return the terrain's height, NaN outside; slope (2): its rise to the east and north, m/m.
+    """Return the height of the terrain, m; NaN outside of the grid. Bilinear interpolation.
 
-    at: longitude and latitude of node [0, 0] and the steps of both in rad.
+    Writes to slope (2,) the rise of the terrain to the east and to the north, m/m. at: longitude
+    and latitude of node [0, 0], step of longitude and of latitude, rad.
     """
     rows, columns = grid.shape
     slope[0] = slope[1] = 0.0
@@ -69,48 +73,62 @@ def _height_at(grid, at, lat, lon, slope):
 
 
 @inner
-def _to_height(eye, way, height, start):
-    """Return how far along a ray a height is met, from `start` m on; -1 where it never is."""
+def _distance_to_height(camera, direction, height, start):
+    """Return the distance along a ray, m, at which it has a height; -1 where it does not descend.
+
+    Newton's method, from `start` m.
+    """
     s = start
-    for _ in range(_NEWTON):
-        x, y, z = eye[0] + s * way[0], eye[1] + s * way[1], eye[2] + s * way[2]
+    for _ in range(_NEWTON_STEPS):
+        x, y, z = (
+            camera[0] + s * direction[0],
+            camera[1] + s * direction[1],
+            camera[2] + s * direction[2],
+        )
         lat, lon, h = _geodetic(x, y, z)
         c = np.cos(lat)
-        fall = c * np.cos(lon) * way[0] + c * np.sin(lon) * way[1] + np.sin(lat) * way[2]
-        if fall > -_LEVEL:
+        descent = (
+            c * np.cos(lon) * direction[0]
+            + c * np.sin(lon) * direction[1]
+            + np.sin(lat) * direction[2]
+        )
+        if descent > -_MIN_DESCENT:
             return -1.0
-        step = (height - h) / fall
+        step = (height - h) / descent
         s += step
-        if abs(step) < _CLOSE_M:
+        if abs(step) < _TOLERANCE_M:
             break
     return s
 
 
 @inner
-def _above(eye, way, s, grid, at, slope):
-    """Return how high a ray is above the terrain after s m, NaN outside of it."""
-    lat, lon, h = _geodetic(eye[0] + s * way[0], eye[1] + s * way[1], eye[2] + s * way[2])
+def _height_above(camera, direction, s, grid, at, slope):
+    """Return the height above the terrain of the point s m along a ray; NaN outside of the grid."""
+    lat, lon, h = _geodetic(
+        camera[0] + s * direction[0], camera[1] + s * direction[1], camera[2] + s * direction[2]
+    )
     return h - _height_at(grid, at, lat, lon, slope)
 
 
 @inner
-def _meet(eye, way, level, grid, at, slope):
-    """Return (m along the ray, code). level: the ray's fall at the eye, sine of its depression.
+def _intersect(camera, direction, level, grid, at, slope):
+    """Intersect a ray with the ground. Return the distance along the ray, m, and the code.
 
-    at: as _height_at has it, then lowest and highest height of the grid, longest range m, height
-    of the eye m.
+    level: the ray's upward component at the camera. at: the four numbers of _height_at, then the
+    lowest and highest height of the grid, the longest range and the camera's height, m. A terrain
+    is searched in steps, then by the Illinois method.
     """
     longest = at[6]
     if grid.shape[0] == 1 and grid.shape[1] == 1:
         if at[7] <= at[4]:
             return 0.0, BELOW_GROUND
-        s = _to_height(eye, way, at[4], 0.0)
+        s = _distance_to_height(camera, direction, at[4], 0.0)
         if s < 0.0:
             return 0.0, ABOVE_HORIZON
         return s, FOUND if s <= longest else TOO_FAR
     near = 0.0
     if at[7] > at[5]:
-        near = _to_height(eye, way, at[5], 0.0)
+        near = _distance_to_height(camera, direction, at[5], 0.0)
         if near < 0.0:
             return 0.0, ABOVE_HORIZON
     step = (
@@ -119,14 +137,14 @@ def _meet(eye, way, level, grid, at, slope):
         * min(abs(at[3]), abs(at[2]) * np.cos(at[1]))
         / max(np.sqrt(max(1.0 - level * level, 0.0)), 0.05)
     )
-    high = _above(eye, way, near, grid, at, slope)
+    high = _height_above(camera, direction, near, grid, at, slope)
     if np.isnan(high):
         return 0.0, OUTSIDE
     if high <= 0.0:
         return near, FOUND if near > 0.0 else BELOW_GROUND
     while near <= longest:
         far = near + step
-        low = _above(eye, way, far, grid, at, slope)
+        low = _height_above(camera, direction, far, grid, at, slope)
         if np.isnan(low):
             return 0.0, OUTSIDE
         if low <= 0.0:
@@ -135,10 +153,10 @@ def _meet(eye, way, level, grid, at, slope):
     if near > longest:
         return 0.0, TOO_FAR
     side = 0
-    for _ in range(_ILLINOIS):
+    for _ in range(_ILLINOIS_STEPS):
         s = far - low * (far - near) / (low - high)
-        value = _above(eye, way, s, grid, at, slope)
-        if abs(value) < _CLOSE_M:
+        value = _height_above(camera, direction, s, grid, at, slope)
+        if abs(value) < _TOLERANCE_M:
             return s, FOUND
         if value < 0.0:
             far, low = s, value
@@ -153,7 +171,7 @@ def _meet(eye, way, level, grid, at, slope):
 
 @inner
 def _undistort(x, y, lens):
-    """Return normalised coordinates without distortion; lens: k1, k2, p1, p2, k3 from [4]."""
+    """Return normalised image coordinates without distortion. lens[4:]: k1, k2, p1, p2, k3."""
     k1, k2, p1, p2, k3 = lens[4], lens[5], lens[6], lens[7], lens[8]
     if k1 == 0.0 and k2 == 0.0 and p1 == 0.0 and p2 == 0.0 and k3 == 0.0:
         return x, y
@@ -168,13 +186,16 @@ def _undistort(x, y, lens):
 
 
 @inner
-def _spread(row, first, moved, way, normal, fall, s, eye_moved):
-    """Add what one source of error does: the eye moves by eye_moved, the direction by moved."""
+def _add_error(row, first, moved, direction, normal, descent, s, camera_moved):
+    """Add the covariance of one source of error to row[first:first + 3].
+
+    One sigma of it moves the camera by camera_moved, m, and the direction of the ray by moved.
+    """
     along = 0.0
     for k in range(3):
-        along += normal[k] * (eye_moved[k] + s * moved[k])
-    east = eye_moved[0] + s * moved[0] - way[0] * along / fall
-    north = eye_moved[1] + s * moved[1] - way[1] * along / fall
+        along += normal[k] * (camera_moved[k] + s * moved[k])
+    east = camera_moved[0] + s * moved[0] - direction[0] * along / descent
+    north = camera_moved[1] + s * moved[1] - direction[1] * along / descent
     row[first] += east * east
     row[first + 1] += east * north
     row[first + 2] += north * north
@@ -185,13 +206,13 @@ def _spread(row, first, moved, way, normal, fall, s, eye_moved):
     cache=True,
 )
 def _locate(points, lens, pose, errors, noise, grid, at, out):
-    """Write a row for each point; see `locate`. at: has the eye's height as well."""
+    """Write a row of out for each point; see `locate`. at: has the camera's height as eighth."""
     lat0, lon0, height0 = pose[9], pose[10], pose[11]
     sp, cp, sl, cl = np.sin(lat0), np.cos(lat0), np.sin(lon0), np.cos(lon0)
     n0 = A / np.sqrt(1.0 - E2 * sp * sp)
-    eye, way, ray = np.empty(3), np.empty(3), np.empty(3)
-    eye[0], eye[1] = (n0 + height0) * cp * cl, (n0 + height0) * cp * sl
-    eye[2] = (n0 * (1.0 - E2) + height0) * sp
+    camera, direction, ray = np.empty(3), np.empty(3), np.empty(3)
+    camera[0], camera[1] = (n0 + height0) * cp * cl, (n0 + height0) * cp * sl
+    camera[2] = (n0 * (1.0 - E2) + height0) * sp
     slope, normal, moved, still = np.zeros(2), np.empty(3), np.empty(3), np.zeros(3)
     for i in range(points.shape[0]):
         row = out[i]
@@ -205,35 +226,37 @@ def _locate(points, lens, pose, errors, noise, grid, at, out):
         norm = np.sqrt(u * u + v * v + 1.0)
         for k in range(3):
             ray[k] = (pose[3 * k] * u + pose[3 * k + 1] * v + pose[3 * k + 2]) / norm
-        way[0] = -sl * ray[0] - sp * cl * ray[1] + cp * cl * ray[2]
-        way[1] = cl * ray[0] - sp * sl * ray[1] + cp * sl * ray[2]
-        way[2] = cp * ray[1] + sp * ray[2]
+        direction[0] = -sl * ray[0] - sp * cl * ray[1] + cp * cl * ray[2]
+        direction[1] = cl * ray[0] - sp * sl * ray[1] + cp * sl * ray[2]
+        direction[2] = cp * ray[1] + sp * ray[2]
         row[DEPRESSION] = np.arcsin(min(1.0, max(-1.0, -ray[2])))
-        s, code = _meet(eye, way, ray[2], grid, at, slope)
+        s, code = _intersect(camera, direction, ray[2], grid, at, slope)
         row[CODE] = code
         if code != FOUND:
             continue
-        lat, lon, height = _geodetic(eye[0] + s * way[0], eye[1] + s * way[1], eye[2] + s * way[2])
+        lat, lon, height = _geodetic(
+            camera[0] + s * direction[0], camera[1] + s * direction[1], camera[2] + s * direction[2]
+        )
         _height_at(grid, at, lat, lon, slope)
         row[LAT], row[LON], row[HEIGHT], row[RANGE] = lat, lon, height, s
         normal[0], normal[1], normal[2] = -slope[0], -slope[1], 1.0
-        fall = normal[0] * ray[0] + normal[1] * ray[1] + ray[2]
-        fall = min(fall, -1e-6)
+        descent = normal[0] * ray[0] + normal[1] * ray[1] + ray[2]
+        descent = min(descent, -1e-6)
         for axis in range(2):
             for k in range(3):
                 moved[k] = noise[1] * pose[3 * k + axis] / (lens[axis] * norm)
-            _spread(row, PIXEL_EE, moved, ray, normal, fall, s, still)
+            _add_error(row, PIXEL_EE, moved, ray, normal, descent, s, still)
         row[EE], row[EN], row[NN] = row[PIXEL_EE], row[PIXEL_EN], row[PIXEL_NN]
         for k in range(3):
             moved[k] = noise[0] * (pose[3 * k] * u + pose[3 * k + 1] * v) / norm
-        _spread(row, EE, moved, ray, normal, fall, s, still)
+        _add_error(row, EE, moved, ray, normal, descent, s, still)
         for k in range(errors.shape[0]):
             turn = errors[k, 3:]
             moved[0] = turn[1] * ray[2] - turn[2] * ray[1]
             moved[1] = turn[2] * ray[0] - turn[0] * ray[2]
             moved[2] = turn[0] * ray[1] - turn[1] * ray[0]
-            _spread(row, EE, moved, ray, normal, fall, s, errors[k, :3])
-        lift = noise[2] / fall
+            _add_error(row, EE, moved, ray, normal, descent, s, errors[k, :3])
+        lift = noise[2] / descent
         row[EE] += (ray[0] * lift) ** 2
         row[EN] += ray[0] * ray[1] * lift * lift
         row[NN] += (ray[1] * lift) ** 2
@@ -248,20 +271,23 @@ def locate(
     grid: ArrayLike,
     at: ArrayLike,
 ) -> NDArray[np.float64]:
-    """Return where rays through pixels meet the ground: float64 (N, WIDTH), rad, m, m^2.
+    """Return where the rays of pixels meet the ground: float64 (N, WIDTH), rad, m, m^2.
 
-    points: float (N, 2) px. lens (9,): fx, fy, cx, cy px, k1, k2, p1, p2, k3. pose (12,): rotation
-    from the camera (right, down, ahead) to east, north, up by rows, latitude and longitude rad,
-    height m. errors (E, 6): one-sigma moves of the eye, east, north, up m, with turns about these
-    axes rad, one row an independent source. noise (3,): focal length as a share, px, terrain m.
-    grid (1, 1): one height m; or terrain by rows (R, C), NaN where it is not known. at (7,):
-    longitude and latitude of grid[0, 0] rad, their steps rad, lowest and highest height, longest
-    range m. CODE is FOUND, or why there is no point: then all else is 0. N = 0 gives (0, WIDTH).
+    points: float (N, 2) px. lens (9,): fx, fy, cx, cy px, k1, k2, p1, p2, k3. pose (12,): the
+    rotation matrix, row by row, from camera axes (right, down, ahead) to east, north, up; then
+    latitude rad, longitude rad, height m. errors (E, 6): one row for each independent source of
+    error, one sigma: shift of the camera to the east, north, up m, and rotation about these axes
+    rad. noise (3,), one sigma: focal length as a share of it, pixel px, terrain height m.
+    grid: (1, 1) one height m, or (R, C) terrain heights, rows along latitude, NaN where unknown.
+    at (7,): longitude and latitude of grid[0, 0] and their steps, rad; lowest and highest height
+    and longest range, m. Columns: see WIDTH. Where CODE is not FOUND, the columns before DEPRESSION
+    are 0. A point that is not finite has code NOT_FINITE; another argument that is not gives it to
+    all. N = 0 gives (0, WIDTH). Raises ValueError for other shapes.
     """
-    points = door(points, np.float64, -1, 2)
-    lens, pose = door(lens, np.float64, 9), door(pose, np.float64, 12)
-    errors, noise = door(errors, np.float64, -1, 6), door(noise, np.float64, 3)
-    grid, at = door(grid, np.float32, -1, -1), door(at, np.float64, 7)
+    points = as_array(points, np.float64, -1, 2)
+    lens, pose = as_array(lens, np.float64, 9), as_array(pose, np.float64, 12)
+    errors, noise = as_array(errors, np.float64, -1, 6), as_array(noise, np.float64, 3)
+    grid, at = as_array(grid, np.float32, -1, -1), as_array(at, np.float64, 7)
     out = np.zeros((len(points), WIDTH))
     if all(np.isfinite(given).all() for given in (lens, pose, errors, noise, at)):
         _locate(points, lens, pose, errors, noise, grid, np.append(at, pose[11]), out)

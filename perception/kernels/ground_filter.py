@@ -1,16 +1,18 @@
-"""Places of tracks on the ground over time: where a target is, how fast it moves, how sure.
+"""Filters the measured ground positions of tracks: position, velocity and their covariance.
 
-Two filters run for each track: one of a target that stands, one at constant velocity. The first is
-told until the measurements disagree with it or the velocity is significant; then the second, until
-the velocity is no more. Errors of attitude, position and lens are
-shared by all frames and do not average out: only the pixel's part shrinks with time, the shared
-part is carried as the weighted mean of what the frames had, its upper bound (Jensen).
+Each track has two Kalman filters: a standing target and a target at constant velocity. The estimate
+is that of the standing filter until its innovations are too large or the velocity is significant.
+Then it is that of the moving filter, until the velocity is no longer significant.
 
-State of a track, float64 (STATE): anchor latitude, longitude rad; standing east, north m and
-covariance ee, en, nn; moving east, north, m, m/s and covariance (4, 4); shared covariance ee, en,
-nn; mean squared innovation; sightings; time s; whether it moves.
-Source: Bar-Shalom, Li, Kirubarajan 2001, sections 5.4 and 6.2.
-Imports numpy and numba only.
+Errors of attitude, position and lens are common to all frames and do not average out. So only the
+pixel part of a covariance is filtered. The common part is the weighted mean over the frames, which
+is an upper bound (Jensen).
+
+State of a track, float64 (STATE,): latitude and longitude of its origin, rad; standing filter: east
+and north of the origin m, covariance ee, en, nn; moving filter: east, north m, their velocities
+m/s, covariance (4, 4); common covariance ee, en, nn; mean squared innovation; number of sightings;
+time s; 1 if it moves. Source: Bar-Shalom, Li, Kirubarajan 2001, sections 5.4 and 6.2. Imports numpy
+and numba only.
 """
 
 import numpy as np
@@ -20,22 +22,26 @@ from perception.kernels.assignment import inner
 from perception.kernels.ground import E2, A
 
 STAND, MOVE, COVARIANCE, SHARED = 2, 7, 11, 27
-DISAGREE, SIGHTINGS, TIME, MOVES = 30, 31, 32, 33
+INNOVATION, SIGHTINGS, TIME, MOVES = 30, 31, 32, 33
 STATE = 34
 ACCELERATION = 1.5
-"""White acceleration m/s^1.5 of who moves: a car, a person who turns."""
+"""Process noise of the moving filter: white acceleration, m/s^1.5."""
 DRIFT = 0.02
-"""Random walk of who stands, m/s^0.5."""
+"""Process noise of the standing filter: random walk, m/s^0.5."""
 FIRST_SPEED = 15.0
-"""Deviation of the velocity of a new track, m/s."""
-STANDS = 3.2
-"""Mean squared innovation (expected: 2) up to which a target stands."""
-SETS_OFF, HALTS = 20.0, 4.0
-"""Squared velocity in its own deviations beyond which a target moves, below which it stands."""
+"""Standard deviation of the velocity of a new track, m/s."""
+STANDING_LIMIT = 3.2
+"""Above this mean squared innovation of the standing filter (expected: 2) a target moves."""
+START_LIMIT, STOP_LIMIT = 20.0, 4.0
+"""A standing target moves above START_LIMIT, a moving one stands below STOP_LIMIT. Both: squared
+velocity in units of its covariance (Mahalanobis)."""
 MEMORY = 0.85
+"""Weight of the past in the mean squared innovation."""
 SHARED_S = 10.0
-"""Time over which shared errors change: their part in a velocity is their size over this."""
+"""Common errors change over this time, s. Their part in the velocity's deviation: size /
+SHARED_S."""
 MAX_GAP_S = 10.0
+"""After a longer gap the filters of a track start again."""
 
 
 @inner
@@ -56,12 +62,12 @@ def _start(row, seen, t_s):
     for i in range(3):
         row[STAND + 2 + i] = seen[6 + i]
         row[SHARED + i] = seen[3 + i] - seen[6 + i]
-    row[DISAGREE], row[SIGHTINGS], row[TIME] = 2.0, 1.0, t_s
+    row[INNOVATION], row[SIGHTINGS], row[TIME] = 2.0, 1.0, t_s
 
 
 @inner
 def _advance(row, dt):
-    """Move both filters dt seconds ahead; state order: east, north, their velocities."""
+    """Predict both filters dt seconds ahead. State order: east, north, their velocities."""
     row[STAND + 2] += DRIFT**2 * dt
     row[STAND + 4] += DRIFT**2 * dt
     x, p = row[MOVE : MOVE + 4], row[COVARIANCE : COVARIANCE + 16]
@@ -83,18 +89,21 @@ def _advance(row, dt):
 
 @inner
 def _measure(row, seen, t_s, k, before):
-    """Take a place into both filters. seen: as _settle has it. k (4, 2), before (16): scratch."""
+    """Correct both filters with a measured position, and choose between them.
+
+    seen: a row of _update_tracks. k (4, 2), before (16,): scratch memory.
+    """
     per_east, per_north = _per_rad(row[0])
     turn = seen[1] - row[1]
     turn -= 2.0 * np.pi * np.round(turn / (2.0 * np.pi))
     east, north = turn * per_east, (seen[0] - row[0]) * per_north
     ree, ren, rnn = max(seen[6], 1e-4), seen[7], max(seen[8], 1e-4)
-    # Standing.
+    # The standing filter.
     see, sen, snn = row[STAND + 2] + ree, row[STAND + 3] + ren, row[STAND + 4] + rnn
     det = see * snn - sen * sen
     de, dn = east - row[STAND], north - row[STAND + 1]
     squared = (snn * de * de - 2.0 * sen * de * dn + see * dn * dn) / det
-    row[DISAGREE] = MEMORY * row[DISAGREE] + (1.0 - MEMORY) * min(squared, 50.0)
+    row[INNOVATION] = MEMORY * row[INNOVATION] + (1.0 - MEMORY) * min(squared, 50.0)
     a, b, c = row[STAND + 2], row[STAND + 3], row[STAND + 4]
     kee, ken = (a * snn - b * sen) / det, (b * see - a * sen) / det
     kne, knn = (b * snn - c * sen) / det, (c * see - b * sen) / det
@@ -104,7 +113,7 @@ def _measure(row, seen, t_s, k, before):
     row[STAND + 3] = (1.0 - kee) * b - ken * c
     row[STAND + 4] = (1.0 - knn) * c - kne * b
     gain = min(1.0, max(0.0, (kee + knn) / 2.0))
-    # Moving: the same measurement, gain of four rows.
+    # The moving filter: the same measurement, four states.
     x, p = row[MOVE : MOVE + 4], row[COVARIANCE : COVARIANCE + 16]
     mee, men, mnn = p[0] + ree, p[1] + ren, p[5] + rnn
     det = mee * mnn - men * men
@@ -123,11 +132,11 @@ def _measure(row, seen, t_s, k, before):
     det = p[10] * p[15] - p[11] * p[11]
     speed = (p[15] * x[2] * x[2] - 2.0 * p[11] * x[2] * x[3] + p[10] * x[3] * x[3]) / det
     if row[MOVES] > 0.0:
-        row[MOVES] = 0.0 if speed < HALTS else 1.0
-    elif row[DISAGREE] > STANDS or speed > SETS_OFF:
+        row[MOVES] = 0.0 if speed < STOP_LIMIT else 1.0
+    elif row[INNOVATION] > STANDING_LIMIT or speed > START_LIMIT:
         row[MOVES] = 1.0
     if row[MOVES] > 0.0:
-        row[DISAGREE] = 2.0
+        row[INNOVATION] = 2.0
         row[STAND], row[STAND + 1] = x[0], x[1]
         row[STAND + 2], row[STAND + 3], row[STAND + 4] = p[0], p[1], p[5]
         gain = min(1.0, max(0.0, (k[0, 0] + k[1, 1]) / 2.0))
@@ -139,8 +148,12 @@ def _measure(row, seen, t_s, k, before):
 
 
 @inner
-def _tell(row, height, ahead, out):
-    """Write latitude, longitude, height, covariance ee, en, nn, velocity and its deviation."""
+def _write_estimate(row, height, ahead, out):
+    """Write the estimate to out (9,), predicted `ahead` s.
+
+    Latitude and longitude rad, height m, covariance ee, en, nn m^2, velocity to the east and north
+    m/s, and its standard deviation m/s.
+    """
     per_east, per_north = _per_rad(row[0])
     if row[MOVES] > 0.0:
         x, p = row[MOVE : MOVE + 4], row[COVARIANCE : COVARIANCE + 16]
@@ -165,13 +178,14 @@ def _tell(row, height, ahead, out):
     "void(i8[::1], f8[:, ::1], i8[::1], f8[:, ::1], b1[::1], f8, f8[:, ::1], f8[:, ::1])",
     cache=True,
 )
-def _settle(old_ids, old, ids, seen, placed, t_s, states, out):
-    """Carry tracks over to this frame and write their places.
+def _update_tracks(old_ids, old, ids, seen, placed, t_s, states, out):
+    """Update the filters of all tracks for a frame and write the estimates.
 
-    old_ids (K), ids (M): rising. old (K, STATE), states (M, STATE). seen (M, 9): latitude and
-    longitude rad, height m, covariance ee, en, nn, its pixel part; placed (M): whether the track
-    was seen and its place found. out (M, 9): see _tell; the velocity's deviation is 0 for tracks
-    that have never been placed.
+    old_ids (K,), ids (M,): ascending track ids of the last frame and of this one. old (K, STATE):
+    states of the last frame. states (M, STATE): written. seen (M, 9): latitude and longitude rad,
+    height m, covariance ee, en, nn and its pixel part, m^2. placed (M,): whether seen has a
+    measurement of the track. out (M, 9): see _write_estimate; all 0 for a track that has never been
+    measured.
     """
     k = 0
     gain, before = np.empty((4, 2)), np.empty(16)
@@ -190,7 +204,7 @@ def _settle(old_ids, old, ids, seen, placed, t_s, states, out):
             row[:] = old[k]
         if not placed[i]:
             if known:
-                _tell(row, seen[i, 2], dt, out[i])
+                _write_estimate(row, seen[i, 2], dt, out[i])
             continue
         if not known:
             _start(row, seen[i], t_s)
@@ -198,4 +212,4 @@ def _settle(old_ids, old, ids, seen, placed, t_s, states, out):
             if dt > 0.0:
                 _advance(row, dt)
             _measure(row, seen[i], t_s, gain, before)
-        _tell(row, seen[i, 2], 0.0, out[i])
+        _write_estimate(row, seen[i, 2], 0.0, out[i])

@@ -1,13 +1,13 @@
-"""Constant-velocity filter of a box: four decoupled two-state filters instead of one 8x8.
+"""Constant-velocity Kalman filter of a box: four independent two-state filters instead of one 8x8.
 
-With F, H, Q, R and P0 block-diagonal the 8x8 filter of cx, cy, w, h falls apart into four filters
-of position and velocity; tests/unit/test_kernels_kalman.py proves the states identical. No matrix
-is ever formed. Imports numpy and numba only.
+F, H, Q, R and P0 are block-diagonal, so the 8x8 filter of cx, cy, w, h is equal to four filters of
+position and velocity (tests/unit/test_kernels_kalman.py compares them). Imports numpy and numba
+only.
 
-A filter is five numbers: x, v, Pxx, Pxv, Pvv (px, px/s and their covariance). A box's state D is
-four of them in a row: cx, cy, w, h, so D = 20. Process noise is white acceleration plus a random
-walk of the position, both proportional to the box's side and to real time, so frames that are
-late or lost need no special case.
+A filter is five numbers: x, v, Pxx, Pxv, Pvv (px, px/s and their covariance). The state of a box is
+those of cx, cy, w, h in this order, so D = 20. Process noise is white acceleration plus a random
+walk of the position. Both are proportional to the side of the box and are integrated over the real
+time between frames, so late and lost frames need no special case.
 
 Source: Kalman 1960; noise proportional to size as in Wojke et al. 2017 (arXiv 1703.07402) and
 Aharon et al. 2022 (arXiv 2206.14651), restated per second.
@@ -19,7 +19,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import ArrayLike, NDArray
 
-from perception.kernels import door
+from perception.kernels import as_array
 
 D = 20
 """Length of a box's state: (x, v, Pxx, Pxv, Pvv) of cx, cy, w, h."""
@@ -27,7 +27,7 @@ D = 20
 
 @njit("void(f8[::1], f8, f8, f8)", cache=True)
 def _predict(row, dt, walk, acceleration):
-    """Move a state dt seconds ahead. walk: sides/sqrt(s); acceleration: sides/s^1.5."""
+    """Predict a state dt seconds ahead. walk: sides/sqrt(s); acceleration: sides/s^1.5."""
     for c in range(4):
         k = 5 * c
         side = max(row[10 + 5 * (c & 1)], 1.0)
@@ -41,7 +41,7 @@ def _predict(row, dt, walk, acceleration):
 
 @njit("void(f8[::1], f8, f8, f8, f8, f8)", cache=True)
 def _correct(row, cx, cy, w, h, noise):
-    """Take a measured box into a state. noise: standard deviation in sides of the box."""
+    """Correct a state with a measured box, px. noise: standard deviation in sides of the box."""
     z = (cx, cy, w, h)
     side = (max(row[10], 1.0), max(row[15], 1.0))
     for c in range(4):
@@ -59,7 +59,7 @@ def _correct(row, cx, cy, w, h, noise):
 
 @njit("void(f8[::1], f8, f8, f8, f8, f8, f8)", cache=True)
 def _begin(row, cx, cy, w, h, noise, speed):
-    """Start a state at a measured box, at rest. speed: its standard deviation in sides/s."""
+    """Start a state at a measured box, at rest. speed: standard deviation of it in sides/s."""
     z = (cx, cy, w, h)
     for c in range(4):
         k = 5 * c
@@ -70,9 +70,9 @@ def _begin(row, cx, cy, w, h, noise, speed):
 
 @njit("void(f8[::1], f8[::1])", cache=True)
 def _warp(row, warp):
-    """Carry a state into the next picture by an affine (a, b, tx, c, d, ty): box, speed, spread.
+    """Map a state by an affine (a, b, tx, c, d, ty): position, velocity and covariance.
 
-    The covariance that a rotation brings between x and y is left out: the filters stay decoupled.
+    The covariance that a rotation causes between x and y is left out: the filters stay independent.
     """
     a, b, c, d = warp[0], warp[1], warp[3], warp[4]
     x, y, vx, vy = row[0], row[5], row[1], row[6]
@@ -91,45 +91,48 @@ def _warp(row, warp):
 
 
 def begin(box: ArrayLike, noise: float, speed: float) -> NDArray[np.float64]:
-    """Return the state, float64 (20,), of a box seen once.
+    """Return the state, float64 (20,), of a box that was measured once.
 
-    box: cx, cy, w, h px. noise: deviation of a measurement in sides of the box (w for cx and w, h
-    for cy and h). speed: deviation of the unknown velocity in sides/s. Source: see the module.
+    box: cx, cy, w, h px. noise: standard deviation of the measurement in sides of the box (w for cx
+    and w, h for cy and h). speed: standard deviation of the unknown velocity in sides/s. A side
+    below 1 px counts as 1 px. Raises ValueError for other shapes. Source: see the module.
     """
-    cx, cy, w, h = door(box, np.float64, 4)
+    cx, cy, w, h = as_array(box, np.float64, 4)
     row = np.zeros(D)
     _begin(row, cx, cy, w, h, noise, speed)
     return row
 
 
 def predict(state: ArrayLike, dt: float, walk: float, acceleration: float) -> Any:
-    """Return a state, float64 (20,), dt seconds later.
+    """Return the state, float64 (20,), predicted dt seconds ahead.
 
     walk: random walk of the position in sides/sqrt(s). acceleration: white acceleration in
-    sides/s^1.5. dt = 0 changes nothing. Source: see the module.
+    sides/s^1.5. dt = 0 changes nothing. Raises ValueError for other shapes. Source: see the module.
     """
-    row = door(state, np.float64, D).copy()
+    row = as_array(state, np.float64, D).copy()
     _predict(row, dt, walk, acceleration)
     return row
 
 
 def correct(state: ArrayLike, box: ArrayLike, noise: float) -> Any:
-    """Return a state, float64 (20,), after a measured box cx, cy, w, h px.
+    """Return the state, float64 (20,), corrected with a measured box cx, cy, w, h px.
 
-    noise: deviation of the measurement in sides of the state's box. Values that are not finite
-    make the state so: the caller keeps them out. Source: see the module.
+    noise: standard deviation of the measurement in sides of the state's box. Values that are not
+    finite make the state not finite: the caller must reject them. Raises ValueError for other
+    shapes. Source: see the module.
     """
-    row = door(state, np.float64, D).copy()
-    cx, cy, w, h = door(box, np.float64, 4)
+    row = as_array(state, np.float64, D).copy()
+    cx, cy, w, h = as_array(box, np.float64, 4)
     _correct(row, cx, cy, w, h, noise)
     return row
 
 
 def warp(state: ArrayLike, affine: ArrayLike) -> Any:
-    """Return a state, float64 (20,), carried along by camera motion.
+    """Return the state, float64 (20,), mapped by camera motion: box, velocity and covariance.
 
-    affine: float (2, 3) px, last picture to this one. Box, velocity and covariance turn and scale.
+    affine: float (2, 3), px of the last picture to px of this one. Width and height are scaled by
+    the square root of the determinant. Raises ValueError for other shapes.
     """
-    row = door(state, np.float64, D).copy()
-    _warp(row, door(affine, np.float64, 2, 3).reshape(6))
+    row = as_array(state, np.float64, D).copy()
+    _warp(row, as_array(affine, np.float64, 2, 3).reshape(6))
     return row

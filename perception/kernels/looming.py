@@ -1,13 +1,14 @@
-"""Inverse time to collision of tracks from how their boxes grow: an extended Kalman filter.
+"""Inverse time to collision of tracks from the growth of their boxes: an extended Kalman filter.
 
-A point at depth Z that comes nearer at constant speed v has the inverse time to collision r = v/Z.
-Sizes in the picture go with 1/Z, so the logarithm of a box's height rises by r per second, and
-r itself by r^2. Three measurements carry the scale: height, width, and the distance of the box
-from the picture's centre column, each to an unknown factor. The factors of width and distance walk
-randomly: a car turns, the camera turns.
+An object at depth Z that comes nearer at constant speed v has the inverse time to collision
+r = v / Z. Its size in the picture is proportional to 1 / Z, so the logarithm of the height of its
+box rises by r per second, and r by r^2 per second. Three measurements are proportional to 1 / Z:
+height, width, and the distance from the picture's centre column, each with an unknown factor. The
+factors of width and distance follow a random walk, because the object and the camera turn.
 
-State of a track, float64 (WIDTH): log(Z / k), r (1/s), log of width/height, log of
-distance/height, their covariance (4, 4), side of the centre column (-1, 1), sightings, time (s).
+State of a track, float64 (WIDTH,): log(Z / k) with k = Z x height at the start, r 1/s, log of
+width / height, log of distance / height, their covariance (4, 4), side of the centre column (-1,
+1), number of sightings, time s.
 
 Source: time to contact from scale change, Lee 1976 (doi 10.1068/p050437); Camus et al. 1999;
 noise of each measurement: benchmarks/vehicle.py. Imports numpy and numba only.
@@ -22,27 +23,30 @@ D = 4
 COVARIANCE, SIDE, SIGHTINGS, TIME = 4, 20, 21, 22
 WIDTH = 23
 PIXEL, SIZE, ASPECT, OFFSET_PX = 0.8, 0.022, 0.04, 3.0
-"""Deviations: of an edge pair px, of the height and of the width as shares, of the centre px."""
+"""Standard deviations of the measurements. PIXEL: distance of two edges, px. SIZE, ASPECT: height
+and width, as shares of them. OFFSET_PX: centre of the box, px."""
 ACCELERATION = 1.8 / 1080.0
 """White acceleration in units of k: 1.8 m/s^1.5 over f H of 1080 px m (a car, KITTI's camera)."""
 ASPECT_WALK, OFFSET_WALK_PX = 0.1, 20.0
-"""Random walk of the aspect, 1/sqrt(s), and of the centre, px/sqrt(s): objects and camera turn."""
+"""Random walk of log(width / height), 1/sqrt(s), and of the centre, px/sqrt(s)."""
 FIRST_RATE = 0.4
-"""Deviation of r of a new track, 1/s."""
+"""Standard deviation of r of a new track, 1/s."""
 OUTLIER = 2.5
-"""Innovations beyond so many deviations count as little as if they were measured that badly."""
+"""An innovation beyond this many standard deviations has its variance raised until it is so
+many."""
 LEAST_OFFSET_PX = 60.0
-"""Nearer to the centre column the distance from it says nothing."""
+"""Nearer to the centre column, the distance from it is not used as a measurement."""
 LEAST_SIGHTINGS = 3
+"""With fewer sightings no rate is returned."""
 BORDER_PX = 2.0
-"""A side so near to the picture's edge may be cut off: what depends on it is not measured."""
+"""A side of a box so near to the picture's edge may be cut off: its measurements are not used."""
 MAX_GAP_S = 1.0
-"""After so long unseen a track's filter starts again."""
+"""After a longer gap without a detection a track's filter starts again."""
 
 
 @inner
 def _start(row, box, t_s, centre):
-    """Begin a track's state with its first box."""
+    """Start the state of a track at its first box."""
     height, width = max(box[3] - box[1], 1.0), max(box[2] - box[0], 1.0)
     offset = (box[0] + box[2]) / 2.0 - centre
     row[:] = 0.0
@@ -59,7 +63,7 @@ def _start(row, box, t_s, centre):
 
 @inner
 def _advance(row, dt, offset_px):
-    """Move a state dt seconds ahead at constant speed. offset_px: distance from the centre."""
+    """Predict a state dt seconds ahead at constant speed. offset_px: distance from the centre."""
     p = row[COVARIANCE : COVARIANCE + D * D]
     left = max(1.0 - row[1] * dt, 0.2)
     row[0] += np.log(left)
@@ -83,7 +87,7 @@ def _advance(row, dt, offset_px):
 
 @inner
 def _correct(row, k, value, variance):
-    """Take one measurement in: -log(Z) plus component k (0: none of them)."""
+    """Correct a state with one measurement of -log(Z) plus component k (k = 0: -log(Z) alone)."""
     p = row[COVARIANCE : COVARIANCE + D * D]
     innovation = value + row[0] - (row[k] if k else 0.0)
     g0, g1, g2, g3 = -p[0], -p[D], -p[2 * D], -p[3 * D]
@@ -103,7 +107,7 @@ def _correct(row, k, value, variance):
 
 @inner
 def _measure(row, box, width_px, height_px):
-    """Take a box in; what a cut side would falsify is left out."""
+    """Correct a state with a box. Sides that the picture's edge may cut off are not used."""
     centre = width_px / 2.0
     height, width = max(box[3] - box[1], 1.0), max(box[2] - box[0], 1.0)
     offset = (box[0] + box[2]) / 2.0 - centre
@@ -130,12 +134,13 @@ def _measure(row, box, width_px, height_px):
     "void(i8[::1], f8[:, ::1], i8[::1], f4[:, ::1], b1[::1], f8[::1], f8[:, ::1], f4[:, ::1])",
     cache=True,
 )
-def _follow(old_ids, old, ids, boxes, seen, frame, states, closing):
-    """Carry the states of tracks over to this frame and write r and its deviation.
+def _update_tracks(old_ids, old, ids, boxes, seen, frame, states, closing):
+    """Update the filters of all tracks for a frame and write r with its standard deviation.
 
-    old_ids (K), ids (M): rising. old (K, WIDTH), states (M, WIDTH). boxes (M, 4) xyxy px of the
-    detections; seen (M): whether there is one. frame: t s, width px, height px. closing (M, 2):
-    r 1/s and its deviation; 0, 0 where the track has too few sightings.
+    old_ids (K,), ids (M,): ascending track ids of the last frame and of this one. old (K, WIDTH):
+    states of the last frame. states (M, WIDTH): written. boxes (M, 4): detections, xyxy px. seen
+    (M,): whether the track has one. frame (3,): t s, width px, height px. closing (M, 2): written,
+    r 1/s and its standard deviation; 0, 0 for a track with fewer than LEAST_SIGHTINGS.
     """
     t_s, width_px, height_px = frame[0], frame[1], frame[2]
     k = 0

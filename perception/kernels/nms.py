@@ -1,8 +1,8 @@
 """Greedy non-maximum suppression, per class or over all classes.
 
-Same result as torchvision.ops.nms: overlap strictly above the limit suppresses, equal scores keep
-their order. Every box is compared with the boxes kept so far, so the cost is bounded by N times
-`limit`. Imports numpy and numba only.
+Same result as torchvision.ops.nms: an IoU strictly above the threshold suppresses, and boxes of
+equal score keep their order. Each box is compared with the boxes kept so far: at most N x `limit`
+comparisons. Imports numpy and numba only.
 """
 
 from typing import Any
@@ -11,9 +11,9 @@ import numba as nb
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from perception.kernels import door
+from perception.kernels import as_array
 
-_STEP = 16  # kept boxes compared at once: enough to fill SIMD lanes, few enough to stop early
+_STEP = 16  # kept boxes compared in one pass: fills SIMD registers and still stops early
 
 
 @nb.njit(
@@ -36,7 +36,7 @@ def _greedy(boxes: Any, class_ids: Any, order: Any, limit: Any, keep: Any) -> in
         hits = np.int32(0)
         for start in range(0, n, _STEP):
             end = start + _STEP
-            # Slices and an int32 count let LLVM vectorise: 76 us become 10 for 300 boxes.
+            # Slices and an int32 count let LLVM vectorise: 10 us instead of 76 for 300 boxes.
             p1, q1, p2, q2 = x1[start:end], y1[start:end], x2[start:end], y2[start:end]
             other, same = area[start:end], kind[start:end]
             for j in range(_STEP):
@@ -57,7 +57,7 @@ def _greedy(boxes: Any, class_ids: Any, order: Any, limit: Any, keep: Any) -> in
     "int64(float32[:, ::1], float32[::1], int32[::1], int64[::1])", cache=True, error_model="numpy"
 )
 def _keys(boxes: Any, scores: Any, bits: Any, keys: Any) -> int:
-    """Fill keys for the rows that are finite and return how many: 2 us where NumPy takes 12."""
+    """Write the sort keys of the finite rows. Return how many. 2 us; NumPy takes 12."""
     n = 0
     for i in range(len(scores)):
         finite = np.isfinite(scores[i])
@@ -77,15 +77,18 @@ def nms(
     iou: float,
     limit: int = 300,
 ) -> NDArray[np.int64]:
-    """Return the rows to keep, best score first, at most `limit`.
+    """Return the rows to keep, int64 (k,), best score first, k <= `limit`.
 
-    boxes: float32 (N, 4) xyxy px. scores: float32 (N,). class_ids: int32 (N,), >= 0; boxes suppress
-    only their own class; None: any class. iou: overlap above it suppresses, 0..1.
-    Rows with a box or score that is not finite are never kept.
-    Source: the greedy algorithm of torchvision.ops.nms and batched_nms, written anew.
+    boxes: float32 (N, 4) xyxy px. scores: float32 (N,). class_ids: int32 (N,), >= 0: boxes suppress
+    boxes of their class only; None: of all classes. iou: above it a box is suppressed, 0..1.
+    Rows with a box or score that is not finite are dropped. Raises ValueError where shapes or
+    lengths differ. Source: the greedy algorithm of torchvision.ops.nms and batched_nms, in own
+    code.
     """
-    boxes, scores = door(boxes, np.float32, -1, 4), door(scores, np.float32, -1)
-    kinds = np.zeros(len(scores), np.int32) if class_ids is None else door(class_ids, np.int32, -1)
+    boxes, scores = as_array(boxes, np.float32, -1, 4), as_array(scores, np.float32, -1)
+    kinds = (
+        np.zeros(len(scores), np.int32) if class_ids is None else as_array(class_ids, np.int32, -1)
+    )
     if not len(boxes) == len(scores) == len(kinds):
         raise ValueError(f"{len(boxes)} boxes, {len(scores)} scores, {len(kinds)} classes")
     keep = np.empty(min(limit, len(scores)), np.int64)
@@ -94,9 +97,9 @@ def nms(
 
 
 def _order(boxes: NDArray[np.float32], scores: NDArray[np.float32]) -> NDArray[np.int64]:
-    """Return sorted keys whose low 32 bits are rows, best score first, equal scores in row order.
+    """Return sorted int64 keys: best score first, equal scores in row order.
 
-    Unique int64 keys: np.sort uses SIMD for them, and no stable argsort is needed.
+    The low 32 bits of a key are its row. Keys are unique, so the fast unstable np.sort is enough.
     """
     keys = np.empty(len(scores), np.int64)
     keys = keys[: _keys(boxes, scores, scores.view(np.int32), keys)]

@@ -1,8 +1,9 @@
-"""Boxes of overlapping tiles become one box an object.
+"""Merges the detections of overlapping tiles to one box for each object.
 
-An object near a border is seen twice, or in two halves. Best score first, boxes that no border cuts
-before those that one does: a box of the same class that overlaps a kept one, or lies mostly inside
-it, is the same object. Two halves that both end at a border become the box around both.
+An object near the border of a tile is detected twice or in two halves. Boxes are visited in order:
+first those that no tile border cuts, then the cut ones, each by falling score. A box is the same
+object as a kept box of its class where their IoU is high or, with one of them cut, where one lies
+mostly inside the other. Two cut boxes of one object become the box around both.
 Imports numpy and numba only.
 """
 
@@ -12,12 +13,13 @@ import numba as nb
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from perception.kernels import door
+from perception.kernels import as_array
 
 
 @nb.njit("boolean(float32[::1], float32[::1], float32, float32)", cache=True, error_model="numpy")
-def _is_seam(a: Any, b: Any, w: Any, h: Any) -> bool:
-    """Whether two boxes that share w x h px continue each other: alike across the shared part."""
+def _are_halves(a: Any, b: Any, w: Any, h: Any) -> bool:
+    """Return whether two boxes are halves of one object: w x h px of overlap, as wide or as high as
+    the wider or higher box."""
     most = np.float32(0.7)
     heights = min(a[3] - a[1], b[3] - b[1]), max(a[3] - a[1], b[3] - b[1])
     widths = min(a[2] - a[0], b[2] - b[0]), max(a[2] - a[0], b[2] - b[0])
@@ -55,9 +57,9 @@ def _merge(
             other = (out[k, 2] - out[k, 0]) * (out[k, 3] - out[k, 1])
             shared = w * h
             overlaps = shared > iou * (own + other - shared)
-            # A whole object inside another whole one is a second object.
+            # Neither is cut: a box inside another one is a second object.
             within = (cut[i] or is_cut[k]) and shared > inside * min(own, other)
-            halves = cut[i] and is_cut[k] and _is_seam(boxes[i], out[k], w, h)
+            halves = cut[i] and is_cut[k] and _are_halves(boxes[i], out[k], w, h)
             if overlaps or within or halves:
                 same = k
                 if cut[i] and is_cut[k]:
@@ -82,16 +84,17 @@ def merge_tiles(
     iou: float = 0.5,
     inside: float = 0.7,
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Return one box an object, and the row that its score and class come from.
+    """Return one box for each object, float32 (k, 4), and the row of its score and class, int64
+    (k,).
 
     boxes: float32 (N, 4) xyxy px of the picture, finite. scores: float32 (N,). class_ids: int32
-    (N,). cut: bool (N,), whether a border of its tile inside the picture cuts the box. iou: overlap
-    above it is the same object. inside: share of the smaller box above which a cut box is.
-    Returns float32 (K, 4) and int64 (K,): whole boxes first, then by score.
-    Raises ValueError where the lengths differ.
+    (N,). cut: bool (N,), whether the border of a tile inside the picture cuts the box. iou: boxes
+    with a higher IoU are the same object. inside: with one of two boxes cut, so are those that
+    share more than this share of the smaller one. Order: boxes that are not cut first, then by
+    score. Raises ValueError where shapes or lengths differ.
     """
-    boxes, scores = door(boxes, np.float32, -1, 4), door(scores, np.float32, -1)
-    class_ids, cut = door(class_ids, np.int32, -1), door(cut, np.bool_, -1)
+    boxes, scores = as_array(boxes, np.float32, -1, 4), as_array(scores, np.float32, -1)
+    class_ids, cut = as_array(class_ids, np.int32, -1), as_array(cut, np.bool_, -1)
     if not len(boxes) == len(scores) == len(class_ids) == len(cut):
         raise ValueError(
             f"{len(boxes)} boxes, {len(scores)} scores, {len(class_ids)} classes, {len(cut)} cuts"

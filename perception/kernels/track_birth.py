@@ -1,6 +1,6 @@
-"""Tracks that begin: which of the boxes that belong to none may, and which are believed at once.
+"""Starts new tracks: which unmatched boxes start one, and which new tracks are confirmed at once.
 
-Compiled into kernels/tracking.py. Numpy and numba only.
+Compiled into kernels/tracking.py. Imports numpy and numba only.
 """
 
 import numpy as np
@@ -34,22 +34,22 @@ from perception.kernels.track_layout import (
     TRIALS_FAILED,
     TRIALS_KEPT,
 )
-from perception.kernels.track_update import _see
+from perception.kernels.track_update import _record_sighting
 
-TWIN_IOU = 0.55
-"""Overlap above which a box is another one's double (benchmarks/README, each idea alone)."""
-FREE_FAILURES = 1
-"""So many clear boxes with a high score may vanish more than were seen again; then the next one
-has to be seen twice like any other box."""
+DUPLICATE_IOU = 0.55
+"""IoU above which a box is a duplicate of another one (benchmarks/README, each idea alone)."""
+ALLOWED_FAILURES = 1
+"""Trials are tracks that were confirmed at once because their first box was sure and clear. They
+are allowed while failed trials (not seen again) exceed the kept ones by at most this number."""
 CLEAR_IOU = 0.3
-"""Overlap with a track in sight above which a new box may be that one's, seen in two parts."""
+"""IoU with a visible track above which a new box may be a second part of that track's object."""
 
 
 @inner
-def _is_double(boxes, j, track_of):
-    """Whether box j lies on one of its group that scored no less and belongs to a track.
+def _is_duplicate(boxes, j, track_of):
+    """Return whether box j is a duplicate: a matched box of its group, scored no less, overlaps it.
 
-    Source: Shim et al. 2025, TrackTrack (CVPR), there by suppression among all tracks.
+    Source: Shim et al. 2025, TrackTrack (CVPR), which suppresses among all tracks instead.
     """
     area = (boxes[j, 2] - boxes[j, 0]) * (boxes[j, 3] - boxes[j, 1])
     for k in range(track_of.shape[0]):
@@ -63,16 +63,16 @@ def _is_double(boxes, j, track_of):
         if x <= 0.0 or y <= 0.0 or boxes[k, BOX_GROUP] != boxes[j, BOX_GROUP]:
             continue
         other = (boxes[k, 2] - boxes[k, 0]) * (boxes[k, 3] - boxes[k, 1])
-        if x * y > TWIN_IOU * (area + other - x * y):
+        if x * y > DUPLICATE_IOU * (area + other - x * y):
             return True
     return False
 
 
 @inner
 def _is_clear(states, marks, m, boxes, j, oldest):
-    """Whether box j is nobody else's: where no missing track may be, and hardly over one seen.
+    """Return whether box j overlaps no missing track, and no visible track by more than CLEAR_IOU.
 
-    Those seen before the time `oldest` are not missing but gone.
+    A track last seen before the time `oldest` does not count.
     """
     x1, y1, x2, y2 = boxes[j, 0], boxes[j, 1], boxes[j, 2], boxes[j, 3]
     for i in range(m):
@@ -87,30 +87,30 @@ def _is_clear(states, marks, m, boxes, j, oldest):
 
 
 @inner
-def _give_birth(states, marks, book, boxes, source, track_of, settings):
-    """Start tracks at boxes that belong to none; in the very first frame they are confirmed.
+def _start_tracks(states, marks, counts, boxes, source, track_of, settings):
+    """Start tracks at unmatched boxes. With CONFIRM_NS 0 those of the first frame are confirmed.
 
-    Later a clear box with a high score is confirmed at once, as long as such boxes of this camera
-    mostly were seen again: at 10 Hz a second look costs a tenth of a second.
+    In later frames a new track is confirmed at once where its box is clear and its score is above
+    SURE, as long as most such tracks of this camera were seen again. That saves one frame of delay.
     """
-    m, now, is_first = book[COUNT], book[NOW], book[FRAMES] == 0
-    is_trusted = book[TRIALS_FAILED] <= book[TRIALS_KEPT] + FREE_FAILURES
+    m, now, is_first = counts[COUNT], counts[NOW], counts[FRAMES] == 0
+    is_trusted = counts[TRIALS_FAILED] <= counts[TRIALS_KEPT] + ALLOWED_FAILURES
     sure = np.inf if settings[CONFIRM_NS] > 0.0 or settings[SURE] >= 1.0 else settings[SURE]
     oldest = now - np.int64(settings[LOST_NS])
     for j in range(track_of.shape[0]):
         if track_of[j] >= 0 or boxes[j, BOX_SCORE] < settings[NEW]:
             continue
-        if _is_double(boxes, j, track_of):
+        if _is_duplicate(boxes, j, track_of):
             continue
         if m >= settings[LIMIT]:
-            book[TRACKS_FULL] += 1
+            counts[TRACKS_FULL] += 1
             continue
         marks[m, :] = 0
         x1, y1, x2, y2 = boxes[j, 0], boxes[j, 1], boxes[j, 2], boxes[j, 3]
         cx, cy = (x1 + x2) / 2, (y1 + y2) / 2
-        # Twice the noise: nothing yet says that the first box was a good one.
+        # Twice the measurement noise: the first box of a track is less certain.
         _begin(states[m], cx, cy, x2 - x1, y2 - y1, 2 * settings[NOISE], settings[SPEED])
-        marks[m, NUMBER] = book[NEXT]
+        marks[m, NUMBER] = counts[NEXT]
         marks[m, STATE] = TENTATIVE
         if is_first:
             if settings[CONFIRM_NS] <= 0.0:
@@ -121,7 +121,7 @@ def _give_birth(states, marks, book, boxes, source, track_of, settings):
                 marks[m, STATE] = CONFIRMED
         marks[m, BORN] = now
         marks[m, GROUP] = np.int64(boxes[j, BOX_GROUP])
-        _see(states, marks, m, boxes, j, source[j], now)
-        book[NEXT] += 1
+        _record_sighting(states, marks, m, boxes, j, source[j], now)
+        counts[NEXT] += 1
         m += 1
-    book[COUNT] = m
+    counts[COUNT] = m

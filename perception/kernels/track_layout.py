@@ -1,34 +1,35 @@
 """Columns of the arrays that the tracking kernels share. Numbers only; imports nothing.
 
-Kernels freeze these when they compile; tracking.BUILT_FROM renews Numba's cache after a change.
+They are constants of the compiled code; a change of tracking.BUILT_FROM renews Numba's cache.
 """
 
 TENTATIVE, CONFIRMED, LOST, REMOVED = 0, 1, 2, 3
 
-# Detections, float64 (N, BOX_WIDTH): x1, y1, x2, y2 px, then these. Classes of one group may mix.
-# BOX_CROWD: how many tracks overlap the box, but for tentative ones.
+# Detections, float64 (N, BOX_WIDTH): x1, y1, x2, y2 px, then these. Boxes of one group may match
+# one track though their classes differ. BOX_CROWD: how many tracks, without tentative ones, overlap
+# the box.
 BOX_SCORE, BOX_CLASS, BOX_GROUP, BOX_CROWD = 4, 5, 6, 7
 BOX_WIDTH = 8
 
-# `table`, float64 (HEAD + capacity, WIDTH): one block of memory, so that an update after other work
-# finds all of it on few pages. `ints` is the same memory read as int64. Row 0 is the head below,
-# then one row a track, which kernels know as `states` (float64) and `marks` (int64).
+# `table`, float64 (HEAD + capacity, WIDTH), is one block of memory on few pages. `ints` is the same
+# memory as int64. Row 0 is the head (below). Then there is one row for each track: kernels call the
+# rows `states` where they are read as float64, and `marks` where they are read as int64.
 
-# States: the filter (kalman.D = 20), then the last score, votes for SLOTS classes, the last box
-# seen (xyxy, carried along by camera motion) and how far the last measurement lay from its
-# prediction, in standard deviations of cx, cy, w, h.
+# states: the Kalman filter (kalman.D = 20), the last score, votes for SLOTS classes, the last
+# matched box (xyxy, moved by the camera motion since), and the last innovation of cx, cy, w, h in
+# standard deviations.
 SLOTS = 4
-SCORE, VOTES, LAST, SURPRISE = 20, 21, 25, 29
+SCORE, VOTES, LAST, INNOVATION = 20, 21, 25, 29
 
-# Marks; times are ns of the tracker's own clock. ROW: of this frame's detections, -1: not seen.
-# VOTED: the classes that VOTES counts. TRIAL: 1 for a track that began with a sure score and was
-# not seen again yet.
+# marks: times are ns of the tracker's clock, which starts at 0. ROW: row of the detection in this
+# frame, -1: none. VOTED: the classes that VOTES counts. TRIAL: 1 for a track that started with a
+# sure, clear box and has not been seen again yet.
 NUMBER, STATE, BORN, SEEN, ROW, CLASS, GROUP, VOTED = range(33, 41)
 TRIAL = VOTED + SLOTS
 WIDTH = TRIAL + 1
 
-# Head, float64 (`settings`): the options, this frame's dt and warp, and the noise that adapts: how
-# much successive surprises agree, the weight behind that, and the factor on NOISE it has led to.
+# Head as float64 (`settings`): the options; dt and warp of this frame; and for the adaptive noise:
+# the agreement of successive innovations (a sum), its weight, and the factor on NOISE.
 HEAD = 1
 (
     DT,
@@ -58,7 +59,8 @@ HEAD = 1
     WARP,
 ) = range(25)
 
-# Head, int64 (`book`): what lives from frame to frame, then counters of what was rejected.
+# Head as int64 (`counts`): number of tracks, next track number, clock ns, number of frames, epoch;
+# then the counters of rejected detections.
 COUNT, NEXT, NOW, FRAMES, EPOCH = range(30, 35)
 COUNTERS = (
     "not_finite",
@@ -71,9 +73,9 @@ COUNTERS = (
 NOT_FINITE, DEGENERATE, DUPLICATE, CLIPPED, PAIRS_FULL, TRACKS_FULL = range(35, 41)
 COUNTERS_END = 41
 
-# Head, float64 again: the pace, px/s in x and y, at which all tracks last moved together beyond
-# the warp and their own speeds.
+# Head as float64: velocity of the last common shift of all tracks, px/s in x and y, on top of the
+# warp and of the velocities of the tracks.
 PAN = 41
 
-# Head, int64 again: how many trials were seen again, and how many were not.
+# Head as int64: how many trials were seen again, and how many were not.
 TRIALS_KEPT, TRIALS_FAILED = 43, 44

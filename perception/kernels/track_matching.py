@@ -1,8 +1,9 @@
-"""Who is who: the stages in which a frame's boxes are given to tracks. Numpy and numba only.
+"""Data association: the stages that match the boxes of a frame to tracks.
 
-Source: two score stages, ByteTrack (arXiv 2110.06864); overlap x height overlap x score,
-Hybrid-SORT (arXiv 2308.00783); a second look at the place where a track was last seen, OC-SORT
-(arXiv 2203.14360). What each is worth here: benchmarks/README.md, Tracking.
+Source: two score stages, ByteTrack (arXiv 2110.06864); IoU x height IoU x score, Hybrid-SORT
+(arXiv 2308.00783); matching with the last seen box, OC-SORT (arXiv 2203.14360). The gain of each
+idea: benchmarks/README.md, Tracking. Compiled into kernels/tracking.py. Imports numpy and numba
+only.
 """
 
 import numpy as np
@@ -37,46 +38,46 @@ from perception.kernels.track_layout import (
     TENTATIVE,
     TRUST_NS,
 )
-from perception.kernels.track_shift import NEAR_S, _carry_on, _keep_pace, _shake
+from perception.kernels.track_shift import GAP_S, _continue_pan, _remove_common_shift, _store_pan
 
 MOST_PAIRS = 64
-"""Pairs a track or box may have on average; beyond that they are counted and left out."""
+"""Mean number of pairs for each track and box. Pairs beyond that are counted and left out."""
 CROWD_IOU = 0.05
-"""Overlap from which a track counts among those that crowd a box."""
+"""IoU above which a track counts in BOX_CROWD of a box."""
 OTHER_CLASS_IOU = 0.7
-"""Overlap from which a box of another class continues a track that nothing else continues: a
-detector that wavers between car and truck sees one object."""
+"""IoU above which a box of another class is matched to a track that has no other match. A detector
+may call one object a car in one frame and a truck in the next."""
 TRUST = 4.0
-"""How much more the claim of a track of TRUST_NS counts than that of one just born."""
+"""Factor on the gain of a track of age TRUST_NS or more. It rises linearly from 1 at age 0."""
 
 
 @inner
-def _pair(where, m, boxes, n, pairs, book, room):
-    """Fill pairs by a sweep; return how many there are and count what found no room."""
+def _find_pairs(track_boxes, m, boxes, n, pairs, counts, scratch):
+    """Write the overlapping pairs to pairs. Return how many; count those beyond MOST_PAIRS."""
     most = MOST_PAIRS * (m + n)
-    found = _sweep(where, m, boxes, n, pairs[:most], room)
+    found = _sweep(track_boxes, m, boxes, n, pairs[:most], scratch)
     if found > most:
-        book[PAIRS_FULL] += found - most
+        counts[PAIRS_FULL] += found - most
         found = most
     return found
 
 
 @inner
-def _place(states, m, where):
-    """Fill where, (M, 4), with the boxes xyxy of the states."""
+def _fill_boxes(states, m, track_boxes):
+    """Write the predicted boxes xyxy of the tracks to track_boxes (M, 4)."""
     for i in range(m):
         w, h = max(states[i, 10], 1.0) / 2.0, max(states[i, 15], 1.0) / 2.0
-        where[i, 0], where[i, 1] = states[i, 0] - w, states[i, 5] - h
-        where[i, 2], where[i, 3] = states[i, 0] + w, states[i, 5] + h
+        track_boxes[i, 0], track_boxes[i, 1] = states[i, 0] - w, states[i, 5] - h
+        track_boxes[i, 2], track_boxes[i, 3] = states[i, 0] + w, states[i, 5] + h
 
 
 @inner
-def _gain(marks, boxes, i, j, settings, now, stage):
-    """Return the score that counts for a pair in a stage, or -1 where it may not match.
+def _score_in_stage(marks, boxes, i, j, settings, now, stage):
+    """Return the score of the box where the pair may match in a stage; -1: it may not.
 
-    0: high scores, confirmed and lost tracks. 1: low scores, the same tracks. 2: high scores,
-    where those were last seen. 3: high scores, tentative tracks. 4: high scores of another class,
-    all tracks.
+    Stage 0: high scores, confirmed and lost tracks. 1: low scores, the same tracks. 2: high scores,
+    the same tracks at their last seen box. 3: high scores, tentative tracks. 4: high scores of
+    another class, all tracks.
     """
     score = boxes[j, BOX_SCORE]
     if stage == 4:
@@ -93,8 +94,8 @@ def _gain(marks, boxes, i, j, settings, now, stage):
 
 
 @inner
-def _crowd(marks, boxes, n, pairs):
-    """Count for each box the tracks that overlap it."""
+def _count_crowd(marks, boxes, n, pairs):
+    """Write BOX_CROWD of each box."""
     for j in range(n):
         boxes[j, BOX_CROWD] = 0.0
     for e in range(pairs.shape[0]):
@@ -103,10 +104,13 @@ def _crowd(marks, boxes, n, pairs):
 
 
 @inner
-def _contest(pairs, left, starts, box_of, track_of, room):
-    """Assign among the pairs that share a track or a box with another one; starts: how many."""
+def _assign_contested(pairs, left, starts, box_of, track_of, scratch):
+    """Assign the pairs that share a track or a box with another pair.
+
+    left: how many such pairs there are. starts[i + 1]: how many of track i.
+    """
     m, n = box_of.shape[0], track_of.shape[0]
-    ints, floats = room
+    ints, floats = scratch
     fill, columns, ints = ints[:m], ints[m : m + left], ints[m + left :]
     row_of, column_of, ints = ints[:n], ints[n : n + m], ints[n + m :]
     values, floats = floats[:left], floats[left:]
@@ -127,24 +131,28 @@ def _contest(pairs, left, starts, box_of, track_of, room):
 
 
 @inner
-def _stage(marks, boxes, pairs, settings, now, stage, matching, room):
-    """Assign among pairs above the gate of a stage whose two ends are free."""
+def _match_stage(marks, boxes, pairs, settings, now, stage, matching, scratch):
+    """Match the free tracks and boxes whose pairs are above the gate of a stage.
+
+    A pair without a rival is matched directly. The others are assigned with the largest sum of
+    gains.
+    """
     box_of, track_of = matching
     m, n = box_of.shape[0], track_of.shape[0]
-    ints, floats = room
+    ints, floats = scratch
     starts, rivals, ints = ints[: m + 1], ints[m + 1 : m + 1 + n], ints[m + 1 + n :]
     starts[:] = 0
     rivals[:] = 0
     gate = OTHER_CLASS_IOU
     if stage < 4:
-        gate = settings[GATE + stage] * (NEAR_S / max(settings[DT], NEAR_S))
+        gate = settings[GATE + stage] * (GAP_S / max(settings[DT], GAP_S))
     left = 0
     for e in range(pairs.shape[0]):
         i, j = np.int64(pairs[e, PAIR_A]), np.int64(pairs[e, PAIR_B])
         pairs[e, PAIR_GAIN] = 0.0
         if box_of[i] >= 0 or track_of[j] >= 0:
             continue
-        score = _gain(marks, boxes, i, j, settings, now, stage)
+        score = _score_in_stage(marks, boxes, i, j, settings, now, stage)
         if score < 0.0:
             continue
         overlap = pairs[e, PAIR_IOU]
@@ -152,7 +160,7 @@ def _stage(marks, boxes, pairs, settings, now, stage, matching, room):
             overlap = overlap * pairs[e, PAIR_HEIGHT] * score
         least = gate
         if marks[i, ROW] < 0 and boxes[j, BOX_CROWD] > 1.0:
-            # Out of sight it may be anywhere, and somebody else is here.
+            # An unseen track and a box on other tracks: the gate rises with the time unseen.
             lost_s = (now - marks[i, SEEN]) * 1e-9 - settings[DT]
             least = gate * (1.0 + settings[GATE_RISE] * min(lost_s, 1.0))
         if overlap > least:
@@ -171,14 +179,14 @@ def _stage(marks, boxes, pairs, settings, now, stage, matching, room):
             starts[i + 1] = 0
             left -= 1
     if left > 0:
-        _contest(pairs, left, starts, box_of, track_of, (ints, floats))
+        _assign_contested(pairs, left, starts, box_of, track_of, (ints, floats))
 
 
 @inner
-def _return(states, marks, work, boxes, settings, book, box_of, track_of, room):
-    """Look for unmatched tracks where they were last seen: who is hidden often stands still."""
+def _match_last_seen(states, marks, work, boxes, settings, counts, box_of, track_of, scratch):
+    """Stage 2: match the unmatched tracks at their last seen box. A hidden object often stands."""
     m, n = box_of.shape[0], track_of.shape[0]
-    ints, floats = room
+    ints, floats = scratch
     tracks, free, ints = ints[:m], ints[m : m + n], ints[m + n :]
     k = p = 0
     for j in range(n):
@@ -193,53 +201,59 @@ def _return(states, marks, work, boxes, settings, book, box_of, track_of, room):
             k += 1
     if k == 0:
         return
-    where, some, pairs = work[:k], work[k : k + p], work[k + p :]
+    track_boxes, free_boxes, pairs = work[:k], work[k : k + p], work[k + p :]
     for i in range(k):
         for c in range(4):
-            where[i, c] = states[tracks[i], LAST + c]
+            track_boxes[i, c] = states[tracks[i], LAST + c]
     for j in range(p):
         for c in range(4):
-            some[j, c] = boxes[free[j], c]
-    found = _pair(where, k, some, p, pairs, book, ints)
+            free_boxes[j, c] = boxes[free[j], c]
+    found = _find_pairs(track_boxes, k, free_boxes, p, pairs, counts, ints)
     for e in range(found):
         pairs[e, PAIR_A] = tracks[np.int64(pairs[e, PAIR_A])]
         pairs[e, PAIR_B] = free[np.int64(pairs[e, PAIR_B])]
-    _crowd(marks, boxes, n, pairs[:found])
-    matching, room = (box_of, track_of), (ints, floats)
-    _stage(marks, boxes, pairs[:found], settings, book[NOW], np.int64(2), matching, room)
+    _count_crowd(marks, boxes, n, pairs[:found])
+    matching, scratch = (box_of, track_of), (ints, floats)
+    _match_stage(marks, boxes, pairs[:found], settings, counts[NOW], np.int64(2), matching, scratch)
 
 
 @inner
-def _match(states, marks, head, boxes, work, box_of, track_of, room):
-    """Give boxes to predicted tracks in five stages. box_of (M), track_of (N): -1 where none."""
-    settings, book = head
-    m, n, now = box_of.shape[0], track_of.shape[0], book[NOW]
+def _match(states, marks, head, boxes, work, box_of, track_of, scratch):
+    """Match boxes to predicted tracks in five stages.
+
+    Writes box_of (M,) and track_of (N,); -1: no match. Where the matches of stage 0 show a common
+    shift, the tracks are moved by it and stage 0 is repeated once.
+    """
+    settings, counts = head
+    m, n, now = box_of.shape[0], track_of.shape[0], counts[NOW]
     box_of[:] = -1
     track_of[:] = -1
-    dx, dy = _carry_on(states, marks, m, boxes, settings)
-    _keep_pace(settings, dx, dy)
+    dx, dy = _continue_pan(states, marks, m, boxes, settings)
+    _store_pan(settings, dx, dy)
     if m == 0 or n == 0:
         return
-    where, work = work[:m], work[m:]
-    is_shaken = False
+    track_boxes, work = work[:m], work[m:]
+    is_shifted = False
     while True:
-        _place(states, m, where)
-        found = _pair(where, m, boxes, n, work, book, room[0])
+        _fill_boxes(states, m, track_boxes)
+        found = _find_pairs(track_boxes, m, boxes, n, work, counts, scratch[0])
         pairs = work[:found]
-        _crowd(marks, boxes, n, pairs)
-        _stage(marks, boxes, pairs, settings, now, np.int64(0), (box_of, track_of), room)
-        if is_shaken:
+        _count_crowd(marks, boxes, n, pairs)
+        _match_stage(marks, boxes, pairs, settings, now, np.int64(0), (box_of, track_of), scratch)
+        if is_shifted:
             break
-        x, y = _shake(states, marks, m, boxes, box_of, room)
+        x, y = _remove_common_shift(states, marks, m, boxes, box_of, scratch)
         if x == 0.0 and y == 0.0:
             break
-        _keep_pace(settings, dx + x, dy + y)
-        is_shaken = True
+        _store_pan(settings, dx + x, dy + y)
+        is_shifted = True
         box_of[:] = -1
         track_of[:] = -1
     for stage in range(1, 5):
         if stage == 2:
             rest = work[found:]
-            _return(states, marks, rest, boxes, settings, book, box_of, track_of, room)
+            _match_last_seen(
+                states, marks, rest, boxes, settings, counts, box_of, track_of, scratch
+            )
         else:
-            _stage(marks, boxes, pairs, settings, now, stage, (box_of, track_of), room)
+            _match_stage(marks, boxes, pairs, settings, now, stage, (box_of, track_of), scratch)

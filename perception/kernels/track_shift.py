@@ -1,6 +1,7 @@
-"""What all tracks do together is the camera's doing: found and taken out without looking at pixels.
+"""Camera motion from tracks: a shift that all tracks have in common is attributed to the camera.
 
-Compiled into kernels/tracking.py. Numpy and numba only. What it is worth: benchmarks/README.md.
+No pixels are read. The gain of it: benchmarks/README.md. Compiled into kernels/tracking.py. Imports
+numpy and numba only.
 """
 
 import numpy as np
@@ -8,36 +9,36 @@ import numpy as np
 from perception.kernels.assignment import inner
 from perception.kernels.track_layout import BOX_SCORE, DT, HIGH, LAST, PAN, ROW
 
-SHAKE_TRACKS = 6
-"""Fewest tracks whose common shift is believed to be the camera's."""
-SHAKE_DEVIATIONS = 4.0
-"""How many standard errors of the median that shift must reach."""
-NEAR_S = 0.15
-"""Frames further apart than this are a gap: the camera may have moved on, and all gates fall in
-proportion, as what was seen .4 s ago may be anywhere. Worth 1.1 HOTA on kitti with every second
-frame lost, .9 on mot15 (benchmarks/README)."""
+SHIFT_TRACKS = 6
+"""With fewer matched tracks no common shift is computed."""
+SHIFT_ERRORS = 4.0
+"""A common shift is applied where it is above this many standard errors of the median."""
+GAP_S = 0.15
+"""Frames further apart than this are a gap. After a gap the last pan of the camera may be
+continued, and the gates are lowered in proportion to GAP_S / dt, because predictions are worse.
+Gain: 1.1 HOTA on kitti with every second frame lost, .9 on mot15 (benchmarks/README)."""
 FIT_TRACKS = 64
-"""How many tracks say whether a shift fits: the oldest in sight."""
+"""The fit of a shift is computed from at most so many visible tracks, the oldest first."""
 FIT_BETTER = 1.1
-"""How much better all must fit where the camera has moved on, to believe that it has."""
+"""A pan is continued where the mean IoU with it is this many times that without it."""
 FIT_LEAST = 0.15
-"""And how well, on average: one box in the way of one track is no witness."""
+"""A pan is continued where the mean IoU with it is above this."""
 
 
 @inner
-def _median(line):
-    """Return the median of at least one number; their order is spent. Quickselect, Hoare 1961."""
-    low, high, k = 0, line.shape[0] - 1, line.shape[0] // 2
+def _median(shifts):
+    """Return the median of one or more numbers and reorder them. Quickselect, Hoare 1961."""
+    low, high, k = 0, shifts.shape[0] - 1, shifts.shape[0] // 2
     while low < high:
-        pivot = line[(low + high) // 2]
+        pivot = shifts[(low + high) // 2]
         i, j = low, high
         while i <= j:
-            while line[i] < pivot:
+            while shifts[i] < pivot:
                 i += 1
-            while line[j] > pivot:
+            while shifts[j] > pivot:
                 j -= 1
             if i <= j:
-                line[i], line[j] = line[j], line[i]
+                shifts[i], shifts[j] = shifts[j], shifts[i]
                 i += 1
                 j -= 1
         if k <= j:
@@ -46,40 +47,41 @@ def _median(line):
             low = i
         else:
             break
-    above = below = line[k]
-    if line.shape[0] % 2 == 0:
-        below = line[0]
+    above = below = shifts[k]
+    if shifts.shape[0] % 2 == 0:
+        below = shifts[0]
         for i in range(1, k):
-            below = max(below, line[i])
+            below = max(below, shifts[i])
     return (above + below) / 2.0
 
 
 @inner
-def _shake(states, marks, m, boxes, box_of, room):
-    """Move all tracks by what their first matches have in common, if it is surely more than chance.
+def _remove_common_shift(states, marks, m, boxes, box_of, scratch):
+    """Move all tracks by the median shift of their stage 0 matches, where it is significant.
 
-    A shift shared by many tracks is the camera's: it says nothing of their own speeds. Returns it,
-    px in x and y; 0, 0 where nothing moved.
+    Such a shift is the camera's, so the velocities of the tracks are not changed. Returns the
+    shift, px in x and y; 0 where there was none.
     """
-    line_x, line_y = room[1][:m], room[1][m : 2 * m]
+    shifts_x, shifts_y = scratch[1][:m], scratch[1][m : 2 * m]
     k = 0
     for i in range(m):
         j = box_of[i]
         if j >= 0 and marks[i, ROW] >= 0:
-            line_x[k] = (boxes[j, 0] + boxes[j, 2]) / 2.0 - states[i, 0]
-            line_y[k] = (boxes[j, 1] + boxes[j, 3]) / 2.0 - states[i, 5]
+            shifts_x[k] = (boxes[j, 0] + boxes[j, 2]) / 2.0 - states[i, 0]
+            shifts_y[k] = (boxes[j, 1] + boxes[j, 3]) / 2.0 - states[i, 5]
             k += 1
-    if k < SHAKE_TRACKS:
+    if k < SHIFT_TRACKS:
         return 0.0, 0.0
     dx = dy = 0.0
     for axis in range(2):
-        line = line_x[:k] if axis == 0 else line_y[:k]
-        shift = _median(line)
+        shifts = shifts_x[:k] if axis == 0 else shifts_y[:k]
+        shift = _median(shifts)
         for i in range(k):
-            line[i] = abs(line[i] - shift)
-        spread = _median(line)
-        # 1.4826 makes a deviation of a median deviation, 1.25 the error of a median of a mean's.
-        if abs(shift) > SHAKE_DEVIATIONS * 1.4826 * 1.25 * spread / np.sqrt(k):
+            shifts[i] = abs(shifts[i] - shift)
+        spread = _median(shifts)
+        # 1.4826: standard deviation by median absolute deviation. 1.25: error of a median by that
+        # of a mean. Both for a normal distribution.
+        if abs(shift) > SHIFT_ERRORS * 1.4826 * 1.25 * spread / np.sqrt(k):
             _move(states, m, axis, shift)
             if axis == 0:
                 dx = shift
@@ -90,7 +92,7 @@ def _shake(states, marks, m, boxes, box_of, room):
 
 @inner
 def _move(states, m, axis, shift):
-    """Move all tracks, and where they were last seen, along an axis."""
+    """Move all tracks and their last seen boxes along an axis, px."""
     for i in range(m):
         states[i, 5 * axis] += shift
         states[i, LAST + axis] += shift
@@ -98,8 +100,11 @@ def _move(states, m, axis, shift):
 
 
 @inner
-def _fit(states, marks, m, boxes, dx, dy, score):
-    """Return the best IoU with a box of that score or more, mean of tracks in sight moved so."""
+def _mean_best_iou(states, marks, m, boxes, dx, dy, score):
+    """Return the mean, over visible tracks moved by (dx, dy), of the best IoU with a box.
+
+    Boxes with a score below `score` do not count.
+    """
     total, tracks = 0.0, 0
     for i in range(m):
         if marks[i, ROW] < 0:
@@ -124,17 +129,17 @@ def _fit(states, marks, m, boxes, dx, dy, score):
 
 
 @inner
-def _carry_on(states, marks, m, boxes, settings):
-    """Over a gap, let the camera move on as it last did, where the boxes bear that out.
+def _continue_pan(states, marks, m, boxes, settings):
+    """After a gap, move all tracks by the last pan of the camera, where the boxes fit that better.
 
-    The tracks' own speeds do not tell it: what all do together is not counted among them. Returns
-    what the tracks were moved by, px in x and y.
+    The predictions do not contain the pan, because a common shift does not change the velocities.
+    Returns the shift, px in x and y; 0, 0 where the tracks were not moved.
     """
     dx, dy = settings[PAN] * settings[DT], settings[PAN + 1] * settings[DT]
-    if settings[DT] <= NEAR_S or (dx == 0.0 and dy == 0.0):
+    if settings[DT] <= GAP_S or (dx == 0.0 and dy == 0.0):
         return 0.0, 0.0
-    still = _fit(states, marks, m, boxes, 0.0, 0.0, settings[HIGH])
-    moved = _fit(states, marks, m, boxes, dx, dy, settings[HIGH])
+    still = _mean_best_iou(states, marks, m, boxes, 0.0, 0.0, settings[HIGH])
+    moved = _mean_best_iou(states, marks, m, boxes, dx, dy, settings[HIGH])
     if not moved > max(FIT_BETTER * still, FIT_LEAST):
         return 0.0, 0.0
     _move(states, m, 0, dx)
@@ -143,7 +148,7 @@ def _carry_on(states, marks, m, boxes, settings):
 
 
 @inner
-def _keep_pace(settings, dx, dy):
-    """Remember the pace of what the tracks were moved by in this step."""
+def _store_pan(settings, dx, dy):
+    """Store the velocity, px/s, of the common shift of this step."""
     dt = settings[DT]
     settings[PAN], settings[PAN + 1] = (dx / dt, dy / dt) if dt > 0.0 else (0.0, 0.0)

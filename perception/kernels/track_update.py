@@ -1,6 +1,7 @@
-"""A frame's matched boxes taken into their tracks, and all tracks moved through their states.
+"""Corrects matched tracks with their boxes, and changes the state of all tracks.
 
-Compiled into kernels/tracking.py. Numpy and numba only.
+States: tentative, confirmed, lost, removed. Compiled into kernels/tracking.py. Imports numpy and
+numba only.
 """
 
 import numpy as np
@@ -18,6 +19,7 @@ from perception.kernels.track_layout import (
     CONFIRMED,
     FACTOR,
     HIDDEN_NS,
+    INNOVATION,
     LAST,
     LOST,
     LOST_NS,
@@ -29,7 +31,6 @@ from perception.kernels.track_layout import (
     SEEN,
     SLOTS,
     STATE,
-    SURPRISE,
     TENTATIVE,
     TRIAL,
     TRIALS_FAILED,
@@ -40,14 +41,19 @@ from perception.kernels.track_layout import (
 )
 
 HIDDEN_COVER = 0.7
-"""Share of a track that another one's box covers, above which it is hidden rather than gone."""
-GLIMPSE_NS = 200_000_000
-"""Unseen longer, what was seen just once is given up: nobody waits for a detector's flash."""
+"""An unmatched track is occluded where the matched box of another track covers this share of it."""
+SINGLE_SIGHTING_NS = 200_000_000
+"""A track that was seen once only is removed after this time unseen: it may be a false
+detection."""
 
 
 @inner
 def _vote(states, marks, row, class_id, weight):
-    """Give a class a vote; the track's class is the one with most of SLOTS (Misra-Gries)."""
+    """Add a vote of `weight` for a class. The class of the track is the one with most votes.
+
+    At most SLOTS classes are counted; a new one takes over the votes of the smallest (Space-Saving,
+    Metwally et al. 2005).
+    """
     slot = -1
     least = 0
     for s in range(SLOTS):
@@ -67,8 +73,8 @@ def _vote(states, marks, row, class_id, weight):
 
 
 @inner
-def _see(states, marks, i, boxes, j, source, now):
-    """Write down that track i was seen as box j."""
+def _record_sighting(states, marks, i, boxes, j, source, now):
+    """Record that box j was matched to track i: box, score, time, row, and a vote for its class."""
     for c in range(4):
         states[i, LAST + c] = boxes[j, c]
     states[i, SCORE] = boxes[j, BOX_SCORE]
@@ -78,27 +84,29 @@ def _see(states, marks, i, boxes, j, source, now):
 
 
 @inner
-def _surprise(row, cx, cy, w, h, noise, first, settings):
-    """Compare how far a box lies from its prediction with how far the last one lay.
+def _compare_innovations(row, cx, cy, w, h, noise, first, settings):
+    """Add the agreement of this innovation with the last one to AGREEMENT, for cx, cy, w, h.
 
-    Same side again and again: the filter lags, trust measurements more. To and fro: trust them
-    less. A pair counts between -1 and 1, so no outlier rules, and size of noise does not matter.
+    Agreement is 2 a b / (a^2 + b^2) of two normalised innovations: 1 for equal ones, -1 for
+    opposite ones. It is bounded, so an outlier counts no more than others, and it does not depend
+    on the size of the noise. Positive: the filter lags and measurements should count more.
+    Negative: less.
     """
     z = (cx, cy, w, h)
     side = (max(row[10], 1.0), max(row[15], 1.0))
     for c in range(4):
         spread = np.sqrt(row[5 * c + 2] + (noise * side[c & 1]) ** 2)
         now = (z[c] - row[5 * c]) / spread
-        before = row[SURPRISE + c]
+        before = row[INNOVATION + c]
         if not first and before != 0.0:
             settings[AGREEMENT] += 2.0 * now * before / (now * now + before * before + 1e-9)
             settings[WEIGHT] += 1.0
-        row[SURPRISE + c] = now
+        row[INNOVATION + c] = now
 
 
 @inner
 def _is_hidden(row, boxes, track_of):
-    """Whether one box that belongs to a track covers most of a state."""
+    """Return whether one matched box covers at least HIDDEN_COVER of a track's predicted box."""
     w, h = max(row[10], 1.0), max(row[15], 1.0)
     x1, y1, x2, y2 = row[0] - w / 2.0, row[5] - h / 2.0, row[0] + w / 2.0, row[5] + h / 2.0
     for j in range(track_of.shape[0]):
@@ -115,10 +123,10 @@ def _is_hidden(row, boxes, track_of):
 
 
 @inner
-def _update(states, marks, m, boxes, source, matching, settings, book):
-    """Take matched boxes in and move all tracks through their states."""
+def _update(states, marks, m, boxes, source, matching, settings, counts):
+    """Correct the matched tracks, and change the state of all tracks."""
     box_of, track_of = matching
-    now = book[NOW]
+    now = counts[NOW]
     noise = settings[NOISE] * settings[FACTOR]
     for i in range(m):
         j = box_of[i]
@@ -126,19 +134,19 @@ def _update(states, marks, m, boxes, source, matching, settings, book):
         if j >= 0:
             x1, y1, x2, y2 = boxes[j, 0], boxes[j, 1], boxes[j, 2], boxes[j, 3]
             cx, cy, w, h = (x1 + x2) / 2, (y1 + y2) / 2, x2 - x1, y2 - y1
-            _surprise(states[i], cx, cy, w, h, noise, marks[i, ROW] < 0, settings)
+            _compare_innovations(states[i], cx, cy, w, h, noise, marks[i, ROW] < 0, settings)
             _correct(states[i], cx, cy, w, h, noise)
-            _see(states, marks, i, boxes, j, source[j], now)
-            book[TRIALS_KEPT] += marks[i, TRIAL]
+            _record_sighting(states, marks, i, boxes, j, source[j], now)
+            counts[TRIALS_KEPT] += marks[i, TRIAL]
             marks[i, TRIAL] = 0
             if marks[i, STATE] != TENTATIVE or now - marks[i, BORN] >= settings[CONFIRM_NS]:
                 marks[i, STATE] = CONFIRMED
             continue
         marks[i, ROW] = -1
-        is_glimpse = marks[i, SEEN] == marks[i, BORN] and unseen > GLIMPSE_NS
-        if marks[i, STATE] == TENTATIVE or is_glimpse or unseen > settings[LOST_NS]:
+        is_single = marks[i, SEEN] == marks[i, BORN] and unseen > SINGLE_SIGHTING_NS
+        if marks[i, STATE] == TENTATIVE or is_single or unseen > settings[LOST_NS]:
             marks[i, STATE] = REMOVED
-            book[TRIALS_FAILED] += marks[i, TRIAL]
+            counts[TRIALS_FAILED] += marks[i, TRIAL]
             marks[i, TRIAL] = 0
         elif unseen > settings[COAST_NS] and not (
             marks[i, STATE] == CONFIRMED

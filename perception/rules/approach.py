@@ -54,7 +54,7 @@ class ApproachRule(StayRule):
         rates = tracks.rates.astype(np.float64)
         speeds = np.stack([rates[:, 0], rates[:, 1] + rates[:, 3] / 2], axis=1)
         heights = tracks.boxes[:, 3] - tracks.boxes[:, 1]
-        reach_s = polygons.reach(feet(message), speeds, polygon)
+        reach_s = polygons.entry_times(feet(message), speeds, polygon)
         fast = np.hypot(speeds[:, 0], speeds[:, 1]) >= self._options.min_speed * heights
         near = fast & (reach_s > 0.0) & (reach_s <= self._options.within_s)
         begun, ended = self._presence.update(

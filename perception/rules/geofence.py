@@ -92,7 +92,7 @@ class GeofenceRule(PresenceRule):
         if self._options.when == "outside":
             return known & ~inside
         velocities = np.ascontiguousarray(rows[:, 6:8])
-        away_s = polygons.reach(points, velocities, self._plane.corners)
+        away_s = polygons.entry_times(points, velocities, self._plane.corners)
         return known & ~inside & (away_s <= (self._options.seconds or 0.0))
 
 

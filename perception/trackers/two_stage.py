@@ -13,7 +13,7 @@ from pydantic import BaseModel
 
 from perception.kernels import track_layout as layout
 from perception.kernels.boxes import carry_boxes
-from perception.kernels.tracking import report, rooms, step
+from perception.kernels.tracking import report, scratch_arrays, step
 from perception.trackers.options import TwoStageOptions
 from perception.wire import MAX_ROWS, Detections, Tracks
 
@@ -161,8 +161,8 @@ class TwoStageTracker:
         rows[:, layout.LAST : layout.LAST + 4] = carry_boxes(
             rows[:, layout.LAST : layout.LAST + 4], affine
         )
-        surprise = slice(layout.SURPRISE, layout.SURPRISE + 4)
-        rows[:, surprise] = rows[:, surprise][:, order]
+        innovation = slice(layout.INNOVATION, layout.INNOVATION + 4)
+        rows[:, innovation] = rows[:, innovation][:, order]
         pan = slice(layout.PAN, layout.PAN + 2)
         self._table[0, pan] = self._table[0, pan][list(order[:2])] * scales
 
@@ -218,7 +218,7 @@ class TwoStageTracker:
         if layout.HEAD + max(rows, self._rows) > len(self._table):
             more = layout.HEAD + 2 * rows - len(self._table)
             self._table = np.vstack((self._table, np.zeros((more, layout.WIDTH))))
-        self._work, self._room = rooms(self._rows or rows)
+        self._work, self._room = scratch_arrays(self._rows or rows)
 
     def _step_plain(self, boxes: Any, scores: Any, classes: Any, gone: int) -> int:
         """Take a step with detections that it did not take as they came."""

@@ -45,9 +45,9 @@ class Twin:
         self.move_cov = (np.eye(4) - K @ H) @ self.move_cov
         speed = self.move[2:] @ np.linalg.inv(self.move_cov[2:, 2:]) @ self.move[2:]
         if self.moves:
-            self.moves = not speed < kernel.HALTS
+            self.moves = not speed < kernel.STOP_LIMIT
         else:
-            self.moves = self.disagree > kernel.STANDS or speed > kernel.SETS_OFF
+            self.moves = self.disagree > kernel.STANDING_LIMIT or speed > kernel.START_LIMIT
         if self.moves:
             self.disagree = 2.0
             self.stand, self.stand_cov = self.move[:2].copy(), self.move_cov[:2, :2].copy()
@@ -84,7 +84,7 @@ def test_places_over_time(speed, lon):
         seen = np.array([[math.radians(lat), math.radians(at), 0.0, *parts]])
         new, out = np.zeros((1, kernel.STATE)), np.zeros((1, 9))
         now = np.array([7], np.int64)
-        kernel._settle(ids, states, now, seen, np.array([True]), t_s, new, out)
+        kernel._update_tracks(ids, states, now, seen, np.array([True]), t_s, new, out)
         ids, states = now, new
         place, spread, velocity = twin.told
         east, north, _ = pymap3d.geodetic2enu(*np.degrees(out[0, :2]), 0.0, *anchor, 0.0)

@@ -105,14 +105,14 @@ def test_left_to_right_as_on_the_screen():
 @given(st.lists(st.tuples(wild_point, wild_point), max_size=6), st.lists(point, max_size=6))
 def test_reach_is_its_twin(moves, polygon):
     points, speeds = [m[0] for m in moves], [m[1] for m in moves]
-    got = polygons.reach(points, speeds, polygon)
+    got = polygons.entry_times(points, speeds, polygon)
     assert got.tolist() == pytest.approx(reference.reach(points, speeds, polygon))
 
 
 def test_reach_says_when():
     points, speeds = [(-3, 2), (2, 2), (-3, 2), (-3, 2), (2, 9)], [(2, 0), (9, 0), (-1, 0)]
     speeds += [(0, 0), (0, -5)]
-    assert polygons.reach(points, speeds, SQUARE).tolist() == [1.5, 0, np.inf, np.inf, 1]
+    assert polygons.entry_times(points, speeds, SQUARE).tolist() == [1.5, 0, np.inf, np.inf, 1]
 
 
 def forms(values):
@@ -137,8 +137,8 @@ def test_any_array_like_gives_the_same_and_no_new_signature():
         for s in forms(SQUARE):
             assert polygons.inside(p, s).tolist() == [True, False]
         assert polygons.crossings(p, ends, forms([(4, 0), (4, 4)])[2]).tolist() == [-1, 0]
-        assert polygons.reach(p, ends, forms(SQUARE)[2])[0] == 0
-    for kernel in (polygons._inside, polygons._crossings, polygons._reach):
+        assert polygons.entry_times(p, ends, forms(SQUARE)[2])[0] == 0
+    for kernel in (polygons._inside, polygons._crossings, polygons._entry_times):
         assert len(kernel.signatures) == 1
 
 
