@@ -20,6 +20,7 @@ from perception.commands.recorded import (
     replay,
     why,
 )
+from perception.commands.scored import labels, score
 from perception.commands.stored import alerts_app, enroll, gallery_app, models_app
 from perception.errors import ConfigError, PerceptionError
 
@@ -291,5 +292,7 @@ def analyze(
 
 app.command()(enroll)
 app.command()(examine)
+app.command()(labels)
 app.command()(replay)
+app.command()(score)
 app.command()(why)

@@ -1,6 +1,7 @@
 """The terminal: one console, tables and progress bars that look alike. Command line only."""
 
 import sys
+from collections.abc import Sequence
 
 from rich.console import Console
 from rich.progress import (
@@ -22,9 +23,9 @@ def console() -> Console:
     return Console(file=sys.stdout, highlight=False, soft_wrap=False)
 
 
-def sheet(*columns: str) -> Sheet:
-    """Return an empty table."""
-    return Sheet(*columns)
+def sheet(*columns: str, right: Sequence[str] = ()) -> Sheet:
+    """Return an empty table. right: titles of columns aligned to the right."""
+    return Sheet(*columns, right=right)
 
 
 def say(screen: Console, text: Text) -> None:
