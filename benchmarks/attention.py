@@ -1,18 +1,19 @@
 """Where the network looks: a quiet door, moving targets from above, tiles under a budget.
 
-python -m benchmarks.attention --json FILE [--parts moving,pictures,video,missed,quiet,people]
+python -m benchmarks.attention --json FILE [--parts moving,fixed,pictures,video,missed,quiet,people]
 """
 
 from __future__ import annotations
 
 import argparse
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks import attention_air as air
 from benchmarks import attention_door as door
+from benchmarks import attention_fixed, harness
 from benchmarks import attention_tiles as tiles
-from benchmarks import harness
 from benchmarks.harness import Report
 
 
@@ -37,8 +38,15 @@ def _missed(report: Report, short: bool) -> None:
         door.missed(report, clip)
 
 
+def _fixed(report: Report, short: bool) -> None:
+    del short
+    with tempfile.TemporaryDirectory() as folder:
+        attention_fixed.fixed(report, Path(folder))
+
+
 PARTS: dict[str, Callable[[Report, bool], None]] = {
     "moving": lambda report, short: air.moving(report),
+    "fixed": _fixed,
     "pictures": lambda report, short: tiles.pictures(report),
     "video": tiles.video,
     "missed": _missed,

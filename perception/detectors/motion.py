@@ -1,4 +1,5 @@
-"""What moves by itself in the picture of a moving camera, however small it is.
+"""What moves by itself in the picture, however small it is. A camera that stands still has a model
+of its background (background.py); the rest here is for one that moves.
 
 Earlier pictures are registered onto this one. A place counts where this picture differs from each
 of them by more than the noise around it: where something is now and was not before. A tolerance of
@@ -9,13 +10,14 @@ Source: double difference of registered frames, e.g. Cohen and Medioni 1999 (CVP
 """
 
 from collections import deque
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from perception.detectors.background import MIN_PX, SIDE_PX, Background
 from perception.detectors.registration import Homography, Registration
 from perception.kernels.blobs import join_boxes
 from perception.pixels import Pixels
@@ -30,6 +32,7 @@ MAX_SHARE = 0.04
 FLAT_AGREEMENT, PARALLAX = 0.92, 8.0
 """Where fewer points agree with one plane the contrast has to rise: PARALLAX times the lack."""
 _KEPT = 128
+_SIDE_PX, _MIN_PX, _MAX_SIDE_PX = 1920, 18, 90
 
 Grey = NDArray[np.uint8]
 Span = Annotated[float, Field(gt=0.0, le=5.0, allow_inf_nan=False)]
@@ -38,32 +41,44 @@ Span = Annotated[float, Field(gt=0.0, le=5.0, allow_inf_nan=False)]
 class MotionOptions(BaseModel):
     """Options of the `motion` detector.
 
-    spans_s: how far back the pictures are that this one is compared with, s of media time. What
-    moves less than its own length in the longest is missed. contrast: grey levels (of 255) above
-    the noise. noise: how often the mean difference of the surroundings counts. min_px: least area.
-    max_side_px: a larger box is left out. size: pictures with a longer side are scaled down.
+    camera: moving, or fixed on a wall. contrast: grey levels (of 255) above the noise. min_px:
+    least area of a spot. max_side_px: a larger box is left out. size: pictures with a longer side
+    are scaled down to it; areas and sides count there.
+
+    Of a moving camera (min_px 18, max_side_px 90, size 1920): spans_s: how far back the pictures
+    are that this one is compared with, s of media time. What moves less than its own length in the
+    longest is missed. noise: how often the mean difference of the surroundings counts.
+
+    Of a fixed camera (min_px 60, any side, size 640): absorb_s: what stands still for so long
+    becomes background.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    camera: Literal["moving", "fixed"] = "moving"
     spans_s: tuple[Span, Span] = (0.32, 0.64)
     contrast: float = Field(default=16.0, ge=2.0, le=255.0)
     noise: float = Field(default=3.0, ge=0.0, le=20.0)
-    min_px: int = Field(default=18, ge=1, le=100_000)
-    max_side_px: int = Field(default=90, ge=4, le=4096)
-    size: int = Field(default=1920, ge=160, le=8192)
+    absorb_s: float = Field(default=20.0, ge=1.0, le=3600.0)
+    min_px: int | None = Field(default=None, ge=1, le=100_000)
+    max_side_px: int | None = Field(default=None, ge=4, le=8192)
+    size: int | None = Field(default=None, ge=160, le=8192)
 
     @model_validator(mode="after")
     def _spans_rise(self) -> Self:
         if self.spans_s[0] >= self.spans_s[1]:
             raise ValueError(f"spans_s {list(self.spans_s)}: expected two that rise")
+        other = {"spans_s", "noise"} if self.camera == "fixed" else {"absorb_s"}
+        if wrong := sorted(other & self.model_fields_set):
+            raise ValueError(f"{' and '.join(wrong)}: not an option of camera: {self.camera}")
         return self
 
 
 class MotionDetector:
     """Finds moving things; keeps the last pictures of one camera.
 
-    counters: pictures left out because they could not be registered, or because too much changed.
+    counters: pictures left out because they could not be registered, or because too much changed;
+    after that a fixed camera's background is learned anew.
     """
 
     Options: type[BaseModel] = MotionOptions
@@ -71,6 +86,15 @@ class MotionDetector:
     def __init__(self, options: MotionOptions | None = None, *, threads: int = 1) -> None:
         del threads
         self._options = options or MotionOptions()
+        chosen, fixed = self._options, self._options.camera == "fixed"
+        self._size = chosen.size or (SIDE_PX if fixed else _SIDE_PX)
+        self._min_px = chosen.min_px or (MIN_PX if fixed else _MIN_PX)
+        self._max_side_px = chosen.max_side_px or (self._size if fixed else _MAX_SIDE_PX)
+        self._background = (
+            Background(chosen.contrast, chosen.absorb_s, self._min_px, self._max_side_px)
+            if fixed
+            else None
+        )
         self.names: dict[int, str] = {0: NAME}
         self.counters: dict[str, int] = {"motion_unregistered": 0, "motion_flooded": 0}
         self._registration = Registration()
@@ -91,7 +115,7 @@ class MotionDetector:
             grey: Any = cv2.cvtColor(pixels.data, cv2.COLOR_BGR2GRAY)
         else:
             grey = pixels.planes()[0]
-        scale = min(1.0, self._options.size / max(grey.shape))
+        scale = min(1.0, self._size / max(grey.shape))
         if scale < 1.0:
             size = round(grey.shape[1] * scale), round(grey.shape[0] * scale)
             grey = cv2.resize(grey, size, interpolation=cv2.INTER_AREA)
@@ -102,6 +126,10 @@ class MotionDetector:
     def infer(self, prepared: tuple[Grey, int, float]) -> Detections:
         """Return what moves, boxes in px of the picture, best score first."""
         grey, t_ns, scale = prepared
+        if self._background is not None:
+            found = self._background.find(grey, t_ns, scale)
+            self.counters["motion_flooded"] = self._background.flooded
+            return found
         self._keep_span(t_ns)
         onto = self._registration.to_this(grey)
         if onto is None:
@@ -171,16 +199,15 @@ class MotionDetector:
 
     def _boxes(self, mask: Any, smooth: Any, limit: Any, valid: Any, scale: float) -> Detections:
         """Return a detection for each spot of the mask that is large and small enough."""
-        options = self._options
         edges: Any = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)[0]
         found: list[tuple[int, int, int, int]] = []
         for edge in edges:
             x, y, w, h = cv2.boundingRect(edge)
-            if cv2.countNonZero(mask[y : y + h, x : x + w]) >= options.min_px:
+            if cv2.countNonZero(mask[y : y + h, x : x + w]) >= self._min_px:
                 found.append((x, y, x + w, y + h))
         boxes = join_boxes(np.array(found, np.float32).reshape(-1, 4))
         sides = boxes[:, 2:] - boxes[:, :2]
-        boxes = boxes[(sides.max(axis=1, initial=0) <= options.max_side_px)]
+        boxes = boxes[(sides.max(axis=1, initial=0) <= self._max_side_px)]
         x1, y1, x2, y2 = valid
         inside = (boxes[:, :2] >= (x1, y1)).all(axis=1) & (boxes[:, 2:] <= (x2, y2)).all(axis=1)
         boxes = boxes[inside]
