@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from perception.kernels import polygons
 from perception.rules.observed import Filter, feet, km_h
 from perception.rules.zones import Line, Zone
-from perception.wire import STATE_NAMES, TENTATIVE, TrackMessage
+from perception.wire import STATE_NAMES, TENTATIVE, TrackMessage, places
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +52,15 @@ def reasons(
     line = getattr(options, "line", None)
     if line is not None:
         found.append(_line(line, lines[line], options, message, row))
+    if (
+        getattr(options, "area", ())
+        or getattr(options, "points", ())
+        or getattr(options, "path", 0)
+    ):
+        code = int(message.tracks.place_codes[row])
+        known = code == places.PLACE_GOOD
+        text = "its place on the map is known" if known else places.REASONS[code]
+        found.append(Reason("place", known, text if known else f"no good place on the map: {text}"))
     found += _waits(kind, options, state, int(message.tracks.track_ids[row]))
     return found
 

@@ -10,7 +10,11 @@ from pydantic import ValidationError
 from perception.errors import ConfigError
 from perception.geo.options import MapOptions
 from perception.geo.placer import Placer
-from perception.rules.geofence import GeofenceRule, Plane, read_area
+from perception.rules.count import CountRule
+from perception.rules.geofence import GeofenceRule
+from perception.rules.line import LineRule
+from perception.rules.on_map import Plane, read_area, read_line
+from perception.rules.reasons import reasons
 from perception.wire import make_id
 from tests.flight import Steady, pixel_of, state_of
 from tests.unit.test_geo_ground import SIZE, focal, message
@@ -154,3 +158,107 @@ def test_a_corner_may_lie_on_the_antimeridian(tmp_path):
     file.write_text(json.dumps({"type": "Polygon", "coordinates": [[*corners, corners[0]]]}))
     with pytest.raises(ConfigError, match="corners"):
         read_area(file)
+
+
+def make_line(**options):
+    return LineRule("gate", LineRule.Options.model_validate(options), {}, {})
+
+
+def north_to_south(lon, east=0.0):
+    """Return a line of two parts with a bend at the car's lane, from 60 m north to 20 m south."""
+    corners = []
+    for e, n in ((east, 60.0), (east, 22.0), (east, -20.0)):
+        at = pymap3d.enu2geodetic(e, n, 0, 48.0, lon, 0.0)
+        corners.append([(at[1] + 180) % 360 - 180, at[0]])
+    return corners
+
+
+@pytest.mark.parametrize("lon", [11.0, 179.99995, -180.0])
+def test_a_line_on_the_map_is_crossed_where_the_car_crosses_it(lon):
+    """Who goes along it from north to south has the east on the left: the car comes from the
+    right."""
+    rule = make_line(points=north_to_south(lon), names=["out", "in"])
+    events = drive(rule, lon)
+    assert [phase for phase, *_ in events] == ["once"]
+    assert events[0][1] == pytest.approx(1.0, abs=2.0)
+    assert events[0][2]["direction"] == "in"
+    assert rule.counts == {"out": 0, "in": 1}
+    back = make_line(points=north_to_south(lon)[::-1], names=["out", "in"])
+    assert [e[2]["direction"] for e in drive(back, lon)] == ["out"]
+
+
+def test_a_line_beside_the_way_is_not_crossed_and_silence_is_no_crossing():
+    short = north_to_south(11.0)[:2]
+    assert drive(make_line(points=short), 11.0) == []
+    assert drive(make_line(points=north_to_south(11.0)), 11.0, silent=True) == []
+    assert drive(make_line(points=north_to_south(11.0), margin_m=60.0), 11.0) == []
+
+
+def test_the_line_of_a_geojson_file(tmp_path):
+    path, corners = tmp_path / "gate.geojson", north_to_south(11.0)
+    shape = {"type": "LineString", "coordinates": corners}
+    path.write_text(json.dumps({"type": "Feature", "properties": {}, "geometry": shape}))
+    assert np.allclose(read_line(path), corners)
+    assert len(drive(make_line(path=str(path)), 11.0)) == 1
+    for text, why in (
+        ({"type": "Point", "coordinates": [1, 2]}, "0 lines"),
+        ({"type": "LineString", "coordinates": [[1, 2]]}, "2 to"),
+        ({"type": "LineString", "coordinates": [1, 2]}, "corners are"),
+        ({"type": "LineString", "coordinates": [[1, 91], [2, 2]]}, "longitude"),
+    ):
+        path.write_text(json.dumps(text))
+        with pytest.raises(ConfigError, match=why):
+            make_line(path=str(path))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"line": "a", "points": [[0, 0], [1, 1]]},
+        {"points": [[0, 0]]},
+        {"points": [[0, 0], [0, 91]]},
+        {"points": [[0, 0], [1, 1]], "names": ["a", "a"]},
+    ],
+)
+def test_lines_that_contradict(options):
+    with pytest.raises(ValidationError):
+        make_line(**options)
+
+
+def test_lines_without_length_and_too_long():
+    with pytest.raises(ConfigError, match="apart"):
+        make_line(points=[[0, 0], [0, 0]])
+    with pytest.raises(ConfigError, match="at most"):
+        make_line(points=[[0, 0], [20, 0]])
+
+
+def test_a_count_on_the_map_is_of_those_in_the_area():
+    def count(**options):
+        whole = {"above": 0, "enter_s": 0, "leave_s": 0.5, "hold_s": 0, **options}
+        return CountRule("crowd", CountRule.Options.model_validate(whole), {}, {})
+
+    events = drive(count(area=area(11.0)), 11.0)
+    assert [phase for phase, *_ in events] == ["begin", "end"]
+    assert events[0][1] == pytest.approx(-10.0, abs=2.0)
+    about = events[0][2]
+    assert (about["zone"], about["count"]) == ("map", 1)
+    middle = pymap3d.enu2geodetic(0.0, 20.0, 0.0, 48.0, 11.0, 0.0)[:2]
+    assert (about["lat"], about["lon"]) == pytest.approx(middle, abs=1e-6)
+    assert drive(count(area=area(11.0)), 11.0, silent=True) == []
+    assert drive(count(area=area(11.0), above=1), 11.0) == []
+    with pytest.raises(ValidationError, match="one of zone, area and path"):
+        count()
+    with pytest.raises(ValidationError, match="at least 3"):
+        count(area=[[0, 0], [1, 1]])
+
+
+def test_what_has_no_place_is_told_to_who_asks_why():
+    said = message([(1, 2, 3, 4)])
+    options = GeofenceRule.Options(area=area(11.0))
+    rule = make(area=area(11.0))
+    rule.update(said)
+    found = reasons("geofence", rule.state(), options, said, 0, {}, {})
+    place = next(r for r in found if r.key == "place")
+    assert not place.met
+    assert place.text == "no good place on the map: not asked"
