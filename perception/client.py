@@ -26,7 +26,7 @@ from perception.transport import push_queue, rundir
 from perception.transport.bus import Inbox
 from perception.transport.ring import RingReader
 from perception.transport.sockets import OWN_MOTION
-from perception.wire import Alert, DetectionMessage, OwnMotion, TrackMessage, plan
+from perception.wire import Alert, DetectionMessage, LaneMessage, OwnMotion, TrackMessage, plan
 
 _POLL_MS = 200
 _CONNECT_S = 0.5
@@ -97,6 +97,15 @@ class Run:
     def detections(self, camera: str, *, every: bool = False) -> Iterator[DetectionMessage]:
         """Yield detections of a camera as frames are detected; `every` as for tracks."""
         return self._messages("detections", [self._known(camera)], newest=not every)
+
+    def lanes(self, camera: str, *, every: bool = False) -> Iterator[LaneMessage]:
+        """Yield the lines of a camera's lanes; iterate over one to get its LaneLines.
+
+        `every` as for tracks. Raises ConfigError where the camera has no `lanes:`.
+        """
+        if self._plan.cameras[self._known(camera)].lanes is None:
+            raise ConfigError(f"camera {camera!r} has no `lanes:`")
+        return self._messages("lanes", [camera], newest=not every)
 
     def alerts(self, camera: str | None = None) -> Iterator[Alert]:
         """Yield alerts of a camera, or of all, as they are raised, updated and cleared."""

@@ -13,7 +13,7 @@ from tests import house
 from tests.line import ROOT
 
 PACKAGE = ROOT / "perception"
-TOP_LOOPS = {"processes/__main__.py", "analysis/recording.py"}
+TOP_LOOPS = {"processes/__main__.py", "analysis/frames.py"}
 """Where anything may be caught: the end of a process; a thread that hands it to who reads."""
 FORBIDDEN_MODULES = {"pickle", "cPickle", "marshal", "dill", "cloudpickle", "shelve", "joblib"}
 FORBIDDEN_CALLS = {

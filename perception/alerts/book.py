@@ -13,8 +13,8 @@ from typing import Any, Protocol, runtime_checkable
 import msgspec
 
 from perception.alerts.placing import with_place
-from perception.rules import Event, Json, Rule
-from perception.wire import Alert, AlertState, Stamp, TrackMessage
+from perception.rules import Event, Json, Rule, SeesLanes
+from perception.wire import Alert, AlertState, OwnLane, Stamp, TrackMessage
 
 NAME_WAIT_NS = 10_000_000_000
 """An instant alert can get a name for so long after it was raised, media time."""
@@ -53,6 +53,11 @@ class AlertBook:
         self.repeated = 0
 
     @property
+    def sees_lanes(self) -> bool:
+        """Whether a rule asks for the own lane."""
+        return any(isinstance(rule, SeesLanes) for rule in self.rules)
+
+    @property
     def counts(self) -> dict[str, dict[str, int]]:
         """Counts of the rules since the first start, by rule and name (line: direction)."""
         return {rule.name: dict(rule.counts) for rule in self.rules if rule.counts}
@@ -81,6 +86,12 @@ class AlertBook:
                         self._keep(placed)
                     alerts.append(placed)
         return self._with_names(alerts, message)
+
+    def see(self, lane: OwnLane) -> None:
+        """Tell the rules that ask for it where the own lane is."""
+        for rule in self.rules:
+            if isinstance(rule, SeesLanes):
+                rule.see(lane)
 
     def name(self, track_id: int, who: Mapping[str, Json]) -> None:
         """Set the identity of a track: `who`, `known` (None: undecided), `confidence`.

@@ -4,11 +4,8 @@ Decoding and the network run in threads of their own, ahead of the rest. Imports
 """
 
 import os
-import queue
 import resource
-import threading
-from collections.abc import Callable, Iterator
-from functools import cached_property
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -16,8 +13,9 @@ import msgspec
 from perception import clock
 from perception.alerts.book import AlertBook
 from perception.analysis.detection import DetectedFrame, DetectionStage
+from perception.analysis.frames import Frames, Picture
 from perception.analysis.offset import OffsetWatch
-from perception.errors import SinkError, SourceEnded
+from perception.errors import SinkError
 from perception.geometry.grey import small_grey
 from perception.launchfile import build as stages
 from perception.launchfile.mapping import make_placer
@@ -30,11 +28,17 @@ from perception.recording.summary import ProcessSummary, Summary
 from perception.rules.zones import Line, Zone
 from perception.sinks.snapshot import SnapshotSink
 from perception.sinks.when import Heard
-from perception.sources import AllocatePlanes, Frame, Image
-from perception.wire import Alert, DetectionMessage, Detections, Stamp, TrackMessage, make_id
+from perception.sources import Frame
+from perception.wire import (
+    Alert,
+    DetectionMessage,
+    Detections,
+    LaneMessage,
+    Stamp,
+    TrackMessage,
+    make_id,
+)
 from perception.wire.plan import CameraPlan, Plan
-
-AHEAD = 4
 
 
 def analyze(
@@ -54,7 +58,7 @@ def analyze(
     started_wall_ns, started_ns = clock.wall_ns(), clock.monotonic_ns()
     stage = DetectionStage(what, camera, threads, requests)
     work = _Work(what, camera, stage)
-    frames = _Frames(camera)
+    frames = Frames(camera)
     expected = frames.expected
     for n, one in enumerate(stage.detect(frames)):
         work.take(n, one)
@@ -85,59 +89,6 @@ def analyze(
     return summary
 
 
-class _Frames:
-    """Iterates over a source's frames, decoded ahead in a thread."""
-
-    def __init__(self, camera: CameraPlan) -> None:
-        self._source = stages.make_source(camera, None)
-        self._source.open()
-        self.counters = self._source.counters
-        self._queue: queue.Queue[Frame | BaseException] = queue.Queue(AHEAD)
-        threading.Thread(target=self._read, name="decode", daemon=True).start()
-
-    @property
-    def problems(self) -> list[str]:
-        """Files that the source leaves out, and why."""
-        return list(getattr(self._source, "problems", ()))
-
-    @property
-    def expected(self) -> int | None:
-        """Frames the source says it has; headers lie, so this is for a progress bar only."""
-        return getattr(self._source, "expected_frames", None)
-
-    def __iter__(self) -> Iterator[Frame]:
-        while True:
-            item = self._queue.get()
-            if isinstance(item, SourceEnded):
-                return
-            if isinstance(item, BaseException):
-                raise item
-            yield item
-
-    def _read(self) -> None:
-        allocate = AllocatePlanes()
-        try:
-            while True:
-                frame = self._source.read(allocate)
-                if frame is not None:
-                    self._queue.put(frame)
-        except BaseException as error:  # handed to the reading thread, which raises it
-            self._queue.put(error)
-        finally:
-            self._source.close()
-
-
-class _Picture:
-    """A frame whose full-size BGR is made once, where somebody asks for it."""
-
-    def __init__(self, frame: Frame) -> None:
-        self._frame = frame
-
-    @cached_property
-    def image(self) -> Image:
-        return self._frame.pixels.bgr()
-
-
 class _Work:
     """The stages of one recording and what they count."""
 
@@ -145,6 +96,7 @@ class _Work:
         folder = Path(what.folder)
         self._camera, self._stage = camera, stage
         self._follower = stages.make_follower(what, camera.name, 0)
+        self._analysers = stages.make_analysers(camera)
         self._who = stages.make_recognisers(what, [camera.name]).get(camera.name)
         self._book = AlertBook(camera.name, stages.make_rules(camera))
         self._sinks = stages.make_sinks(what)
@@ -162,6 +114,7 @@ class _Work:
             video=what.video and not stills,
             tracks=what.tracks and not stills,
             kitti=what.kitti and not stills,
+            lanes=what.tracks and camera.lanes is not None,
             map_page=None if stills else page,
             deterministic=True,
         )
@@ -174,7 +127,7 @@ class _Work:
     def take(self, n: int, one: DetectedFrame) -> None:
         """Track and judge what was found in one frame, and write it."""
         name, metrics, frame, found = self._camera.name, self.metrics, one.frame, one.detections
-        picture = _Picture(frame)
+        picture = Picture(frame)
         stamp = Stamp(
             camera=name,
             frame_id=make_id(0, n),
@@ -213,6 +166,7 @@ class _Work:
         metrics.counters[f"cuts.{name}"] = self._follower.cuts
         metrics.latency(f"inference.{name}", one.detected_ns - one.started_ns)
         metrics.latency(f"tracker.{name}", message.t_tracked_ns - began_ns)
+        self._analyse(frame, stamp)
         self._name(message, picture)
         self._alert(self._book.update(message), picture)
         if self._stills is None:
@@ -220,6 +174,25 @@ class _Work:
         else:
             self._write_still(self._stills, frame.name, message, found, picture)
         self._last = stamp
+
+    def _analyse(self, frame: Frame, stamp: Stamp) -> None:
+        """Look at a frame with what looks at pictures beside the detectors."""
+        if frame.damage == "direct":
+            return
+        for analyser in self._analysers:
+            began_ns = clock.monotonic_ns()
+            said = analyser.analyse(analyser.prepare(frame.pixels), stamp)
+            self.metrics.latency(
+                f"{analyser.topic}.{self._camera.name}", clock.monotonic_ns() - began_ns
+            )
+            if isinstance(said, LaneMessage):
+                self._book.see(said.own())
+                if self._stills is not None:
+                    self._stills.see(said)
+                try:
+                    self._output.see(said)
+                except SinkError as error:
+                    self.problems.append(str(error))
 
     def close(self) -> None:
         """Clear open alerts and end the files."""
@@ -242,20 +215,20 @@ class _Work:
             except SinkError as error:
                 self.problems.append(str(error))
 
-    def _name(self, message: TrackMessage, picture: "_Picture") -> None:
+    def _name(self, message: TrackMessage, picture: Picture) -> None:
         if self._who is not None:
             wanted = bool(self._who.wanted(message))
             for who in self._who.update(message, picture.image if wanted else None):
                 self._book.name(who.track_id, who.details)
 
-    def _alert(self, alerts: list[Alert], picture: "_Picture | None") -> None:
+    def _alert(self, alerts: list[Alert], picture: Picture | None) -> None:
         for alert in alerts:
             if alert.state == "raised":
                 self.raised[alert.rule] = self.raised.get(alert.rule, 0) + 1
             self._shown.note(alert)
             self._send(alert, picture)
 
-    def _send(self, alert: Alert, picture: "_Picture | None") -> None:
+    def _send(self, alert: Alert, picture: Picture | None) -> None:
         pictures_first = sorted(
             self._sinks.items(), key=lambda item: not isinstance(item[1], SnapshotSink)
         )
@@ -277,7 +250,7 @@ class _Work:
         name: str,
         message: TrackMessage,
         found: Detections,
-        picture: "_Picture",
+        picture: Picture,
     ) -> None:
         known = self._stage.names
         classes = {i: known.get(i, str(i)) for i in set(found.class_ids.tolist())}
@@ -286,7 +259,7 @@ class _Work:
         except SinkError as error:
             self.problems.append(str(error))
 
-    def _write(self, message: TrackMessage, picture: "_Picture") -> None:
+    def _write(self, message: TrackMessage, picture: Picture) -> None:
         shown = self._shown.at(message.stamp.t_media_ns)
         counts = {
             way: count for by_way in self._book.counts.values() for way, count in by_way.items()

@@ -13,7 +13,7 @@ from perception.analysis import differences
 from perception.analysis.differences import Stage
 from perception.analysis.recorded import Part
 from perception.launchfile import build
-from perception.wire import Alert, JournalMessage, TrackMessage
+from perception.wire import Alert, JournalMessage, OwnLane, TrackMessage
 from perception.wire.journal import from_text, to_text
 from perception.wire.plan import CameraPlan, Plan, StagePlan
 
@@ -92,6 +92,9 @@ class Rules:
             said = from_text(entry.data)
             if self.book is not None:
                 self.book.name(int(said["track_id"]), said["who"])
+        elif entry.kind == "lanes":
+            if self.book is not None:
+                self.book.see(msgspec.convert(from_text(entry.data), OwnLane))
         elif entry.kind in ("began", "state") and not self._chained:
             said = from_text(entry.data)
             other = said["rules"] != self._rules

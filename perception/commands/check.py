@@ -29,6 +29,7 @@ _TOPICS = {
     "camera": ("frames",),
     "detection": ("detections",),
     "tracking": ("tracks",),
+    "lanes": ("lanes",),
     "identity": ("identities",),
     "alert": ("alerts",),
 }

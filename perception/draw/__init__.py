@@ -5,6 +5,7 @@ window, snapshots and user code share it. Imports wire and below.
 """
 
 from perception.draw.ground import curves
+from perception.draw.lanes import lanes
 from perception.draw.scene import Painter, alerts, boxes, lines, overlay, tracks, zones
 from perception.draw.strokes import ALERT, LINE, PALETTE, ZONE, Colour, Image, Point, colour_of
 from perception.draw.trails import Trails
@@ -23,6 +24,7 @@ __all__ = [
     "boxes",
     "colour_of",
     "curves",
+    "lanes",
     "lines",
     "overlay",
     "tracks",

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perception.draw import places
+from perception.draw.lanes import lanes
 from perception.draw.strokes import (
     ALERT,
     INK,
@@ -39,6 +40,7 @@ from perception.wire import (
     TENTATIVE,
     Alert,
     Damage,
+    LaneMessage,
     Stamp,
     TrackMessage,
     View,
@@ -251,6 +253,8 @@ class Painter:
         self._coordinates = coordinates
         self.zones, self.lines = zones or {}, lines or {}
         self._trails = Trails(trail_s) if trail_s > 0 else None
+        self.lanes: LaneMessage | None = None
+        """The lanes of the picture that is painted next."""
 
     def paint(
         self,
@@ -262,6 +266,8 @@ class Painter:
     ) -> None:
         """Draw one frame in place. current: alerts that hold now. counts: written line by line."""
         trails = self._trails.update(message) if self._trails else None
+        if self.lanes is not None:
+            lanes(image, self.lanes)
         zones(image, self.zones)
         lines(image, self.lines)
         alerts(image, current, message)

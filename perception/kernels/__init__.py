@@ -36,6 +36,7 @@ MODULES: tuple[str, ...] = (
     "perception.kernels.ground_filter",
     "perception.kernels.change",
     "perception.kernels.tiles",
+    "perception.kernels.lanes",
 )
 """Kernel modules in the order in which they are compiled. A new kernel file needs a row here."""
 

@@ -14,7 +14,7 @@ import numba as nb
 import numpy as np
 from numpy.typing import NDArray
 
-from perception.kernels import door
+from perception.kernels import as_array
 
 MAX_IN_ROW = 24
 """At most so many ridges of a row are kept, from the left."""
@@ -82,9 +82,9 @@ def ridges(
     side is lighter than the other counts against a ridge, as in Veit et al. 2008
     (doi 10.1109/ITSC.2008.4732564). A ridge much wider than expected is none. No rows: none.
     """
-    rows = door(rows, np.uint8, -1, -1)
+    rows = as_array(rows, np.uint8, -1, -1)
     out = np.empty((len(rows) * MAX_IN_ROW, 3))
-    count = _ridges(rows, door(below, np.float64, len(rows)), float(across), float(least), out)
+    count = _ridges(rows, as_array(below, np.float64, len(rows)), float(across), float(least), out)
     return out[:count]
 
 
@@ -128,9 +128,9 @@ def vote(
     horizon), c px^2 of each road. width, height: of the picture, px. A score is the sum of squares
     of the smoothed histogram of where markings would cross the lowest row.
     """
-    ways = door(ways, np.float64, -1, 3)
+    ways = as_array(ways, np.float64, -1, 3)
     scores = np.zeros(len(ways))
-    _vote(door(points, np.float64, -1, 3), ways, float(width), float(height), scores)
+    _vote(as_array(points, np.float64, -1, 3), ways, float(width), float(height), scores)
     return scores
 
 
@@ -181,7 +181,7 @@ def chains(points: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.f
     first ridge of its chain, and float64 (P, 5) at that index x, y of the first, x, y of the last
     and how many there are. A chain goes on straight; it does not skip a row that has ridges.
     """
-    points = door(points, np.float64, -1, 3)
+    points = as_array(points, np.float64, -1, 3)
     labels, ends = np.zeros(len(points), np.int64), np.zeros((len(points), 5))
     _chains(points, labels, ends)
     return labels, ends

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from perception import detectors, identity, rules, sinks, sources, trackers
+from perception import analysers, detectors, identity, rules, sinks, sources, trackers
 from perception.detectors.combined import Combined
 from perception.detectors.levels import ScoreLevels, tracker_options
 from perception.errors import ConfigError, unknown
+from perception.geometry.calibration import Calibration
 from perception.identity.decide import Thresholds
 from perception.identity.faces import FaceFinder
 from perception.identity.gallery import Gallery, Templates
@@ -84,6 +85,17 @@ def camera_detector(camera: CameraPlan, detector: detectors.Detector) -> detecto
 
     keep = class_filter(own, camera.objects)
     return AttentiveDetector(own, sweep_s=camera.sweep_s, keep=keep)
+
+
+def make_analysers(camera: CameraPlan) -> list[analysers.Analyser]:
+    """Return what looks at a camera's pictures beside its detectors. Raises ModelError."""
+    made: list[analysers.Analyser] = []
+    for stage in filter(None, (camera.lanes,)):
+        cls = analysers.analyser_class(stage.type)
+        given = camera.calibration
+        calibration = None if given is None else Calibration.model_validate(given)
+        made.append(cls(cls.Options.model_validate(stage.options), calibration))
+    return made
 
 
 def make_tracker(plan: Plan, camera: str, epoch: int) -> trackers.Tracker:

@@ -149,6 +149,9 @@ class Camera(_Base):
         default=None,
         description="focal length, height and pitch of the camera, or four points: gives metres",
     )
+    lanes: Options | None = Field(
+        default=None, description="{} finds the lines of a road's lanes; see docs/vehicle.md"
+    )
     budget_ms: Annotated[float, Field(gt=0, le=60_000)] | None = Field(
         default=None,
         description="a frame that is older after the rules is counted and told, ms",

@@ -27,6 +27,9 @@ def lay_out(
         processes.append(ProcessPlan(name=title, kind="detection", cameras=served, threads=threads))
     processes.append(ProcessPlan(name="tracking", kind="tracking", cameras=names))
     processes.append(ProcessPlan(name="alert", kind="alert", cameras=names))
+    laned = [name for name in names if launch.cameras[name].lanes is not None]
+    if laned:
+        processes.append(ProcessPlan(name="lanes", kind="lanes", cameras=laned))
     if launch.identity:
         asked = _asked(launch.identity, document, names)
         processes.append(ProcessPlan(name="identity", kind="identity", cameras=asked))

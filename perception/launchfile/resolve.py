@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from perception import assets, detectors, identity, rules, sinks, sources, trackers
+from perception import analysers, assets, detectors, identity, rules, sinks, sources, trackers
 from perception.alerts.watch import WatchOptions
 from perception.errors import ConfigError, PerceptionError, unknown
 from perception.identity.gallery import Gallery
@@ -188,6 +188,8 @@ def _camera(name: str, launch: Launch, document: Document, *, realtime: bool) ->
         asks = "type" if stages[key].type == "collision" else asks
         if asks and camera.calibration is None:
             raise document.error((*place, asks), "needs a `calibration:` of this camera")
+        if stages[key].type == "departure" and camera.lanes is None:
+            raise document.error((*place, "type"), "needs `lanes: {}` of this camera")
         try:
             make_rule(key, stages[key], zones, lines)
         except ConfigError as error:
@@ -213,6 +215,9 @@ def _camera(name: str, launch: Launch, document: Document, *, realtime: bool) ->
         if camera.telemetry is None
         else resolve_telemetry(camera.telemetry, document, (*path, "telemetry")),
         map=None if camera.map is None else resolve_map(camera.map, document, (*path, "map")),
+        lanes=None
+        if camera.lanes is None
+        else _stage(document, (*path, "lanes"), camera.lanes, analysers.analyser_class, "markings"),
         calibration=camera.calibration
         and camera.calibration.model_dump(mode="json", exclude_unset=True),
         watch=None

@@ -8,6 +8,7 @@ PROCESSES = {
     "camera": "perception.processes.camera:run",
     "detection": "perception.processes.detection:run",
     "tracking": "perception.processes.tracking:run",
+    "lanes": "perception.processes.lanes:run",
     "identity": "perception.processes.identity:run",
     "alert": "perception.processes.alert:run",
     "recorder": "perception.processes.recorder:run",

@@ -43,6 +43,8 @@ def run(runtime: Runtime) -> None:
     asked = runtime.plan.cameras_of("identity")
     names = Inbox(runtime.run_dir, "identities", asked)
     runtime.count_rejected(names.rejected)
+    lanes = Inbox(runtime.run_dir, "lanes", runtime.plan.cameras_of("lanes"))
+    runtime.count_rejected(lanes.rejected)
     lines = {
         name: AlertLine(runtime, name, store, snapshots, post) for name in runtime.process.cameras
     }
@@ -61,6 +63,8 @@ def run(runtime: Runtime) -> None:
             _prune(runtime, retention)
             for said in names.poll(0):
                 lines[said.stamp.camera].name(said)
+            for seen in lanes.poll(0):
+                lines[seen.stamp.camera].see(seen)
             for message in inbox.poll(IDLE_MS):
                 runtime.turn()
                 connectivity.heard(message.stamp.camera)
@@ -74,6 +78,7 @@ def run(runtime: Runtime) -> None:
     finally:
         inbox.close()
         names.close()
+        lanes.close()
         post.close()
         store.close()
 

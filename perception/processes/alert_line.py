@@ -24,7 +24,15 @@ from perception.transport.bus import Publisher
 from perception.transport.catch_up import catch_up
 from perception.transport.ring import RingReader
 from perception.transport.rundir import ring_base
-from perception.wire import Alert, AlertMessage, IdentityMessage, Stamp, TrackMessage
+from perception.wire import (
+    Alert,
+    AlertMessage,
+    IdentityMessage,
+    LaneMessage,
+    OwnLane,
+    Stamp,
+    TrackMessage,
+)
 
 MAX_UNSAVED = 10_000
 RETRY_S = 0.5
@@ -47,6 +55,7 @@ class AlertLine:
         self._reader = RingReader()
         self._publisher = Publisher(runtime.run_dir, "alerts", name)
         self._journal = Journal(runtime, name, "alert")
+        self._seen: list[OwnLane] = []
         self._named: list[IdentityMessage] = []
         self._book = self._new_book()
         self._budget_ns = clock.to_ns((runtime.plan.cameras[name].budget_ms or 0.0) / 1000)
@@ -120,10 +129,17 @@ class AlertLine:
         self._book.name(said.track_id, details(said.state, said.who, said.confidence))
         self._named.append(said)
 
+    def see(self, lanes: LaneMessage) -> None:
+        """Tell the rules where the own lane is."""
+        own = lanes.own()
+        self._book.see(own)
+        self._seen.append(own)
+
     def _note(self, message: TrackMessage, missed: int) -> None:
         """Tell the journal what is taken in before this message."""
         stamp, message_id, journal = message.stamp, message.message_id, self._journal
         named, self._named = self._named, []
+        seen, self._seen = self._seen, []
         if self._last is None:
             journal.tell("began", stamp, message_id, self._told_state())
             return
@@ -132,6 +148,8 @@ class AlertLine:
         for said in named:
             who = details(said.state, said.who, said.confidence)
             journal.tell("named", stamp, message_id, {"track_id": said.track_id, "who": who})
+        for own in seen if self._book.sees_lanes else ():
+            journal.tell("lanes", stamp, message_id, own)
         if journal.is_due(stamp.t_media_ns, message_id):
             journal.tell("state", stamp, message_id, self._told_state())
 

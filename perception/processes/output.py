@@ -14,7 +14,7 @@ from perception.rules.zones import Line, Zone
 from perception.transport.bus import Inbox
 from perception.transport.ring import RingReader
 from perception.transport.rundir import ring_base
-from perception.wire import TrackMessage
+from perception.wire import LaneMessage, TrackMessage
 
 
 def run(runtime: Runtime) -> None:
@@ -22,19 +22,25 @@ def run(runtime: Runtime) -> None:
     names = runtime.process.cameras
     tracks = Inbox(runtime.run_dir, "tracks", names)
     alerts = Inbox(runtime.run_dir, "alerts", names)
+    lanes = Inbox(runtime.run_dir, "lanes", runtime.plan.cameras_of("lanes"))
     lines = {name: _Line(runtime, name) for name in names}
     runtime.count_rejected(tracks.rejected)
     runtime.count_rejected(alerts.rejected)
+    runtime.count_rejected(lanes.rejected)
     runtime.ready(tracks, alerts)
     try:
         while not runtime.stopping:
             runtime.turn()
             for message in alerts.poll(0):
                 lines[message.stamp.camera].shown.note(message.alert)
+            for message in lanes.poll(0):
+                lines[message.stamp.camera].see(message)
             for message in tracks.poll(IDLE_MS):
                 lines[message.stamp.camera].take(message)
         for message in drain(alerts, quiet_ms=10):
             lines[message.stamp.camera].shown.note(message.alert)
+        for message in drain(lanes, quiet_ms=10):
+            lines[message.stamp.camera].see(message)
         for message in drain(tracks):
             runtime.turn()
             lines[message.stamp.camera].take(message)
@@ -43,6 +49,7 @@ def run(runtime: Runtime) -> None:
             line.close()
         tracks.close()
         alerts.close()
+        lanes.close()
 
 
 class _Line:
@@ -67,6 +74,7 @@ class _Line:
             video=plan.video,
             tracks=plan.tracks,
             kitti=plan.kitti,
+            lanes=plan.tracks and camera.lanes is not None,
             map_page=plan.map_page(name),
         )
 
@@ -86,10 +94,20 @@ class _Line:
         try:
             self._output.add(message, image, shown, self.shown.counts)
         except SinkError as error:
-            metrics.count("sink_errors.output")
-            self._runtime.note(str(error))
-            self._runtime.log.error("output", reason=str(error))
+            self._refused(error)
         metrics.count(f"written.{self._name}")
+
+    def see(self, lanes: LaneMessage) -> None:
+        """Write the lanes of one frame."""
+        try:
+            self._output.see(lanes)
+        except SinkError as error:
+            self._refused(error)
+
+    def _refused(self, error: SinkError) -> None:
+        self._runtime.metrics.count("sink_errors.output")
+        self._runtime.note(str(error))
+        self._runtime.log.error("output", reason=str(error))
 
     def close(self) -> None:
         """End the files so that they play."""

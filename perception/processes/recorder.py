@@ -119,6 +119,8 @@ def _publishers(plan: Plan, topic: str, names: list[str]) -> list[str]:
     """Return the names under which a topic of the recorded cameras is published."""
     if topic == "identities":
         return [name for name in names if name in plan.cameras_of("identity")]
+    if topic == "lanes":
+        return [name for name in names if name in plan.cameras_of("lanes")]
     if topic == "journal":
         return [journal_name(name, kind) for name in names for kind in ("tracking", "alert")]
     return names

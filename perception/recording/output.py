@@ -5,6 +5,7 @@ messages, errors and the rest of this room.
 """
 
 import contextlib
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -15,15 +16,16 @@ from perception import clock
 from perception.draw import Painter, Point
 from perception.errors import SinkError
 from perception.recording.kitti import KittiWriter
+from perception.recording.lanes import LanesWriter
 from perception.recording.map_files import MapFiles
 from perception.recording.mot import LabelWriter, MotWriter
 from perception.recording.tracks import TracksWriter
 from perception.recording.video import VideoWriter
-from perception.wire import Alert, TrackMessage
+from perception.wire import Alert, LaneMessage, Stamp, TrackMessage
 
 RESULTS = (
     "map*.html", "map-*.geojson", "map-*.kml", "map-*.gpx", "targets-*.geojson",
-    "annotated-*.mp4", "tracks-*.jsonl", "mot-*.txt", "kitti-*.txt", "coco-*.json",
+    "annotated-*.mp4", "tracks-*.jsonl", "lanes-*.jsonl", "mot-*.txt", "kitti-*.txt", "coco-*.json",
     "alerts.jsonl", "alerts.sqlite*", "summary.json",
 )  # fmt: skip
 """What a run leaves, beside its snapshots and its log."""
@@ -31,7 +33,10 @@ RESULTS = (
 INSTANT_SHOWN_NS = 1_500_000_000
 """How long an alert that is an instant (a line crossed) is shown, media time."""
 
-_Step = tuple[TracksWriter | LabelWriter | VideoWriter | MapFiles, Callable[[], None]]
+HELD, LANES_SHOWN_NS = 16, 200_000_000
+"""Lanes kept for pictures that come later; how long they are shown, media time."""
+
+_Step = tuple[TracksWriter | LabelWriter | VideoWriter | MapFiles | LanesWriter, Callable[[], None]]
 
 
 def set_aside(folder: Path, camera: str) -> None:
@@ -39,8 +44,8 @@ def set_aside(folder: Path, camera: str) -> None:
 
     The next writer starts files of its own and would begin them anew.
     """
-    texts = f"tracks-{camera}.jsonl", f"mot-{camera}.txt", f"kitti-{camera}.txt"
-    for name in (f"annotated-{camera}.mp4", *texts):
+    texts = f"tracks-{camera}.jsonl", f"lanes-{camera}.jsonl", f"mot-{camera}.txt"
+    for name in (f"annotated-{camera}.mp4", f"kitti-{camera}.txt", *texts):
         path, n = folder / name, 1
         while (aside := path.with_suffix(f".{n}{path.suffix}")).exists():
             n += 1
@@ -90,14 +95,15 @@ class CameraOutput:
         video: bool = True,
         tracks: bool = True,
         kitti: bool = False,
+        lanes: bool = False,
         map_page: str | None = None,
         deterministic: bool = False,
     ) -> None:
         """folder: made with the first frame. zones, lines: by name, fractions of the image.
 
-        video, tracks, kitti: which files are written. map_page: name of the map's page, None: no
-        map. deterministic: equal runs give equal files; ages, arrival and wall times are left out
-        of the text and the picture.
+        video, tracks, kitti, lanes: which files are written. map_page: name of the map's page,
+        None: no map. deterministic: equal runs give equal files; ages, arrival and wall times are
+        left out of the text and the picture.
         """
         folder = Path(folder)
         self.failed: dict[str, str] = {}
@@ -113,6 +119,8 @@ class CameraOutput:
             self._texts.append(MotWriter(folder / f"mot-{camera}.txt"))
         if kitti:
             self._texts.append(KittiWriter(folder / f"kitti-{camera}.txt"))
+        self._lanes = LanesWriter(folder / f"lanes-{camera}.jsonl") if lanes else None
+        self._seen: deque[LaneMessage] = deque(maxlen=HELD)
         self._map = (
             MapFiles(folder, camera, page=map_page, live=not deterministic) if map_page else None
         )
@@ -146,9 +154,15 @@ class CameraOutput:
             steps.append((video, lambda: video.add(picture, message.stamp.t_media_ns)))
         self._try(steps)
 
+    def see(self, message: LaneMessage) -> None:
+        """Write the lanes of a frame, and hold them for its picture. Raises SinkError as `add`."""
+        self._seen.append(message)
+        if (writer := self._lanes) is not None:
+            self._try([(writer, lambda: writer.add(message))])
+
     def close(self) -> None:
         """End all files. Raises SinkError once, after all are closed, where one cannot be ended."""
-        writers = [*self._texts, *filter(None, (self._video, self._map))]
+        writers = [*self._texts, *filter(None, (self._video, self._map, self._lanes))]
         self._try([(writer, writer.close) for writer in writers])
 
     def _painted(
@@ -163,8 +177,17 @@ class CameraOutput:
         np.copyto(self._canvas, image)
         age_ns = message.t_tracked_ns - message.stamp.t_arrival_ns
         age_ms = None if self._deterministic else age_ns / clock.NS_PER_MS
+        self._painter.lanes = self._lanes_at(message.stamp)
         self._painter.paint(self._canvas, message, alerts, counts, age_ms)
         return self._canvas
+
+    def _lanes_at(self, stamp: Stamp) -> LaneMessage | None:
+        """Return the newest lanes that were seen up to a frame, not long before it."""
+        for lanes in reversed(self._seen):
+            if lanes.stamp.frame_id <= stamp.frame_id:
+                since_ns = stamp.t_media_ns - lanes.stamp.t_media_ns
+                return lanes if 0 <= since_ns <= LANES_SHOWN_NS else None
+        return None
 
     def _try(self, steps: list[_Step]) -> None:
         """Take each step whose file was not given up; give up those that fail, then raise."""

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from perception.draw import Painter
 from perception.errors import SinkError
 from perception.recording.map_files import MapFiles
-from perception.wire import Detections, TrackMessage
+from perception.wire import Detections, LaneMessage, TrackMessage
 
 QUALITY = 90
 """JPEG quality of the pictures, 0 to 100."""
@@ -90,6 +90,10 @@ class StillsWriter:
             self._map.add(message, picture=name)
         if self._pictures is not None:
             self._draw(name, message, image)
+
+    def see(self, lanes: LaneMessage) -> None:
+        """Draw these lanes on the picture that they were found in, which is added next."""
+        self._painter.lanes = lanes
 
     def close(self) -> None:
         """Write the COCO file and the map. Raises SinkError."""

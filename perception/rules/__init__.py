@@ -7,13 +7,13 @@ Imports wire and below.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from pydantic import BaseModel
 
 from perception.extensions import load
 from perception.rules.zones import Line, Zone
-from perception.wire import TrackMessage
+from perception.wire import OwnLane, TrackMessage
 
 Phase = Literal["begin", "update", "end", "once"]
 Json = str | int | float | bool | None
@@ -67,6 +67,15 @@ class Rule(Protocol):
         ...
 
 
+@runtime_checkable
+class SeesLanes(Protocol):
+    """A Rule that is told where the own lane is, before the tracks of the same time or later."""
+
+    def see(self, lane: OwnLane) -> None:
+        """Take the own lane of a frame. Frames come in order, gaps are allowed."""
+        ...
+
+
 RULES = {
     "zone": "perception.rules.zone:ZoneRule",
     "dwell": "perception.rules.dwell:DwellRule",
@@ -76,6 +85,7 @@ RULES = {
     "approach": "perception.rules.approach:ApproachRule",
     "geofence": "perception.rules.geofence:GeofenceRule",
     "collision": "perception.rules.collision:CollisionRule",
+    "departure": "perception.rules.departure:DepartureRule",
 }
 
 

@@ -38,7 +38,8 @@ _SAME_SIGNAL_NS = clock.NS_PER_S
 _NEEDED = ("detection", "tracking", "alert")
 """A camera counts as over where its process of one of these kinds has failed."""
 _ORDER = (
-    "show", "camera", "detection", "tracking", "identity", "alert", "recorder", "output", "web",
+    "show", "camera", "detection", "lanes", "tracking", "identity", "alert", "recorder", "output",
+    "web",
 )  # fmt: skip
 """Stop order; processes start in the reverse of it."""
 

@@ -29,6 +29,7 @@ from perception.wire.fields import (
 from perception.wire.frames import CODINGS, Coding, Damage, FrameMessage
 from perception.wire.health import HealthMessage
 from perception.wire.journal import JournalMessage
+from perception.wire.lanes import LANE_PLACES, LaneLine, LaneLines, LaneMessage, OwnLane
 from perception.wire.packets import PACKET_BLOCK, PacketMessage
 from perception.wire.places import Place, View, ellipse
 from perception.wire.topics import TOPICS, Message, Topic
@@ -53,6 +54,7 @@ __all__ = [
     "CODINGS",
     "CONFIRMED",
     "GREY_LONG_SIDE",
+    "LANE_PLACES",
     "LOST",
     "MAX_HEADER_BYTES",
     "MAX_MESSAGE_BYTES",
@@ -79,11 +81,15 @@ __all__ = [
     "HealthMessage",
     "IdentityMessage",
     "JournalMessage",
+    "LaneLine",
+    "LaneLines",
+    "LaneMessage",
     "Message",
     "Metres",
     "Name",
     "Names",
     "Natural",
+    "OwnLane",
     "OwnMotion",
     "PacketMessage",
     "Place",

@@ -14,7 +14,7 @@ from perception.wire.fields import Name, Natural, Stamp
 MAX_STATE = 700_000
 """Bytes of a state as text; a larger one is not sent, so replay cannot begin there."""
 
-JournalKind = Literal["manifest", "began", "state", "named", "skipped", "ended"]
+JournalKind = Literal["manifest", "began", "state", "named", "lanes", "skipped", "ended"]
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
@@ -24,8 +24,8 @@ class JournalMessage:
     message_id: of that track message. kind `manifest`: what runs, by the recorder, once a segment;
     `began`: the state that the process starts from before the message; `state`: its state, of
     tracking after the message, of the alert process before it; `named`: who a track is was taken
-    before it; `skipped`: how many messages before it were not dealt with; `ended`: the run ended
-    after it. data: JSON.
+    before it; `lanes`: an OwnLane was taken before it; `skipped`: how many messages before it were
+    not dealt with; `ended`: the run ended after it. data: JSON.
     """
 
     stamp: Stamp

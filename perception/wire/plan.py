@@ -50,6 +50,7 @@ class CameraPlan(msgspec.Struct, frozen=True, kw_only=True):
     telemetry: StagePlan | None = None
     map: dict[str, Any] | None = None
     calibration: dict[str, Any] | None = None
+    lanes: StagePlan | None = None
 
 
 class IdentityPlan(msgspec.Struct, frozen=True, kw_only=True):

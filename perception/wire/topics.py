@@ -8,6 +8,7 @@ from perception.wire.detections import DetectionMessage
 from perception.wire.frames import FrameMessage
 from perception.wire.health import HealthMessage
 from perception.wire.journal import JournalMessage
+from perception.wire.lanes import LaneMessage
 from perception.wire.packets import PacketMessage
 from perception.wire.tracks import CatchUpEnd, CatchUpRequest, OwnMotion, TrackMessage
 
@@ -16,6 +17,7 @@ Message = (
     | PacketMessage
     | DetectionMessage
     | TrackMessage
+    | LaneMessage
     | AlertMessage
     | IdentityMessage
     | HealthMessage
@@ -47,6 +49,7 @@ TOPICS = {
         Topic("packets", PacketMessage, "queue", 256, False),
         Topic("detections", DetectionMessage, "queue", 256, True),
         Topic("tracks", TrackMessage, "queue", 1024, True),
+        Topic("lanes", LaneMessage, "queue", 256, True),
         Topic("alerts", AlertMessage, "queue", 1024, True),
         Topic("identities", IdentityMessage, "queue", 1024, True),
         Topic("journal", JournalMessage, "queue", 1024, True),

@@ -38,6 +38,29 @@ def detections(n, height=4, width=6):
     )
 
 
+def lanes(n, points=5):
+    rng = np.random.default_rng(n)
+    return m.LaneMessage(
+        stamp=STAMP,
+        width=640,
+        height=480,
+        t_taken_ns=1,
+        t_done_ns=2,
+        lines=m.LaneLines(
+            places=np.array([-2, -1, 1, 2][:n], np.int8),
+            confidences=rng.uniform(0, 1, n).astype(np.float32),
+            offsets=rng.normal(0, 2, n).astype(np.float32),
+            points=rng.uniform(0, 640, (n, points, 2)).astype(np.float32),
+            metres=rng.normal(0, 20, (n, points, 2)).astype(np.float32),
+        ),
+        ahead_px=320.5,
+        horizon_px=211.0,
+        curvature_1_m=1e-3 if n else None,
+        height_m=1.3,
+        message_id=7,
+    )
+
+
 def tracks(n):
     rng = np.random.default_rng(n)
     return m.TrackMessage(
@@ -104,6 +127,10 @@ MESSAGES = [
     ),
     *map(detections, (0, 1, 100)),
     *map(tracks, (0, 1, 7, 100)),
+    *map(lanes, (0, 2, 4)),
+    m.LaneMessage(
+        stamp=STAMP, width=9, height=9, t_taken_ns=1, t_done_ns=2, lines=m.LaneLines.none()
+    ),
     m.AlertMessage(stamp=STAMP, t_alerted_ns=4, alert=ALERT),
     m.IdentityMessage(stamp=STAMP, track_id=5, state="known", who="Anna", confidence=0.75, faces=3),
     m.JournalMessage(stamp=STAMP, process="alert", kind="state", message_id=7, data='{"a": 1}'),

@@ -1,9 +1,12 @@
 """One camera's files from one object: all there, each failing alone, equal runs equal."""
 
+import json
+
 import av
 import numpy as np
 import pytest
 
+from perception import draw
 from perception import wire as m
 from perception.errors import SinkError
 from perception.recording.mot import read_mot
@@ -136,3 +139,88 @@ def test_alerts_are_shown_while_they_last_and_instants_a_moment():
     shown.note(alert("a", "zone", "cleared"))
     assert shown.at(0) == []
     assert shown.counts == {"in": 2}
+
+
+def lanes_of(t_ms, n=0):
+    points = np.array([[[20, 90], [40, 60]], [[100, 90], [70, 60]]], np.float32)
+    return m.LaneMessage(
+        stamp=m.Stamp(
+            camera="front",
+            frame_id=n,
+            t_media_ns=t_ms * 1_000_000,
+            t_arrival_ns=1,
+            t_wall_ns=1,
+        ),
+        width=120,
+        height=100,
+        t_taken_ns=1,
+        t_done_ns=2,
+        lines=m.LaneLines(
+            places=np.array([-1, 1], np.int8),
+            confidences=np.array([0.9, 0.25], np.float32),
+            offsets=np.array([-1.25, 1.5], np.float32),
+            points=points,
+            metres=points / 10,
+        ),
+        ahead_px=60.0,
+        horizon_px=40.0,
+        curvature_1_m=-0.002,
+        height_m=1.2,
+    )
+
+
+def test_lanes_are_json_lines(tmp_path):
+    output = CameraOutput(tmp_path, "front", video=False, tracks=False, lanes=True)
+    output.see(lanes_of(0))
+    output.see(
+        m.LaneMessage(
+            stamp=lanes_of(40, 1).stamp,
+            width=120,
+            height=100,
+            t_taken_ns=1,
+            t_done_ns=1,
+            lines=m.LaneLines.none(),
+        )
+    )
+    output.close()
+    written = (tmp_path / "lanes-front.jsonl").read_text()
+    one, none = (json.loads(text) for text in written.splitlines())
+    assert one == {
+        "camera": "front",
+        "frame": 0,
+        "t_media_ns": 0,
+        "width": 120,
+        "height": 100,
+        "ahead": [60.0, 40.0],
+        "curvature_1_m": -0.002,
+        "lines": [
+            {
+                "place": -1,
+                "confidence": 0.9,
+                "offset": -1.25,
+                "points": [[20.0, 90.0], [40.0, 60.0]],
+                "offset_m": -1.5,
+                "metres": [[2.0, 9.0], [4.0, 6.0]],
+            },
+            {
+                "place": 1,
+                "confidence": 0.25,
+                "offset": 1.5,
+                "points": [[100.0, 90.0], [70.0, 60.0]],
+                "offset_m": 1.8,
+                "metres": [[10.0, 9.0], [7.0, 6.0]],
+            },
+        ],
+    }
+    assert (none["frame"], none["lines"]) == (1, [])
+    assert "ahead" not in none
+
+
+def test_lanes_are_drawn_where_they_are():
+    image = np.full((200, 240, 3), 128, np.uint8)  # twice the message's size
+    draw.lanes(image, lanes_of(0))
+    changed = (image != 128).any(axis=2)
+    assert changed[150, 60]  # the left line, half way
+    assert changed[150, 110]  # the own lane is tinted
+    assert not changed[150, 20]
+    assert not changed[90].any()

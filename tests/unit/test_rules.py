@@ -7,14 +7,14 @@ import pytest
 from pydantic import ValidationError
 
 from perception.errors import ConfigError
-from perception.rules import RULES, rule_class
+from perception.rules import RULES, SeesLanes, rule_class
 from perception.rules.presence import Presence, Stay
 from perception.rules.reasons import _sight, _waits
 from perception.rules.zones import Line, Zone
-from perception.wire import LOST, REMOVED, TENTATIVE, make_id, places
+from perception.wire import CONFIRMED, LOST, REMOVED, TENTATIVE, OwnLane, make_id, places
 from perception.wire.codec import encode
 from tests import scenes
-from tests.scenes import play, seen, times
+from tests.scenes import seen, times
 
 ZONES = {"path": Zone.model_validate([[0.4, 0.0], [0.6, 0.0], [0.6, 1.0], [0.4, 1.0]])}
 LINES = {"gate": Line(points=((0.5, 0.0), (0.5, 1.0)), names=("west", "east"))}
@@ -28,6 +28,7 @@ OPTIONS = {
     "visit": {"zone": "path"},
     "approach": {"zone": "path"},
     "collision": {},
+    "departure": {},
     "geofence": {"area": [[10.0, -1.0], [10.001, -1.0], [10.001, 1.0], [10.0, 1.0]]},
 }
 INSIDE, OUTSIDE = 500, 100
@@ -48,6 +49,24 @@ def message(*arguments, **named):
 def make(kind, name="r", **options):
     cls = rule_class(kind)
     return cls(name, cls.Options(**{**OPTIONS[kind], **options}), ZONES, LINES)
+
+
+def play(rule, messages):
+    """Play messages; a rule that sees lanes is told that the vehicle drifts with the tracks."""
+    events = []
+    for one in messages:
+        if isinstance(rule, SeesLanes):
+            rule.see(lane_of(one))
+        events += rule.update(one)
+    return events
+
+
+def lane_of(made):
+    """Return an own lane whose right line is crossed when the leftmost track is right of 830 px."""
+    rows = made.tracks.states == CONFIRMED
+    x = made.tracks.boxes[rows][:, [0, 2]].mean(axis=1)
+    right = 1.35 + (INSIDE - float(x.min())) / 500 if len(x) else None
+    return OwnLane(t_media_ns=made.stamp.t_media_ns, left=None, right=right)
 
 
 def phases(events):
@@ -106,7 +125,7 @@ class TestEveryRule:
         play(rule, self.walk())
         again = [message(t, seen(9, x, 300, v=(90, 0)), epoch=2) for t, x in walk_through()]
         begun = [e.track_id for e in play(rule, again) if e.phase in ("begin", "once")]
-        assert begun == [make_id(2, 0) if kind == "count" else 9]
+        assert begun == [{"count": make_id(2, 0), "departure": make_id(2, 2)}.get(kind, 9)]
 
     def test_details_are_json(self, kind):
         for event in play(make(kind), self.walk()):
