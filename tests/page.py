@@ -1,5 +1,6 @@
 """A page without a line: two cameras, an alert and a recorded segment of each, some users."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -80,17 +81,17 @@ class Page:
         return self.site.sessions.new_token(user, "test", role, cameras, days)
 
 
-def make_page(folder: Path, **changes: Any) -> Page:
+def make_page(folder: Path, cameras: Sequence[str] = CAMERAS, **changes: Any) -> Page:
     """Return a page with users a (viewer of door), b (viewer of yard), o (operator), r (admin)."""
     footage = folder / "out" / "footage"
-    for name in CAMERAS:
+    for name in cameras:
         (footage / name / "day").mkdir(parents=True)
         for suffix in (".mp4", ".jpg"):
             (footage / f"{segment(name).path}{suffix}").write_bytes(JPEG + name.encode())
         (folder / "out" / f"{name}.jpg").write_bytes(JPEG + name.encode())
     catalog = Catalog(footage)
     store = AlertStore(folder / "out" / "alerts.sqlite")
-    for n, name in enumerate(CAMERAS, 1):
+    for n, name in enumerate(cameras, 1):
         catalog.add(segment(name))
         picture = str(folder / "out" / f"{name}.jpg")
         one = alert(n, camera=name, snapshot=picture, details={"clip": picture, "zone": name})
@@ -98,11 +99,11 @@ def make_page(folder: Path, **changes: Any) -> Page:
     catalog.close()
     store.close()
     plan = Plan(
-        name="line", file="line.yaml", cameras={name: camera(name) for name in CAMERAS},
+        name="line", file="line.yaml", cameras={name: camera(name) for name in cameras},
         detectors={}, tracker=StagePlan(type="two_stage"), sinks={},
         store=str(folder / "out" / "alerts.sqlite"), folder=str(folder / "out"), video=False,
         tracks=False, metrics_port=None,
-        processes=[ProcessPlan(name="web", kind="web", cameras=list(CAMERAS))],
+        processes=[ProcessPlan(name="web", kind="web", cameras=list(cameras))],
         recordings=RecordingsPlan(
             folder=str(footage), max_bytes=None, min_free_bytes=1, half_life_days=7.0
         ),
@@ -111,11 +112,11 @@ def make_page(folder: Path, **changes: Any) -> Page:
     (folder / "run").mkdir()
     web = msgspec.structs.replace(plan.web, **changes) if plan.web else None
     assert web is not None
-    hub = Hub(CAMERAS, "boot")
+    hub = Hub(cameras, "boot")
     site = Site(plan, web, folder / "run", UsersFile(folder / "users"), hub)
-    for name, role, cameras in (
+    for name, role, seen in (
         ("a", "viewer", ["door"]), ("b", "viewer", ["yard"]),
         ("o", "operator", None), ("r", "admin", None),
     ):  # fmt: skip
-        site.accounts.add(name, PASSWORD, role, cameras)
+        site.accounts.add(name, PASSWORD, role, seen)
     return Page(site, make_app(site, Ledger()))

@@ -54,6 +54,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         """,
     ),
     ("CREATE INDEX outbox_by_key ON outbox (key)",),
+    ("CREATE INDEX alerts_by_camera ON alerts (camera, start_t_wall_ns)",),
 )
 """Step n migrates a store from version n to n + 1. Rows are added here, never changed."""
 

@@ -1,7 +1,7 @@
 """Rows of the alert store as values. Imports wire."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -39,6 +39,16 @@ class Kept:
     t_acked_wall_ns: int | None
     deliveries: dict[str, str]
     reasons: dict[str, str]
+
+
+class Mark(NamedTuple):
+    """The first alert of a camera in a step of time. alerts: how many began in that step."""
+
+    key: str
+    rule: str
+    kind: str
+    start_t_wall_ns: int
+    alerts: int
 
 
 def alert_of(body: str) -> Alert:

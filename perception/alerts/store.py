@@ -17,7 +17,7 @@ import msgspec
 from perception import clock
 from perception.alerts.database import Database
 from perception.alerts.outbox import LASTS, Outbox
-from perception.alerts.rows import Kept, Progress, alert_of
+from perception.alerts.rows import Kept, Mark, Progress, alert_of
 from perception.errors import ConfigError
 from perception.wire import Alert
 
@@ -147,16 +147,19 @@ class AlertStore:
         )
         return [self._kept(*row) for row in rows]
 
-    def between(self, camera: str, from_wall_ns: int, to_wall_ns: int) -> list[Alert]:
-        """Return the alerts of a camera that began in a span of wall time, oldest first."""
+    def marks(self, camera: str, from_wall_ns: int, to_wall_ns: int, step_ns: int) -> list[Mark]:
+        """Return the first alert of each step of a span of wall time, oldest first."""
         rows = self.database.read(
-            "SELECT body FROM alerts WHERE camera = ? AND start_t_wall_ns >= ? "
-            "AND start_t_wall_ns < ? ORDER BY start_t_wall_ns",
+            "SELECT key, rule, json_extract(body, '$.kind'), begun, n FROM (SELECT key, "
+            "min(start_t_wall_ns) AS begun, count(*) AS n FROM alerts WHERE camera = ?1 "
+            "AND start_t_wall_ns >= ?2 AND start_t_wall_ns < ?3 "
+            "GROUP BY (start_t_wall_ns - ?2) / ?4) JOIN alerts USING (key) ORDER BY begun",
             camera,
             from_wall_ns,
             to_wall_ns,
+            step_ns,
         )
-        return [alert_of(row[0]) for row in rows]
+        return [Mark(*row) for row in rows]
 
     def open_alerts(self, camera: str, rule: str | None = None) -> list[Alert]:
         """Return the open alerts of a rule (None: of all rules), oldest first."""

@@ -16,37 +16,13 @@ import msgspec
 
 from perception.errors import ConfigError
 from perception.footage.rows import LossRow, SegmentRow, TrackRow
+from perception.footage.tables import FILL_STRETCHES, TABLES, VERSION
 
 NAME = "catalog.sqlite"
 KEEP = ".keep"
 """Suffix of the empty file beside a segment that is protected: it outlives the catalog."""
-_VERSION = 1
 _LONGEST_NS = 600 * 1_000_000_000
 """No segment is longer."""
-_TABLES = """
-CREATE TABLE IF NOT EXISTS segment (
-    path TEXT PRIMARY KEY, camera TEXT NOT NULL, start_wall_ns INTEGER NOT NULL,
-    end_wall_ns INTEGER NOT NULL, bytes INTEGER NOT NULL, alerts INTEGER NOT NULL,
-    tracks INTEGER NOT NULL, row TEXT NOT NULL) STRICT;
-DROP INDEX IF EXISTS segment_time;
-CREATE INDEX IF NOT EXISTS segment_span
-    ON segment (camera, start_wall_ns, end_wall_ns, tracks, bytes);
-CREATE TABLE IF NOT EXISTS track (
-    camera TEXT NOT NULL, track_id INTEGER NOT NULL, class_name TEXT NOT NULL,
-    start_wall_ns INTEGER NOT NULL, end_wall_ns INTEGER NOT NULL, zones TEXT NOT NULL,
-    who TEXT NOT NULL, alerts INTEGER NOT NULL, segment TEXT NOT NULL,
-    segment_wall_ns INTEGER NOT NULL, PRIMARY KEY (camera, track_id)) STRICT;
-CREATE INDEX IF NOT EXISTS track_time ON track (start_wall_ns);
-CREATE INDEX IF NOT EXISTS track_class ON track (class_name, start_wall_ns);
-CREATE INDEX IF NOT EXISTS track_who ON track (who, start_wall_ns) WHERE who <> '';
-CREATE TABLE IF NOT EXISTS loss (
-    camera TEXT NOT NULL, from_wall_ns INTEGER NOT NULL, to_wall_ns INTEGER NOT NULL,
-    cause TEXT NOT NULL, packets INTEGER NOT NULL,
-    PRIMARY KEY (camera, from_wall_ns, cause)) STRICT;
-CREATE TABLE IF NOT EXISTS deleted (
-    path TEXT PRIMARY KEY, camera TEXT NOT NULL, start_wall_ns INTEGER NOT NULL,
-    t_wall_ns INTEGER NOT NULL, bytes INTEGER NOT NULL, why TEXT NOT NULL) STRICT;
-"""
 
 
 class Catalog:
@@ -77,16 +53,18 @@ class Catalog:
         db = sqlite3.connect(path, timeout=5, isolation_level=None)
         try:
             version = db.execute("PRAGMA user_version").fetchone()[0]
-            if version > _VERSION:
+            if version > VERSION:
                 db.close()
-                self.path = path.with_name(f"catalog.v{_VERSION}.sqlite")
+                self.path = path.with_name(f"catalog.v{VERSION}.sqlite")
                 return self._open(self.path)
             db.execute("PRAGMA journal_mode=WAL")
             db.execute("PRAGMA synchronous=NORMAL")
             db.execute("PRAGMA secure_delete=ON")
-            db.executescript(_TABLES)
-            db.execute("SELECT count(*) FROM segment").fetchone()
-            db.execute(f"PRAGMA user_version={_VERSION}")
+            db.executescript(TABLES)
+            some = "SELECT EXISTS (SELECT 1 FROM segment) AND NOT EXISTS (SELECT 1 FROM stretch)"
+            if db.execute(some).fetchone()[0]:
+                db.execute(FILL_STRETCHES)
+            db.execute(f"PRAGMA user_version={VERSION}")
         except BaseException:
             db.close()
             raise

@@ -1,17 +1,52 @@
-"""Clips of alerts: the packets from some seconds before an alert to some seconds after it."""
+"""Clips of alerts: the packets from some seconds before an alert to some seconds after it.
+
+A clip begins at a key frame, which may be earlier than what was asked for. A box of its own says
+where in the clip that is (`uuid` of ISO 14496-12: players pass over it).
+"""
 
 import contextlib
 import os
+import struct
+import uuid
 from collections import deque
 from pathlib import Path
+from typing import NamedTuple
 
-from perception.clock import to_ns
+from perception.clock import seconds, to_ns
 from perception.footage.fragments import Fragment, decode_time, shifted
 from perception.footage.segment import PART
 
 MAX_BYTES = 32 << 20
 """Of packets that are remembered for what comes before an alert; then the oldest go."""
 _FOLDER = "clips"
+_BOX = struct.Struct(">I4s16sqq")
+_ID = uuid.UUID("6f1e3a55-0c3c-4f0e-9b1b-7d5b0c6f5a11").bytes
+_MAX_HEAD_BYTES = 64 << 10
+
+
+class Places(NamedTuple):
+    """Where in a clip, s from its first picture: what was asked for begins, the alert begins."""
+
+    from_s: float
+    alert_s: float
+
+
+def places(path: Path) -> Places | None:
+    """Return the places of a clip; None where it is not written yet, or has none."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(_MAX_HEAD_BYTES)
+    except OSError:
+        return None
+    at = 0
+    while at + _BOX.size <= len(head):
+        size, kind, name, from_ns, alert_ns = _BOX.unpack_from(head, at)
+        if kind == b"uuid" and name == _ID:
+            return Places(seconds(from_ns), seconds(alert_ns))
+        if size < 8 or kind == b"moof":
+            return None
+        at += size
+    return None
 
 
 def clip_path(root: Path, camera: str, key: str) -> Path:
@@ -54,7 +89,10 @@ class Clips:
         for n, (fragment, t) in enumerate(self._recent):
             if fragment.key and (t <= t_media_ns - self._before_ns or n == 0):
                 start = n
-        clip = _Clip(path, self._recent[start][0], t_media_ns + self._after_ns)
+        first, first_ns = self._recent[start]
+        alert_ns = t_media_ns - first_ns
+        box = (max(0, alert_ns - self._before_ns), max(0, alert_ns))
+        clip = _Clip(path, first, box, t_media_ns + self._after_ns)
         self._open[key] = clip
         for fragment, _ in list(self._recent)[start:]:
             clip.add(fragment)
@@ -83,11 +121,11 @@ class Clips:
 class _Clip:
     """One clip that is being written."""
 
-    def __init__(self, path: Path, first: Fragment, end_ns: int) -> None:
+    def __init__(self, path: Path, first: Fragment, box: tuple[int, int], end_ns: int) -> None:
         self._path, self.end_ns, self.stream = path, end_ns, first.stream
         self._base = decode_time(first.data)[1]
         self._file = path.with_name(f"{path.name}{PART}").open("wb")
-        self._file.write(first.header)
+        self._file.write(first.header + _BOX.pack(_BOX.size, b"uuid", _ID, *box))
 
     def add(self, fragment: Fragment) -> None:
         self._file.write(shifted(fragment.data, self._base))

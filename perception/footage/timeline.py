@@ -1,6 +1,6 @@
 """Questions to a catalog about times: what there is between two, and which segment holds one.
 
-`spans`, `busy` and `totals` read an index only: a day of 8 cameras takes about 10 ms.
+`spans` and `busy` read stretches of 10 minutes: 30 days of 8 cameras take about 40 ms.
 """
 
 from typing import NamedTuple
@@ -8,15 +8,18 @@ from typing import NamedTuple
 import msgspec
 
 from perception.footage.catalog import Catalog
-from perception.footage.rows import SegmentRow
+from perception.footage.rows import LossRow, SegmentRow
+from perception.footage.tables import STRETCH_NS
 
 LONGEST_NS = 600 * 1_000_000_000
 """No segment is longer: one that began earlier does not reach into a span."""
 
 
-EXACT_NS = 26 * 3600 * 1_000_000_000
-"""Times up to this length are told exactly, longer ones in _STEPS steps."""
-_STEPS = 1000
+_STRETCHES = (
+    "WITH it AS (SELECT camera, number, start_wall_ns, end_wall_ns, tracks, "
+    "end_wall_ns - start_wall_ns - covered_ns AS gaps FROM stretch WHERE camera = ?1 "
+    f"AND number >= ?2 / {STRETCH_NS} AND number <= ?3 / {STRETCH_NS})"
+)
 
 
 class Total(NamedTuple):
@@ -63,7 +66,7 @@ def segments(catalog: Catalog, camera: str, from_wall_ns: int, to_wall_ns: int) 
 def totals(catalog: Catalog) -> list[Total]:
     """Return what is recorded, camera by camera."""
     rows = catalog.read(
-        "SELECT camera, count(*), sum(bytes), min(start_wall_ns) FROM segment GROUP BY camera"
+        "SELECT camera, sum(segments), sum(bytes), min(start_wall_ns) FROM stretch GROUP BY camera"
     )
     return [Total(*row) for row in rows]
 
@@ -73,23 +76,22 @@ def spans(
 ) -> list[tuple[int, int]]:
     """Return when a camera was recorded: start and end in wall ns, oldest first.
 
-    join_ns: segments that are no further apart are one span. Beyond EXACT_NS a gap within one of
-    1000 steps of the time is not told.
+    join_ns: segments that are no further apart are one span. A stretch of segments whose gaps are
+    less in all is not looked into.
     """
-    values = (camera, from_wall_ns - LONGEST_NS, to_wall_ns)
-    where = "FROM segment WHERE camera = ? AND start_wall_ns >= ? AND start_wall_ns < ?"
-    if to_wall_ns - from_wall_ns <= EXACT_NS:
-        rows = catalog.read(f"SELECT start_wall_ns, end_wall_ns {where} ORDER BY 1", *values)
-    else:
-        step_ns = (to_wall_ns - from_wall_ns) // _STEPS
-        rows = catalog.read(
-            f"SELECT min(start_wall_ns), max(end_wall_ns) {where} "
-            f"GROUP BY start_wall_ns / {step_ns} ORDER BY 1",
-            *values,
-        )
+    rows = catalog.read(
+        f"{_STRETCHES} SELECT start_wall_ns, end_wall_ns FROM it WHERE gaps <= ?4 UNION ALL "
+        "SELECT one.start_wall_ns, one.end_wall_ns FROM it CROSS JOIN segment AS one "
+        f"WHERE gaps > ?4 AND one.camera = ?1 AND one.start_wall_ns >= number * {STRETCH_NS} "
+        f"AND one.start_wall_ns < (number + 1) * {STRETCH_NS} ORDER BY 1",
+        camera,
+        from_wall_ns - LONGEST_NS,
+        to_wall_ns,
+        join_ns,
+    )
     found: list[tuple[int, int]] = []
     for start, end in rows:
-        if end < from_wall_ns:
+        if end < from_wall_ns or start >= to_wall_ns:
             continue
         if found and start - found[-1][1] <= join_ns:
             found[-1] = found[-1][0], max(end, found[-1][1])
@@ -98,19 +100,31 @@ def spans(
     return found
 
 
+def losses(catalog: Catalog, camera: str, from_wall_ns: int, to_wall_ns: int) -> list[LossRow]:
+    """Return what was lost of a camera in a span of wall time, oldest first."""
+    rows = catalog.read(
+        "SELECT from_wall_ns, to_wall_ns, cause, packets FROM loss WHERE camera = ? "
+        "AND from_wall_ns < ? AND to_wall_ns >= ? ORDER BY from_wall_ns",
+        camera,
+        to_wall_ns,
+        from_wall_ns,
+    )
+    return [
+        LossRow(camera=camera, from_wall_ns=begin, to_wall_ns=end, cause=cause, packets=packets)
+        for begin, end, cause, packets in rows
+    ]
+
+
 def busy(
     catalog: Catalog, camera: str, from_wall_ns: int, to_wall_ns: int, step_ns: int
 ) -> list[int]:
     """Return how many objects came in each step of a span of wall time."""
+    if step_ns >= STRETCH_NS:
+        source = f"{_STRETCHES} SELECT (start_wall_ns - ?2) / ?4, sum(tracks) FROM it"
+    else:
+        source = "SELECT (start_wall_ns - ?2) / ?4, sum(tracks) FROM segment"
+    where = "WHERE camera = ?1 AND start_wall_ns >= ?2 AND start_wall_ns < ?3 GROUP BY 1"
     counts = [0] * -(-(to_wall_ns - from_wall_ns) // step_ns)
-    rows = catalog.read(
-        "SELECT (start_wall_ns - ?2) / ?4, sum(tracks) FROM segment WHERE camera = ?1 "
-        "AND start_wall_ns >= ?2 AND start_wall_ns < ?3 GROUP BY 1",
-        camera,
-        from_wall_ns,
-        to_wall_ns,
-        step_ns,
-    )
-    for step, count in rows:
+    for step, count in catalog.read(f"{source} {where}", camera, from_wall_ns, to_wall_ns, step_ns):
         counts[step] = count
     return counts

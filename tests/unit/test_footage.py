@@ -25,7 +25,7 @@ from perception.footage.annex_b import head_of
 from perception.footage.camera import CameraRecorder, Options
 from perception.footage.catalog import Catalog
 from perception.footage.chain import Chain
-from perception.footage.clips import clip_path
+from perception.footage.clips import clip_path, places
 from perception.footage.encoding import FrameEncoder
 from perception.footage.fragments import Fragment, Fragmenter, UnsupportedCodec, split
 from perception.footage.lock import FolderLock
@@ -344,7 +344,24 @@ def test_a_clip_begins_before_its_alert_and_ends_after_it(tmp_path):
     assert len(found) == 101
     whole = [h for _, h in decoded(str(clip))]
     assert [h for _, h in found] == whole[140:241]
+    assert places(path) == (0.0, 3.0)
+    assert places(clip) is None
+    assert places(root / "none.mp4") is None
     assert catalog.segments()[0].alerts == ["abcd"]
+    catalog.close()
+
+
+def test_a_clip_says_where_in_it_its_alert_is(tmp_path):
+    clip, root = write_clip(tmp_path / "clip.mp4", frames=200), tmp_path / "footage"
+    recorder, catalog = camera_recorder(root, before_s=1.3, after_s=1.0)
+    for n, fragment in enumerate(fragments(clip)):
+        t = n * S // 20
+        recorder.packet(fragment, PacketStamp(n, t, t, WALL + t), t)
+        if n == 97:
+            recorder.alert("abcd", t, t)
+    recorder.close()
+    # Key pictures stand each second: the alert is at 4.85 s, wanted is 3.55 s, so 3 s is the first.
+    assert places(clip_path(root, "door", "abcd")) == pytest.approx((0.55, 1.85), abs=1e-6)
     catalog.close()
 
 

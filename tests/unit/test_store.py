@@ -126,6 +126,21 @@ def test_a_later_state_keeps_the_picture(path):
         assert store.show(raised.key).alert.snapshot == "/b.jpg"
 
 
+def test_marks_are_the_first_alerts_of_steps(path):
+    times = (3, 12, 14, 17, 30, 99)
+    one(path, *(alert(n, start_t_wall_ns=1000 + t) for n, t in enumerate(times)))
+    one(path, alert(50, camera="yard", start_t_wall_ns=1013))
+    with AlertStore(path) as store:
+        marks = store.marks("door", 1000, 1050, 10)
+        assert [(one.start_t_wall_ns, one.alerts) for one in marks] == [
+            (1003, 1),
+            (1012, 3),
+            (1030, 1),
+        ]
+        assert marks[1] == (f"{1:032x}", "entered", "zone", 1012, 3)
+        assert store.marks("door", 1013, 1015, 10)[0].key == f"{2:032x}"
+
+
 def test_open_alerts_of_a_rule(path):
     with AlertStore(path, ["jsonl"]) as store:
         for a in (alert(1), alert(2), alert(1, "cleared", frame=3), alert(4, camera="yard")):

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from fastapi import Query, Request, Response
@@ -12,6 +13,7 @@ from pydantic import BaseModel
 from perception import clock
 from perception.alerts.rows import Kept
 from perception.errors import ConfigError
+from perception.footage.clips import places
 from perception.sinks import document
 from perception.web.encoding import encoded_alert
 from perception.web.files import send_file
@@ -20,13 +22,18 @@ from perception.web.permissions import Routes, who_of
 from perception.web.problems import Problem, not_found
 from perception.web.site import Site
 from perception.web.users_file import Who
+from perception.wire import Alert
 
 api = Routes("alerts")
 _BEAT_S = 15.0
 
 
 class AlertOut(BaseModel):
-    """An alert. Times in ms UTC. track: its id as text, null where no single track is to blame."""
+    """An alert. Times in ms UTC. track: its id as text, null where no single track is to blame.
+
+    has_clip: there is one, or will be some seconds after the alert. clip_from_s, clip_alert_s:
+    where in it what was asked for begins, and the alert; null until it is written.
+    """
 
     key: str
     camera: str
@@ -41,6 +48,8 @@ class AlertOut(BaseModel):
     seen_ms: int | None
     has_picture: bool
     has_clip: bool
+    clip_from_s: float | None
+    clip_alert_s: float | None
 
 
 class AlertPage(BaseModel):
@@ -111,8 +120,7 @@ def picture(request: Request, key: str) -> Response:
 def clip(request: Request, key: str) -> Response:
     """Return the clip of an alert; 404 until it is written, some seconds after the alert."""
     site: Site = request.app.state.site
-    path = _kept(site, key).alert.details.get("clip")
-    return send_file(site, path if isinstance(path, str) else None, "video/mp4")
+    return send_file(site, _clip(_kept(site, key).alert), "video/mp4")
 
 
 @api.add("GET", "/events", may="viewer", camera="filtered", response_class=StreamingResponse)
@@ -178,8 +186,15 @@ def _kept(site: Site, key: str) -> Kept:
         raise not_found("this alert") from None
 
 
+def _clip(alert: Alert) -> Path | None:
+    path = alert.details.get("clip")
+    return Path(path) if isinstance(path, str) else None
+
+
 def _out(kept: Kept) -> AlertOut:
     one = kept.alert
+    clip = _clip(one)
+    found = places(clip) if clip is not None else None
     details = {name: value for name, value in one.details.items() if name != "clip"}
     return AlertOut(
         key=one.key,
@@ -194,5 +209,7 @@ def _out(kept: Kept) -> AlertOut:
         details=details,
         seen_ms=kept.t_acked_wall_ns and kept.t_acked_wall_ns // 1_000_000,
         has_picture=one.snapshot is not None,
-        has_clip="clip" in one.details,
+        has_clip=clip is not None,
+        clip_from_s=found and found.from_s,
+        clip_alert_s=found and found.alert_s,
     )

@@ -4,23 +4,39 @@ import { get, post, PREFIX } from "../api.js";
 import { duration, fill, h, notice, when, words } from "../dom.js";
 import { whatOf, whoOf } from "./alerts.js";
 
+const LONGEST_MS = 120e3; // a clip is there by then, or will never be
+
 export async function view(place, context, [key]) {
   const alert = await get(`/alerts/${encodeURIComponent(key)}`);
   const base = `${PREFIX}/alerts/${alert.key}`;
   const media = h("div", { class: "stage" });
-  const picture = () => fill(media, alert.has_picture
+  const picture = () => (alert.has_picture
     ? h("img", { src: `${base}/picture.jpg`, alt: `${alert.class_name} at ${alert.camera}` })
     : notice("There is no picture of this alert."));
-  if (alert.has_clip) {
+  const clip = (from) => {
     const video = h("video", { controls: true, autoplay: true, muted: true, playsinline: true,
       src: `${base}/clip.mp4`, poster: alert.has_picture ? `${base}/picture.jpg` : null });
     video.muted = true;
-    video.addEventListener("error", () => {
-      picture();
-      media.append(notice("The clip is written some seconds after the alert: look again."));
+    // A clip begins at a key frame, which may be seconds before what is wanted.
+    video.addEventListener("loadedmetadata", () => {
+      video.currentTime = from;
     });
+    video.addEventListener("error", () => fill(media, picture(), notice("This browser does not play the clip.")));
     fill(media, video);
-  } else picture();
+  };
+  let waits = null;
+  const wait = async () => {
+    waits = null;
+    const now = await get(`/alerts/${alert.key}`).catch(() => alert);
+    if (now.clip_from_s !== null) clip(now.clip_from_s);
+    else if (Date.now() - alert.end_ms < LONGEST_MS) waits = setTimeout(wait, 1000);
+    else fill(media, picture(), notice("There is no clip of this alert."));
+  };
+  if (alert.clip_from_s !== null) clip(alert.clip_from_s);
+  else {
+    fill(media, picture(), alert.has_clip ? notice("The clip is being written; it plays here when it is complete.") : null);
+    if (alert.has_clip) waits = setTimeout(wait, 1000);
+  }
   const lasted = (alert.end_ms - alert.start_ms) / 1000;
   const rows = [
     ["when", when(alert.start_ms)],
@@ -55,5 +71,5 @@ export async function view(place, context, [key]) {
         h("div", { class: "row" }, context.may("operator") && !alert.seen_ms ? seen : null,
           alert.has_clip ? h("a", { class: "button", href: `${base}/clip.mp4`, download: `${alert.camera}-${alert.key.slice(0, 8)}.mp4` }, "Save clip") : null,
           h("a", { class: "button", href: `#/recordings/${encodeURIComponent(alert.camera)}/${alert.start_ms - 3000}` }, "Recording")))));
-  return null;
+  return () => clearTimeout(waits);
 }

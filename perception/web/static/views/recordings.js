@@ -2,11 +2,9 @@
 
 import { get, post, PREFIX, query } from "../api.js";
 import { bytes, clockTime, dayName, fill, h, minutes, notice, when } from "../dom.js";
+import { HOUR, Timeline } from "../timeline.js";
 
-const HOUR = 3600e3;
-const SPANS = [[0.25, "15 min"], [1, "1 h"], [6, "6 h"], [24, "24 h"], [168, "7 days"]];
-const ROW = 34;
-const LEFT = 4;
+const SPANS = [[0.25, "15 min"], [1, "1 h"], [6, "6 h"], [24, "24 h"], [168, "7 days"], [720, "30 days"]];
 
 export async function view(place, context, [camera, at]) {
   const stock = await get("/recordings");
@@ -16,111 +14,59 @@ export async function view(place, context, [camera, at]) {
     return null;
   }
   const age = (Date.now() - stock.from_ms) / HOUR;
-  let hours = age < 0.25 ? 0.25 : at || age < 1 ? 1 : age < 6 ? 6 : 24;
-  let end = Math.max(Date.now(), 0);
-  if (at) end = Number(at) + (hours * HOUR) / 2;
-  let timeline = null;
-  const canvas = h("canvas", { class: "timeline", tabindex: "0", role: "slider",
-    "aria-label": "time", "aria-valuetext": "", "aria-valuenow": "0" });
+  const hours = age < 0.25 ? 0.25 : at || age < 1 ? 1 : age < 6 ? 6 : 24;
+  const timeline = new Timeline(camera, { onchoose: choose, onmove: told });
+  place.timeline = timeline; // for tests: what is painted
   const title = h("span", { class: "range" });
-  const names = h("div", { class: "names" });
   const video = h("video", { controls: true, playsinline: true, muted: true });
   video.muted = true;
   const stage = h("div", { class: "stage" }, notice("Choose a time: green is recorded, red is lost, dots are alerts."));
   const facts = h("div", { class: "facts" });
   const answer = h("div", { "aria-live": "polite" });
   let segment = null;
-  let cursor = at ? Number(at) : null;
-  const start = () => end - hours * HOUR;
+  let turn = 0;
   const range = h("select", { "aria-label": "length", onchange: () => {
-    const middle = cursor || end - (hours * HOUR) / 2;
-    hours = Number(range.value);
-    end = Math.min(Date.now(), middle + (hours * HOUR) / 2);
-    load();
+    timeline.show(Number(range.value), timeline.cursor || (timeline.start + timeline.end) / 2).catch(failed);
+    told();
   } }, SPANS.map(([value, text]) => h("option", { value, selected: value === hours }, text)));
-  const move = (share) => {
-    end = Math.min(Date.now() + 1000, end + share * hours * HOUR);
-    load();
-  };
 
-  async function load() {
-    timeline = await get(query("/recordings/timeline",
-      { from_ms: Math.round(start()), to_ms: Math.round(end), steps: 240 }));
-    if (camera) timeline.rows.sort((a, b) => (b.camera === camera) - (a.camera === camera));
-    fill(names, timeline.rows.map((row) => h("span", null, row.camera)));
-    title.textContent = `${dayName(start())} ${minutes(start())} – ${minutes(end)}`;
-    paint();
+  function failed(error) {
+    fill(answer, notice(error.message, "error"));
   }
 
-  function paint() {
-    if (!timeline) return;
-    const scale = window.devicePixelRatio || 1;
-    const width = canvas.clientWidth;
-    canvas.style.height = `${timeline.rows.length * ROW + 22}px`;
-    canvas.width = Math.round(width * scale);
-    canvas.height = Math.round((timeline.rows.length * ROW + 22) * scale);
-    const pen = canvas.getContext("2d");
-    const style = getComputedStyle(canvas);
-    const colour = (name) => style.getPropertyValue(name).trim();
-    pen.scale(scale, scale);
-    const x = (ms) => LEFT + ((ms - start()) / (end - start())) * (width - 2 * LEFT);
-    timeline.rows.forEach((row, i) => {
-      const top = i * ROW + 4;
-      const bar = (span, fillStyle, high) => {
-        pen.fillStyle = fillStyle;
-        const from = Math.max(x(span.from_ms), LEFT);
-        pen.fillRect(from, top, Math.max(1, Math.min(x(span.to_ms), width - LEFT) - from), high);
-      };
-      bar({ from_ms: start(), to_ms: end }, colour("--track"), ROW - 8);
-      row.recorded.forEach((span) => bar(span, colour("--recorded"), ROW - 8));
-      const most = Math.max(1, ...row.busy);
-      pen.fillStyle = colour("--busy");
-      row.busy.forEach((count, step) => {
-        if (!count) return;
-        const from = x(timeline.from_ms + step * timeline.step_ms);
-        const wide = Math.max(1, x(timeline.from_ms + (step + 1) * timeline.step_ms) - from);
-        const high = (ROW - 14) * (0.25 + 0.75 * (count / most));
-        pen.fillRect(from, top + ROW - 8 - high, wide, high);
-      });
-      row.lost.forEach((span) => bar(span, colour("--lost"), ROW - 8));
-      pen.fillStyle = colour("--alert");
-      row.alerts.forEach((mark) => {
-        pen.beginPath();
-        pen.arc(x(mark.at_ms), top + 6, 4, 0, 7);
-        pen.fill();
-      });
-    });
-    pen.fillStyle = colour("--muted");
-    pen.font = "11px system-ui, sans-serif";
-    pen.textAlign = "center";
-    const fits = [5, 10, 15, 30, 60, 120, 180, 360, 720, 1440].map((one) => one * 60e3)
-      .find((one) => (end - start()) / one <= width / 80) || 1440 * 60e3;
-    const zone = new Date(start()).getTimezoneOffset() * 60e3;
-    const first = Math.ceil((start() - zone) / fits) * fits + zone;
-    for (let ms = first; ms < end; ms += fits) {
-      if (x(ms) < 30 || x(ms) > width - 30) continue;
-      pen.fillText(hours > 24 ? dayName(ms) : minutes(ms), x(ms), timeline.rows.length * ROW + 16);
-    }
-    if (cursor && cursor >= start() && cursor <= end) {
-      pen.fillStyle = colour("--text");
-      pen.fillRect(x(cursor) - 1, 0, 2, timeline.rows.length * ROW);
-    }
-    canvas.setAttribute("aria-valuetext", cursor ? when(cursor) : "no time chosen");
-    canvas.setAttribute("aria-valuenow", String(Math.round(cursor || 0)));
-    canvas.setAttribute("aria-valuemin", String(Math.round(start())));
-    canvas.setAttribute("aria-valuemax", String(Math.round(end)));
+  /** Say which times are in sight. */
+  function told() {
+    const { start, end, span } = timeline;
+    const until = span > 24 * HOUR ? `${dayName(end)} ${minutes(end)}` : minutes(end);
+    title.textContent = `${dayName(start)} ${minutes(start)} – ${until}`;
+    range.value = String(SPANS.map(([value]) => value).reduce((best, value) =>
+      Math.abs(Math.log(value * HOUR / span)) < Math.abs(Math.log(best * HOUR / span)) ? value : best));
+  }
+
+  function choose(name, ms) {
+    timeline.cursor = ms;
+    timeline.paint();
+    play(name, ms);
   }
 
   async function play(name, ms) {
+    const before = segment;
+    const mine = ++turn;
     try {
-      segment = await get(query("/recordings/at", { camera: name, at_ms: Math.max(0, Math.round(ms)) }));
+      const found = await get(query("/recordings/at", { camera: name, at_ms: Math.max(0, Math.round(ms)) }));
+      if (mine !== turn) return;
+      segment = found;
     } catch (error) {
-      fill(stage, notice(error.message));
+      if (mine === turn) fill(stage, notice(error.message));
       return;
     }
-    camera = name;
     const base = `${PREFIX}/recordings/${segment.id}`;
     const offset = segment.offset_s;
+    if (before?.id === segment.id && stage.contains(video) && video.readyState) {
+      video.currentTime = offset;
+      video.play().catch(() => {});
+      return;
+    }
     video.src = `${base}/video.mp4`;
     video.onloadedmetadata = () => {
       video.currentTime = offset;
@@ -182,47 +128,36 @@ export async function view(place, context, [camera, at]) {
   }
 
   video.addEventListener("timeupdate", () => {
-    if (!segment) return;
-    cursor = segment.from_ms + video.currentTime * 1000;
-    paint();
+    if (!segment || video.seeking) return;
+    timeline.cursor = segment.from_ms + video.currentTime * 1000;
+    timeline.soon();
   });
   video.addEventListener("ended", () => segment && play(segment.camera, segment.to_ms + 1));
-  canvas.addEventListener("click", (event) => {
-    const area = canvas.getBoundingClientRect();
-    const row = timeline.rows[Math.floor((event.clientY - area.top) / ROW)] || timeline.rows[0];
-    cursor = start() + ((event.clientX - area.left - LEFT) / (area.width - 2 * LEFT)) * (end - start());
-    play(row.camera, cursor);
-    paint();
-  });
-  canvas.addEventListener("wheel", (event) => {
-    event.preventDefault();
-    move(Math.sign(event.deltaY + event.deltaX) * 0.1);
-  }, { passive: false });
-  canvas.addEventListener("keydown", (event) => {
+  timeline.canvas.addEventListener("keydown", (event) => {
     const steps = { ArrowLeft: -10e3, ArrowRight: 10e3, PageUp: -HOUR, PageDown: HOUR };
     if (!(event.key in steps) || !timeline.rows.length) return;
     event.preventDefault();
-    cursor = (cursor || end - HOUR) + steps[event.key];
-    play(camera || timeline.rows[0].camera, cursor);
-    paint();
+    choose(segment?.camera || camera || timeline.rows[0].camera, (timeline.cursor || timeline.end) + steps[event.key]);
   });
-  const resize = new ResizeObserver(paint);
-  resize.observe(canvas);
   fill(place,
     h("div", { class: "title" }, h("h1", null, "Recordings"),
       h("span", { class: "muted" }, `${bytes(stock.bytes)} since ${when(stock.from_ms)}`)),
     stage, facts, answer,
-    h("div", { class: "bar" }, h("button", { onclick: () => move(-0.5), "aria-label": "earlier" }, "‹"), range,
-      h("button", { onclick: () => move(0.5), "aria-label": "later" }, "›"),
+    h("div", { class: "bar" }, h("button", { onclick: () => timeline.move(-0.5), "aria-label": "earlier" }, "‹"), range,
+      h("button", { onclick: () => timeline.move(0.5), "aria-label": "later" }, "›"),
       h("button", { onclick: () => {
-        end = Date.now();
-        load();
+        timeline.show(timeline.span / HOUR).catch(failed);
+        told();
       } }, "Now"), title),
-    h("div", { class: "strip" }, names, canvas));
-  await load();
-  if (at && camera) play(camera, Number(at));
+    timeline.element);
+  const first = at && camera ? Number(at) : null;
+  timeline.cursor = first;
+  const shown = timeline.show(hours, first ?? undefined);
+  told();
+  if (first) play(camera, first);
+  await shown;
   return () => {
-    resize.disconnect();
+    timeline.close();
     video.removeAttribute("src");
     video.load();
   };

@@ -1,0 +1,109 @@
+"""Recordings in a real browser: the timeline of a month."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+from perception.alerts.store import AlertStore
+from perception.footage.catalog import Catalog
+from tests.browsing import NEEDS_CHROMIUM, browser, see, served
+from tests.line import SLOW
+from tests.page import HEADERS, S, make_page
+from tests.scenes import alert
+from tests.servers import free_port
+
+pytestmark = NEEDS_CHROMIUM
+EIGHT = ("door", "yard", "gate", "hall", "shop", "ramp", "roof", "lane")
+DAYS = 30
+DAY_S = 86_400
+GAP = 50
+"""Every so many minutes a minute is not recorded."""
+
+
+def catalogue_a_month(folder: Path, now_ns: int) -> None:
+    """Add 30 days of segments of a minute and 50 alerts a day of 8 cameras."""
+    with AlertStore(folder / "out" / "alerts.sqlite") as store:
+        for c, name in enumerate(EIGHT):
+            for n in range(DAYS * 50):
+                t = now_ns - n * DAY_S * S // 50 - c * S
+                one = alert(100 + c * 10_000 + n, "cleared", camera=name, start_t_wall_ns=t)
+                store.commit(name, n, [one], dict)
+    catalog = Catalog(folder / "out" / "footage")
+    rows = [
+        (
+            f"{name}/{n}", name, now_ns - (n + 1) * 60 * S, now_ns - n * 60 * S, 4_000_000, 0,
+            n % 7, "{}",
+        )
+        for name in EIGHT
+        for n in range(DAYS * 1440)
+        if n % GAP
+    ]  # fmt: skip
+    catalog._db.execute("BEGIN")
+    catalog._db.executemany("INSERT INTO segment VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)
+    catalog._db.execute("COMMIT")
+    catalog.close()
+
+
+SPAN = "document.querySelector('.view-recordings').timeline.data.span"
+PAN = """
+(() => {
+  const { painted, drawn, start } = document.querySelector(".view-recordings").timeline;
+  return { painted, drawn, start, now: performance.now() };
+})()
+"""
+
+
+def timed(client: Any, path: str) -> float:
+    """Return how long the API takes for an answer, ms: the least of 9."""
+    times: list[float] = []
+    for _ in range(9):
+        began = time.perf_counter()
+        answer = client.get(f"/api/v1{path}", headers=HEADERS)
+        times.append((time.perf_counter() - began) * 1000)
+        assert answer.status_code == 200, answer.text
+    return min(times)
+
+
+def test_j3_a_month_of_eight_cameras_is_moved_smoothly(home: Path) -> None:
+    """1,000 tiles and more in sight: >= 30 pictures a second while it is dragged, API <= 100 ms."""
+    page = make_page(home, EIGHT, scheme="http", port=free_port())
+    now_ms = time.time_ns() // 1_000_000
+    catalogue_a_month(home, now_ms * 1_000_000)
+    client = page.client("r")
+    found: dict[str, float] = {}
+    for days, steps in ((2, 480), (14, 480), (31, 248)):  # what the page asks for
+        from_ms = now_ms - days * DAY_S * 1000
+        asked = f"/recordings/timeline?from_ms={from_ms}&to_ms={now_ms}&steps={steps}"
+        found[f"{days} days"] = timed(client, asked)
+    found["stock"] = timed(client, "/recordings")
+    print(f"J3 API, ms: {found}")
+    assert max(found.values()) <= 100 * SLOW, found
+    with served(page) as address, browser() as chromium:
+        shown = chromium.page(address, user="r")
+        shown.goto(f"{address}/#/recordings")
+        area = shown.locator("canvas.timeline")
+        area.wait_for()
+        for hours in ("24", "168", "720"):
+            shown.get_by_label("length").select_option(hours)
+            span = (
+                f"document.querySelector('.view-recordings').timeline.data.span == {hours} * 36e5"
+            )
+            see(shown, span, f"{hours} h")
+            shown.wait_for_timeout(300)
+            box = area.bounding_box()
+            middle = box["y"] + box["height"] / 2
+            shown.mouse.move(box["x"] + 100, middle)
+            shown.mouse.down()
+            before = shown.evaluate(PAN)
+            n = 0
+            while shown.evaluate("performance.now()") < before["now"] + 2000:
+                n += 1
+                shown.mouse.move(box["x"] + 100 + 3 * n % (box["width"] - 200), middle)
+            after = shown.evaluate(PAN)
+            shown.mouse.up()
+            rate = (after["painted"] - before["painted"]) / (after["now"] - before["now"]) * 1000
+            print(f"J3 {hours} h: {rate:.0f} pictures/s, {after['drawn']} tiles")
+            assert after["start"] != before["start"]
+            assert after["drawn"] >= 1000, after
+            assert rate >= 30 / SLOW, (hours, rate)
+        assert not chromium.complaints, chromium.complaints

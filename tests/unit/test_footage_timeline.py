@@ -1,0 +1,69 @@
+"""Questions to the catalog of recordings about times."""
+
+import sqlite3
+
+from perception.footage import timeline
+from perception.footage.catalog import NAME, Catalog
+from perception.footage.rows import SegmentRow
+
+S = 1_000_000_000
+WALL = 1_795_780_000 * S
+
+
+def row_at(camera: str, start: int, end: int, objects: dict[str, int]) -> SegmentRow:
+    return SegmentRow(
+        path=f"{camera}/{start}", camera=camera, run="", stream=0, start_wall_ns=start,
+        end_wall_ns=end, start_media_ns=0, end_media_ns=end - start, first_packet=0,
+        last_packet=0, frames=1, video_bytes=1000, message_bytes=1, codec="h264", width=1,
+        height=1, timescale=1, base_pts=0, objects=objects,
+    )  # fmt: skip
+
+
+def test_a_timeline_is_the_same_from_stretches_and_from_segments(tmp_path):
+    """Spans and counts of objects of a day with gaps, beside those counted here by hand."""
+    catalog = Catalog(tmp_path)
+    day = WALL // S // 86_400 * 86_400 * S
+    rows: list[SegmentRow] = []
+    for n in range(600):
+        if n % 37 in (5, 6, 20):
+            continue
+        start = day + n * 60 * S
+        rows.append(row_at("door", start, start + 60 * S - S // 20, {"person": n % 3}))
+    for row in rows:
+        catalog.add(row)
+    spans: list[list[int]] = []
+    for row in rows:
+        if spans and row.start_wall_ns - spans[-1][1] <= 2 * S:
+            spans[-1][1] = row.end_wall_ns
+        else:
+            spans.append([row.start_wall_ns, row.end_wall_ns])
+    end = day + 86_400 * S
+    assert [list(one) for one in timeline.spans(catalog, "door", day, end, 2 * S)] == spans
+    assert timeline.spans(catalog, "door", day, end, 3600 * S) == [(day, rows[-1].end_wall_ns)]
+    for step_s in (300, 600, 3600):
+        counts = [0] * (86_400 // step_s)
+        for row in rows:
+            counts[(row.start_wall_ns - day) // S // step_s] += sum(row.objects.values())
+        assert timeline.busy(catalog, "door", day, end, step_s * S) == counts
+    for row in rows[:-1]:
+        catalog.remove(row, "full", day)
+    last = rows[-1]
+    assert timeline.totals(catalog) == [("door", 1, last.size_bytes, last.start_wall_ns)]
+    assert timeline.spans(catalog, "door", day, end, 2 * S) == [
+        (last.start_wall_ns, last.end_wall_ns)
+    ]
+    catalog.close()
+
+
+def test_a_catalog_without_stretches_gets_them(tmp_path):
+    catalog = Catalog(tmp_path)
+    catalog.add(row_at("door", WALL, WALL + 60 * S, {"person": 2}))
+    catalog.close()
+    with sqlite3.connect(tmp_path / NAME) as db:
+        db.execute("DROP TABLE stretch")
+        db.execute("DROP TRIGGER segment_added")
+        db.execute("DROP TRIGGER segment_removed")
+    db.close()
+    catalog = Catalog(tmp_path)
+    assert timeline.spans(catalog, "door", WALL, WALL + S, S) == [(WALL, WALL + 60 * S)]
+    catalog.close()
