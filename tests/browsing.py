@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 import shutil
 import threading
 from collections.abc import Iterator
@@ -161,3 +162,10 @@ def axe(page: Any) -> list[str]:
         for one in found
         if one["impact"] in SERIOUS
     ]
+
+
+def shot(page: Any, name: str) -> None:
+    """Keep a picture of a view where PERCEPTION_SCREENS names a folder."""
+    folder = os.environ.get("PERCEPTION_SCREENS")
+    if folder:
+        page.screenshot(path=Path(folder) / f"{name}.png")

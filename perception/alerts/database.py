@@ -55,6 +55,10 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
     ),
     ("CREATE INDEX outbox_by_key ON outbox (key)",),
     ("CREATE INDEX alerts_by_camera ON alerts (camera, start_t_wall_ns)",),
+    (
+        "ALTER TABLE alerts ADD COLUMN wrong_user TEXT",
+        "ALTER TABLE alerts ADD COLUMN t_wrong_wall_ns INTEGER",
+    ),
 )
 """Step n migrates a store from version n to n + 1. Rows are added here, never changed."""
 

@@ -28,8 +28,17 @@ class Progress:
 
 
 @dataclass(frozen=True, slots=True)
+class Wrong:
+    """A person says that an alert should not have been: who, and when."""
+
+    user: str
+    t_wall_ns: int
+
+
+@dataclass(frozen=True, slots=True)
 class Kept:
-    """An alert in the store: its last state, when a person acknowledged it, and its deliveries.
+    """An alert in the store: its last state, when a person acknowledged it, who says that it was
+    wrong (None: nobody), and its deliveries.
 
     deliveries: sink -> status of its last row: pending, delivered, filtered, rested, dead.
     reasons: sink -> why a row of it is given up or still waits, where it failed.
@@ -39,6 +48,7 @@ class Kept:
     t_acked_wall_ns: int | None
     deliveries: dict[str, str]
     reasons: dict[str, str]
+    wrong: Wrong | None = None
 
 
 class Mark(NamedTuple):

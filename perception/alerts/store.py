@@ -17,7 +17,7 @@ import msgspec
 from perception import clock
 from perception.alerts.database import Database
 from perception.alerts.outbox import LASTS, Outbox
-from perception.alerts.rows import Kept, Mark, Progress, alert_of
+from perception.alerts.rows import Kept, Mark, Progress, Wrong, alert_of
 from perception.errors import ConfigError
 from perception.wire import Alert
 
@@ -27,6 +27,8 @@ LAST_RETRY_NS = 50 * clock.NS_PER_MS
 """Time between two of these retries."""
 PROGRESS_NS = clock.NS_PER_S
 """Interval of commits for frames without alerts: a commit costs 1 ms."""
+
+_KEPT = "key, body, t_acked_wall_ns, wrong_user, t_wrong_wall_ns"
 
 
 class AlertStore:
@@ -120,19 +122,35 @@ class AlertStore:
                 (t_wall_ns, self._full_key(key)),
             )
 
+    def mark_wrong(self, key: str, user: str, t_wall_ns: int) -> None:
+        """Note that a person says that an alert was wrong; the last one who says so is kept."""
+        self._set_wrong(key, user, t_wall_ns)
+
+    def unmark_wrong(self, key: str) -> None:
+        """Take back that an alert was wrong."""
+        self._set_wrong(key, None, None)
+
+    def _set_wrong(self, key: str, user: str | None, t_wall_ns: int | None) -> None:
+        with self.database.transaction() as db:
+            db.execute(
+                "UPDATE alerts SET wrong_user = ?, t_wrong_wall_ns = ? WHERE key = ?",
+                (user, t_wall_ns, self._full_key(key)),
+            )
+
     def newest(self, limit: int = 50, camera: str | None = None) -> list[Kept]:
         """Return the newest alerts, newest first."""
         return self.page(limit, None if camera is None else [camera])
 
     def page(
-        self, limit: int, cameras: Sequence[str] | None, after: tuple[int, str] | None = None
-    ) -> list[Kept]:
+        self, limit: int, cameras: Sequence[str] | None, after: tuple[int, str] | None = None,
+        *, wrong: bool = False,
+    ) -> list[Kept]:  # fmt: skip
         """Return alerts of some cameras (None: of all), newest first.
 
         after: start in wall ns and key of an alert: those that follow it. New alerts do not move
-        the pages that follow.
+        the pages that follow. wrong: only those that were marked so.
         """
-        where, values = ["1"], list[Any]()
+        where, values = ["wrong_user IS NOT NULL" if wrong else "1"], list[Any]()
         if cameras is not None:
             where.append(f"camera IN ({', '.join('?' * len(cameras))})")
             values += cameras
@@ -140,7 +158,7 @@ class AlertStore:
             where.append("(start_t_wall_ns < ? OR (start_t_wall_ns = ? AND key > ?))")
             values += [after[0], *after]
         rows = self.database.read(
-            f"SELECT key, body, t_acked_wall_ns FROM alerts WHERE {' AND '.join(where)} "
+            f"SELECT {_KEPT} FROM alerts WHERE {' AND '.join(where)} "
             "ORDER BY start_t_wall_ns DESC, key LIMIT ?",
             *values,
             limit,
@@ -181,9 +199,7 @@ class AlertStore:
 
         Raises ConfigError where there is none, or more than one.
         """
-        rows = self.database.read(
-            "SELECT key, body, t_acked_wall_ns FROM alerts WHERE key = ?", self._full_key(key)
-        )
+        rows = self.database.read(f"SELECT {_KEPT} FROM alerts WHERE key = ?", self._full_key(key))
         return self._kept(*rows[0])
 
     def close(self) -> None:
@@ -200,7 +216,8 @@ class AlertStore:
         alert = self._with_picture(db, alert)
         body = msgspec.json.encode(alert).decode()
         db.execute(
-            "INSERT INTO alerts VALUES (?, ?, ?, ?, ?, NULL, ?) ON CONFLICT (key) DO UPDATE "
+            "INSERT INTO alerts (key, camera, rule, state, start_t_wall_ns, body) "
+            "VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (key) DO UPDATE "
             "SET state = excluded.state, body = excluded.body",
             (alert.key, alert.camera, alert.rule, alert.state, alert.start_t_wall_ns, body),
         )
@@ -222,12 +239,19 @@ class AlertStore:
             alert, snapshot=before.snapshot, picture_offset_ms=before.picture_offset_ms
         )
 
-    def _kept(self, key: str, body: str, t_acked_wall_ns: int | None) -> Kept:
+    def _kept(
+        self, key: str, body: str, t_acked_wall_ns: int | None, user: str | None, t_wall_ns: int
+    ) -> Kept:
         rows = self.database.read(
             "SELECT sink, status, error FROM outbox WHERE key = ? ORDER BY id", key
         )
-        reasons = {sink: error for sink, _, error in rows if error}
-        return Kept(alert_of(body), t_acked_wall_ns, {row[0]: row[1] for row in rows}, reasons)
+        return Kept(
+            alert_of(body),
+            t_acked_wall_ns,
+            {row[0]: row[1] for row in rows},
+            {sink: error for sink, _, error in rows if error},
+            Wrong(user, t_wall_ns) if user is not None else None,
+        )
 
     def _full_key(self, key: str) -> str:
         if len(key) < 4 or not key.isalnum():

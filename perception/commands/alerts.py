@@ -30,7 +30,9 @@ def show_newest(store: Path, camera: str | None, limit: int, as_json: bool) -> N
             _time(alert.start_t_wall_ns),
             Text(f"{alert.camera}: {alert.rule}"),
             Text(_what(one)),
-            alert.state + (", seen" if one.t_acked_wall_ns else ""),
+            alert.state
+            + (", seen" if one.t_acked_wall_ns else "")
+            + (", wrong" if one.wrong else ""),
             Text(_undelivered(one), style="yellow"),
         )
     console().print(table if kept else Text(f"no alerts in {store}"))
@@ -53,6 +55,8 @@ def show(store: Path, key: str, as_json: bool) -> None:
         reason = one.reasons.get(sink)
         table.add_row(f"delivery.{sink}", Text(f"{status}: {reason}" if reason else status))
     table.add_row("seen", _time(one.t_acked_wall_ns) if one.t_acked_wall_ns else "no")
+    if one.wrong is not None:
+        table.add_row("wrong", Text(f"{one.wrong.user}, {_time(one.wrong.t_wall_ns)}"))
     console().print(table)
 
 

@@ -1,24 +1,32 @@
 """Alerts in a real browser."""
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
 import cv2
 
+from perception.alerts.store import AlertStore
 from tests.browsing import (
     BIT,
     BITS,
     FPS,
     NEEDS_CHROMIUM,
     SIZE,
+    axe,
     browser,
     file_camera,
     page_line,
+    playwright,
     see,
+    served,
+    shot,
     write_numbered,
 )
 from tests.line import SLOW, perception_says, wait_until
+from tests.page import make_page
+from tests.servers import free_port
 
 pytestmark = NEEDS_CHROMIUM
 LOOP = 240
@@ -119,3 +127,38 @@ def test_j4_from_a_click_on_an_alert_to_its_playing_clip(home: Path) -> None:
         assert apart(found["n"], wanted) <= 0.1 * FPS, (found, wanted)
         assert found["ms"] <= 1000 * SLOW, found
         assert not chromium.complaints, chromium.complaints
+
+
+def test_an_alert_is_called_wrong_and_that_is_taken_back(home: Path) -> None:
+    page = make_page(home, scheme="http", port=free_port())
+    store = AlertStore(home / "out" / "alerts.sqlite")
+    key = f"{1:032x}"
+    with served(page) as address, browser() as chromium:
+        operator = chromium.page(address, user="o")
+        operator.goto(f"{address}/#/alerts")
+        card = operator.locator(f"[data-key='{key}']")
+        card.get_by_role("button", name="Wrong", exact=True).click()
+        playwright.expect(card).to_contain_text("wrong, says o")
+        kept = store.show(key).wrong
+        assert kept is not None
+        assert (kept.user, abs(time.time_ns() - kept.t_wall_ns) < 30e9 * SLOW) == ("o", True)
+        operator.get_by_label("which").select_option("wrong")
+        playwright.expect(operator.locator(".card")).to_have_count(1)
+        operator.goto(f"{address}/#/alert/{key}")
+        playwright.expect(operator.locator("dl")).to_contain_text("says o")
+        operator.get_by_role("button", name="Not wrong").click()
+        playwright.expect(operator.locator("dl")).to_contain_text("nobody says so")
+        assert store.show(key).wrong is None
+        viewer = chromium.page(address, user="a")
+        viewer.goto(f"{address}/#/alerts")
+        playwright.expect(viewer.locator(".card")).to_have_count(1)
+        playwright.expect(viewer.get_by_role("button", name="Wrong")).to_have_count(0)
+        for width, scheme in ((360, "light"), (1440, "dark")):
+            looked = chromium.page(address, user="o", width=width, scheme=scheme)
+            for view in ("alerts", f"alert/{key}"):
+                looked.goto(f"{address}/#/{view}")
+                looked.wait_for_selector("h1")
+                looked.wait_for_timeout(300)
+                assert not axe(looked), (view, width)
+                shot(looked, f"{view.split('/')[0]}-{width}")
+    store.close()

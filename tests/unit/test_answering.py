@@ -66,6 +66,19 @@ def test_show_ack_and_resend(store):
     assert "1 deliveries wait" in run("resend", "1abc", "--store", store)
 
 
+def test_what_a_user_called_wrong_is_told(store):
+    with AlertStore(store) as opened:
+        opened.mark_wrong("1abc", "anna", 1_800_000_000 * 10**9)
+    told = {
+        row["alert"]["key"][:4]: row["wrong"]
+        for row in map(json.loads, run("list", "--store", store, "--json").splitlines())
+    }
+    said = {"user": "anna", "t_wall_ns": 1_800_000_000 * 10**9}
+    assert told == {"1abc": said, "2abc": None, "3abc": None}
+    assert run("list", "--store", store).count("wrong") == 1
+    assert "anna, 2027-01-15 08:00:00" in run("show", "1abc", "--store", store)
+
+
 def test_a_key_or_store_that_is_not_there_is_named_and_nothing_made(store, tmp_path):
     with pytest.raises(ConfigError, match="begins with 'ffff'"):
         run("show", "ffff", "--store", store)

@@ -12,6 +12,7 @@ from perception.alerts import store as module
 from perception.alerts.database import MIGRATIONS
 from perception.alerts.raised import count_raised
 from perception.alerts.retention import Retention, prune
+from perception.alerts.rows import Wrong
 from perception.alerts.store import AlertStore
 from perception.clock import NS_PER_S
 from perception.errors import ConfigError, SinkError
@@ -101,6 +102,19 @@ def test_acknowledge_show_and_resend_by_a_short_key(path):
         assert store.resend("abcd") == store.resend("abce") == 1
         assert store.resend("abce") == 0
         assert len(store.outbox.pending("jsonl")) == 2
+
+
+def test_wrong_stays_through_later_states_and_goes_with_its_alert(path):
+    one(path, alert(1), alert(2))
+    with AlertStore(path) as store:
+        store.mark_wrong(alert(1).key, "anna", 5)
+        store.mark_wrong(alert(1).key, "vic", 7)
+        store.put(alert(1, "cleared", frame=5))
+        assert store.show(alert(1).key).wrong == Wrong("vic", 7)
+        assert [kept.alert.key for kept in store.page(9, ["door"], wrong=True)] == [alert(1).key]
+        store.unmark_wrong(alert(1).key)
+        assert store.show(alert(1).key).wrong is None
+        assert store.page(9, None, wrong=True) == []
 
 
 @pytest.mark.parametrize("key", ["abc", "", "ab*d", "abcd' OR 1", "zzzz", "abc?"])

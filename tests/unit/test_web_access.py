@@ -51,6 +51,8 @@ ROUTES = {
     ("GET", "/alerts"): (VIEWER, "/alerts", None, 200),
     ("GET", "/alerts/{key}"): (VIEWER, "/alerts/{k}", None, 200),
     ("POST", "/alerts/{key}/seen"): (OPERATOR, "/alerts/{k}/seen", None, 200),
+    ("POST", "/alerts/{key}/wrong"): (OPERATOR, "/alerts/{k}/wrong", None, 200),
+    ("DELETE", "/alerts/{key}/wrong"): (OPERATOR, "/alerts/{k}/wrong", None, 200),
     ("GET", "/alerts/{key}/picture.jpg"): (VIEWER, "/alerts/{k}/picture.jpg", None, 200),
     ("GET", "/alerts/{key}/clip.mp4"): (VIEWER, "/alerts/{k}/clip.mp4", None, 200),
     ("GET", "/recordings"): (VIEWER, "/recordings", None, 200),

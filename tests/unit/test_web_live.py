@@ -3,6 +3,7 @@
 import asyncio
 import json
 import struct
+import time
 
 import numpy as np
 import pytest
@@ -195,6 +196,21 @@ def test_seen_is_noted(memory):
     assert client.get(f"/api/v1/alerts/{key}").json()["seen_ms"] is None
     assert client.post(f"/api/v1/alerts/{key}/seen", headers=HEADERS).json()["seen_ms"]
     assert page.site.alerts().show(key).t_acked_wall_ns
+
+
+def test_wrong_is_noted_with_user_and_time_and_taken_back(memory):
+    page = make_page(memory)
+    one, client = f"/api/v1/alerts/{1:032x}", page.client("o")
+    assert client.get(one).json()["wrong"] is None
+    before_ms = time.time_ns() // 1_000_000
+    said = client.post(f"{one}/wrong", headers=HEADERS).json()["wrong"]
+    assert said["user"] == "o"
+    assert before_ms <= said["at_ms"] <= time.time_ns() // 1_000_000
+    wrong = client.get("/api/v1/alerts?wrong=true").json()["items"]
+    assert [(item["key"], item["wrong"]) for item in wrong] == [(f"{1:032x}", said)]
+    assert page.client("a").post(f"{one}/wrong", headers=HEADERS).status_code == 403
+    assert client.delete(f"{one}/wrong", headers=HEADERS).json()["wrong"] is None
+    assert client.get("/api/v1/alerts?wrong=true").json()["items"] == []
 
 
 def test_timeline_and_segment_of_a_time(memory):

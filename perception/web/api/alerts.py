@@ -1,4 +1,4 @@
-"""Alerts: pages, one, its picture and clip, seen by whom; a stream of what changes."""
+"""Alerts: pages, one, its picture and clip, seen or wrong; a stream of what changes."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -28,11 +28,19 @@ api = Routes("alerts")
 _BEAT_S = 15.0
 
 
+class WrongOut(BaseModel):
+    """A user says that an alert should not have been."""
+
+    user: str
+    at_ms: int
+
+
 class AlertOut(BaseModel):
     """An alert. Times in ms UTC. track: its id as text, null where no single track is to blame.
 
     has_clip: there is one, or will be some seconds after the alert. clip_from_s, clip_alert_s:
-    where in it what was asked for begins, and the alert; null until it is written.
+    where in it what was asked for begins, and the alert; null until it is written, and clip_alert_s
+    also where the clip does not say so. wrong: null where nobody says so.
     """
 
     key: str
@@ -46,6 +54,7 @@ class AlertOut(BaseModel):
     end_ms: int
     details: dict[str, Any]
     seen_ms: int | None
+    wrong: WrongOut | None
     has_picture: bool
     has_clip: bool
     clip_from_s: float | None
@@ -70,14 +79,18 @@ def alerts(
     limit: int = Query(50, ge=1, le=200),
     after: str | None = Query(None, max_length=100),
     camera: str | None = Query(None, max_length=64),
+    wrong: bool = Query(False),
 ) -> AlertPage:
-    """List alerts, newest first. A page stays the same while new ones come."""
+    """List alerts, newest first. A page stays the same while new ones come.
+
+    wrong: only those that somebody says were wrong.
+    """
     site: Site = request.app.state.site
     who = who_of(request)
     if camera is not None and not who.sees(camera):
         raise not_found("this")
     seen = [camera] if camera is not None else _seen(who)
-    kept = site.alerts().page(limit, seen, _place(after))
+    kept = site.alerts().page(limit, seen, _place(after), wrong=wrong)
     last = kept[-1].alert if len(kept) == limit else None
     following = None if last is None else f"{last.start_t_wall_ns}-{last.key}"
     return AlertPage(items=[_out(one) for one in kept], next=following)
@@ -94,6 +107,22 @@ def seen(request: Request, key: str) -> AlertOut:
     """Note that a person has seen an alert."""
     site: Site = request.app.state.site
     site.alerts().acknowledge(_kept(site, key).alert.key, clock.wall_ns())
+    return _out(_kept(site, key))
+
+
+@api.add("POST", "/alerts/{key}/wrong", may="operator", camera=camera_of_alert)
+def wrong(request: Request, key: str) -> AlertOut:
+    """Note that an alert was wrong, by the user who asks and now."""
+    site: Site = request.app.state.site
+    site.alerts().mark_wrong(_kept(site, key).alert.key, who_of(request).name, clock.wall_ns())
+    return _out(_kept(site, key))
+
+
+@api.add("DELETE", "/alerts/{key}/wrong", may="operator", camera=camera_of_alert)
+def not_wrong(request: Request, key: str) -> AlertOut:
+    """Take back that an alert was wrong, whoever said so."""
+    site: Site = request.app.state.site
+    site.alerts().unmark_wrong(_kept(site, key).alert.key)
     return _out(_kept(site, key))
 
 
@@ -195,6 +224,7 @@ def _out(kept: Kept) -> AlertOut:
     one = kept.alert
     clip = _clip(one)
     found = places(clip) if clip is not None else None
+    written = found is not None or (clip is not None and clip.is_file())
     details = {name: value for name, value in one.details.items() if name != "clip"}
     return AlertOut(
         key=one.key,
@@ -208,8 +238,10 @@ def _out(kept: Kept) -> AlertOut:
         end_ms=one.t_wall_ns // 1_000_000,
         details=details,
         seen_ms=kept.t_acked_wall_ns and kept.t_acked_wall_ns // 1_000_000,
+        wrong=kept.wrong
+        and WrongOut(user=kept.wrong.user, at_ms=kept.wrong.t_wall_ns // 1_000_000),
         has_picture=one.snapshot is not None,
         has_clip=clip is not None,
-        clip_from_s=found and found.from_s,
+        clip_from_s=(found.from_s if found is not None else 0.0) if written else None,
         clip_alert_s=found and found.alert_s,
     )

@@ -2,7 +2,7 @@
 
 import { get, post, PREFIX } from "../api.js";
 import { duration, fill, h, notice, when, words } from "../dom.js";
-import { whatOf, whoOf } from "./alerts.js";
+import { whatOf, whoOf, wrongButton } from "./alerts.js";
 
 const LONGEST_MS = 120e3; // a clip is there by then, or will never be
 
@@ -25,9 +25,10 @@ export async function view(place, context, [key]) {
     fill(media, video);
   };
   let waits = null;
+  let closed = false;
   const wait = async () => {
-    waits = null;
     const now = await get(`/alerts/${alert.key}`).catch(() => alert);
+    if (closed) return;
     if (now.clip_from_s !== null) clip(now.clip_from_s);
     else if (Date.now() - alert.end_ms < LONGEST_MS) waits = setTimeout(wait, 1000);
     else fill(media, picture(), notice("There is no clip of this alert."));
@@ -37,15 +38,6 @@ export async function view(place, context, [key]) {
     fill(media, picture(), alert.has_clip ? notice("The clip is being written; it plays here when it is complete.") : null);
     if (alert.has_clip) waits = setTimeout(wait, 1000);
   }
-  const lasted = (alert.end_ms - alert.start_ms) / 1000;
-  const rows = [
-    ["when", when(alert.start_ms)],
-    ["lasted", alert.state === "cleared" ? duration(lasted) : `${duration(lasted)} so far`],
-    ["camera", alert.camera],
-    ["rule", `${words(alert.rule)} (${words(alert.kind)})`],
-    ...Object.entries(alert.details).map(([name, value]) => [words(name), String(value)]),
-    ["seen", alert.seen_ms ? when(alert.seen_ms) : "not yet"],
-  ];
   const name = h("input", { maxlength: 64, required: true, placeholder: "name", "aria-label": "name" });
   const answer = h("div", { "aria-live": "polite" });
   const enroll = h("form", { class: "search", onsubmit: async (event) => {
@@ -58,18 +50,42 @@ export async function view(place, context, [key]) {
     }
   } }, name, h("button", null, "This is"));
   const asks = alert.class_name === "person" && "who" in alert.details && alert.has_picture && context.may("operator");
-  const seen = h("button", { onclick: async () => {
-    await post(`/alerts/${alert.key}/seen`).catch((error) => context.say(error.message));
-    view(place, context, [key]);
-  } }, "Seen");
+  const said = h("dl");
+  const acts = h("div", { class: "row" });
+  /** Show what is known of the alert. */
+  const tell = (now) => {
+    const lasted = (now.end_ms - now.start_ms) / 1000;
+    const rows = [
+      ["when", when(now.start_ms)],
+      ["lasted", now.state === "cleared" ? duration(lasted) : `${duration(lasted)} so far`],
+      ["camera", now.camera],
+      ["rule", `${words(now.rule)} (${words(now.kind)})`],
+      ...Object.entries(now.details).map(([name, value]) => [words(name), String(value)]),
+      ["seen", now.seen_ms ? when(now.seen_ms) : "not yet"],
+      ["wrong", now.wrong ? `says ${now.wrong.user}, ${when(now.wrong.at_ms)}` : "nobody says so"],
+    ];
+    fill(said, rows.map(([name, value]) => [h("dt", null, name), h("dd", null, value)]));
+    const seen = h("button", { class: "small", onclick: async () => {
+      try {
+        tell(await post(`/alerts/${now.key}/seen`));
+      } catch (error) {
+        context.say(error.message);
+      }
+    } }, "Seen");
+    const recording = `#/recordings/${encodeURIComponent(now.camera)}/${now.start_ms - 3000}`;
+    fill(acts, context.may("operator") && !now.seen_ms ? seen : null,
+      context.may("operator") ? wrongButton(now, context, tell) : null,
+      now.has_clip ? h("a", { class: "button small", href: `${base}/clip.mp4`, download: `${now.camera}-${now.key.slice(0, 8)}.mp4` }, "Save clip") : null,
+      h("a", { class: "button small", href: recording }, "Recording"));
+  };
+  tell(alert);
   fill(place,
     h("h1", null, h("a", { href: "#/alerts", class: "back", "aria-label": "all alerts" }, "‹"), whoOf(alert)),
     h("p", { class: "muted" }, whatOf(alert)),
     h("div", { class: "camera" }, media,
-      h("aside", null, h("dl", null, rows.map(([name, value]) => [h("dt", null, name), h("dd", null, value)])),
-        asks ? [h("h2", null, "Who is it?"), enroll, answer] : null,
-        h("div", { class: "row" }, context.may("operator") && !alert.seen_ms ? seen : null,
-          alert.has_clip ? h("a", { class: "button", href: `${base}/clip.mp4`, download: `${alert.camera}-${alert.key.slice(0, 8)}.mp4` }, "Save clip") : null,
-          h("a", { class: "button", href: `#/recordings/${encodeURIComponent(alert.camera)}/${alert.start_ms - 3000}` }, "Recording")))));
-  return () => clearTimeout(waits);
+      h("aside", null, said, asks ? [h("h2", null, "Who is it?"), enroll, answer] : null, acts)));
+  return () => {
+    closed = true;
+    clearTimeout(waits);
+  };
 }

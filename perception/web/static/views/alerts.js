@@ -1,6 +1,6 @@
 // Alerts, newest first: picture, who, what; seen or not.
 
-import { get, post, PREFIX, query } from "../api.js";
+import { get, post, PREFIX, query, remove } from "../api.js";
 import { duration, fill, h, notice, when, words } from "../dom.js";
 
 /** Return who an alert is about. */
@@ -16,6 +16,21 @@ export function whatOf(alert) {
   if (alert.details.zone) parts.push(`at ${words(alert.details.zone)}`);
   if (alert.details.direction) parts.push(words(alert.details.direction));
   return parts.join(" ");
+}
+
+/** Return the button that says that an alert was wrong, or takes it back. change(alert): it was. */
+export function wrongButton(alert, context, change) {
+  const button = h("button", { class: "small", onclick: async () => {
+    button.disabled = true;
+    try {
+      const path = `/alerts/${alert.key}/wrong`;
+      change(await (alert.wrong ? remove(path) : post(path)));
+    } catch (error) {
+      context.say(error.message);
+      button.disabled = false;
+    }
+  } }, alert.wrong ? "Not wrong" : "Wrong");
+  return button;
 }
 
 export function card(alert, context, change) {
@@ -35,7 +50,7 @@ export function card(alert, context, change) {
       seen.disabled = false;
     }
   } }, "Seen");
-  return h("article", { class: `card ${alert.seen_ms ? "seen" : ""}`, "data-key": alert.key },
+  return h("article", { class: `card ${alert.seen_ms ? "seen" : ""} ${alert.wrong ? "wrong" : ""}`, "data-key": alert.key },
     h("a", { href, class: "shot" }, picture),
     h("div", { class: "text" },
       h("h3", null, h("a", { href }, whoOf(alert)), open ? h("span", { class: "badge" }, "now") : null),
@@ -44,7 +59,9 @@ export function card(alert, context, change) {
         lasted >= 1 ? ` · ${duration(lasted)}` : ""),
       h("div", { class: "row" }, alert.has_clip ? h("a", { class: "button small", href }, "Clip") : null,
         context.may("operator") && !alert.seen_ms ? seen : null,
-        alert.seen_ms ? h("span", { class: "muted" }, "seen") : null)));
+        context.may("operator") ? wrongButton(alert, context, change) : null,
+        h("span", { class: "muted" }, [alert.seen_ms ? "seen" : null,
+          alert.wrong ? `wrong, says ${alert.wrong.user}` : null].filter(Boolean).join(" · ")))));
 }
 
 export async function view(place, context) {
@@ -52,6 +69,8 @@ export async function view(place, context) {
   const more = h("button", { class: "more", onclick: () => load() }, "Older");
   const camera = h("select", { "aria-label": "camera", onchange: () => load(true) },
     h("option", { value: "" }, "All cameras"), context.me.cameras.map((name) => h("option", { value: name }, name)));
+  const which = h("select", { "aria-label": "which", onchange: () => load(true) },
+    h("option", { value: "" }, "All alerts"), h("option", { value: "wrong" }, "Wrong ones"));
   let after = null;
   const put = (alert) => {
     const made = card(alert, context, put);
@@ -61,17 +80,18 @@ export async function view(place, context) {
   };
   const load = async (fresh = false) => {
     if (fresh) after = null;
-    const page = await get(query("/alerts", { limit: 24, after, camera: camera.value || null }));
+    const page = await get(query("/alerts", { limit: 24, after, camera: camera.value || null,
+      wrong: which.value ? true : null }));
     if (fresh) fill(cards);
     cards.append(...page.items.map(put).filter(Boolean));
     after = page.next;
     more.hidden = !after;
     if (!cards.childElementCount) {
-      fill(cards, notice("No alerts yet. When a rule of the launch file holds true, it is here within a second."));
+      fill(cards, notice(which.value ? "Nobody has called an alert wrong." : "No alerts yet. When a rule of the launch file holds true, it is here within a second."));
     }
   };
   const news = async ({ detail }) => {
-    if (camera.value && camera.value !== detail.camera) return;
+    if ((camera.value && camera.value !== detail.camera) || which.value) return;
     try {
       const made = put(await get(`/alerts/${detail.key}`));
       cards.querySelector(".notice")?.remove();
@@ -90,7 +110,7 @@ export async function view(place, context) {
   };
   window.addEventListener("alert-changed", news);
   document.addEventListener("keydown", keys);
-  fill(place, h("div", { class: "title" }, h("h1", null, "Alerts"), camera), cards, more);
+  fill(place, h("div", { class: "title" }, h("h1", null, "Alerts"), camera, which), cards, more);
   await load(true);
   return () => {
     window.removeEventListener("alert-changed", news);
