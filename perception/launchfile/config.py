@@ -233,6 +233,9 @@ class Output(_Base):
     kitti: bool = Field(
         default=False, description="write kitti-<camera>.txt, KITTI's tracking labels"
     )
+    cot: Options | None = Field(
+        default=None, description="tracks with a place as Cursor-on-Target: url, every_s, ..."
+    )
 
 
 class Metrics(_Base):

@@ -37,7 +37,8 @@ def lay_out(
     if recorded:
         processes.append(ProcessPlan(name="recorder", kind="recorder", cameras=recorded))
     mapped = any(camera.telemetry for camera in launch.cameras.values())
-    if launch.output.video or launch.output.tracks or launch.output.kitti or mapped:
+    written = launch.output.video or launch.output.tracks or launch.output.kitti
+    if written or launch.output.cot or mapped:
         processes.append(ProcessPlan(name="output", kind="output", cameras=names))
     if launch.web:
         processes.append(ProcessPlan(name="web", kind="web", cameras=names))

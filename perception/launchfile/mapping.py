@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from perception import telemetry
 from perception.errors import ConfigError, SourceError
 from perception.launchfile.document import Document, Path_
+from perception.sinks.cot_tracks import TrackOptions
 from perception.wire.plan import CameraPlan, StagePlan
 
 if TYPE_CHECKING:
@@ -36,6 +37,14 @@ def resolve_map(given: dict[str, Any], document: Document, path: Path_) -> dict[
     from perception.geo.options import MapOptions
 
     checked = document.validate(MapOptions, given, path)
+    return checked.model_dump(mode="json", exclude_unset=True)
+
+
+def resolve_cot(given: dict[str, Any] | None, document: Document) -> dict[str, Any] | None:
+    """Return the options of tracks as Cursor-on-Target, checked; None where nobody asks."""
+    if given is None:
+        return None
+    checked = document.validate(TrackOptions, given, ("output", "cot"))
     return checked.model_dump(mode="json", exclude_unset=True)
 
 

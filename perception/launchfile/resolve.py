@@ -19,7 +19,7 @@ from perception.launchfile.build import make_rule, make_tracker
 from perception.launchfile.config import Launch
 from perception.launchfile.document import Document, Path_
 from perception.launchfile.layout import lay_out
-from perception.launchfile.mapping import resolve_map, resolve_telemetry
+from perception.launchfile.mapping import resolve_cot, resolve_map, resolve_telemetry
 from perception.rules.zones import Line, Zone
 from perception.sources.spec import parse as parse_source
 from perception.wire.plan import CameraPlan, IdentityPlan, Plan, RecordingsPlan, StagePlan
@@ -59,6 +59,7 @@ def resolve(launch: Launch, document: Document, *, realtime: bool = True) -> Pla
         video=launch.output.video,
         tracks=launch.output.tracks,
         kitti=launch.output.kitti,
+        cot=resolve_cot(launch.output.cot, document),
         metrics_port=launch.metrics.port,
         processes=lay_out(launch, document, {n: c.detectors for n, c in cameras.items()}),
         identity=_identity(launch.identity, document) if launch.identity else None,

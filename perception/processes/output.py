@@ -11,6 +11,7 @@ from perception.processes.gaps import Gaps
 from perception.processes.runtime import IDLE_MS, Runtime, drain
 from perception.recording.output import CameraOutput, Shown, set_aside
 from perception.rules.zones import Line, Zone
+from perception.sinks.cot_tracks import CotTracks, TrackOptions
 from perception.transport.bus import Inbox
 from perception.transport.ring import RingReader
 from perception.transport.rundir import ring_base
@@ -24,6 +25,7 @@ def run(runtime: Runtime) -> None:
     alerts = Inbox(runtime.run_dir, "alerts", names)
     lanes = Inbox(runtime.run_dir, "lanes", runtime.plan.cameras_of("lanes"))
     lines = {name: _Line(runtime, name) for name in names}
+    cot = _Cot(runtime)
     runtime.count_rejected(tracks.rejected)
     runtime.count_rejected(alerts.rejected)
     runtime.count_rejected(lanes.rejected)
@@ -37,6 +39,7 @@ def run(runtime: Runtime) -> None:
                 lines[message.stamp.camera].see(message)
             for message in tracks.poll(IDLE_MS):
                 lines[message.stamp.camera].take(message)
+                cot.take(message)
         for message in drain(alerts, quiet_ms=10):
             lines[message.stamp.camera].shown.note(message.alert)
         for message in drain(lanes, quiet_ms=10):
@@ -47,9 +50,36 @@ def run(runtime: Runtime) -> None:
     finally:
         for line in lines.values():
             line.close()
+        cot.close()
         tracks.close()
         alerts.close()
         lanes.close()
+
+
+class _Cot:
+    """Hands frames to who sends their tracks; a way that fails is noted and counted."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        asked = runtime.plan.cot
+        self._runtime, self._told = runtime, ""
+        self._tracks = None if asked is None else CotTracks(TrackOptions.model_validate(asked))
+
+    def take(self, message: TrackMessage) -> None:
+        """Take one frame."""
+        if self._tracks is None:
+            return
+        self._tracks.take(message)
+        for name, count in self._tracks.counters.items():
+            self._runtime.metrics.counters[f"cot.{name}"] = count
+        if self._tracks.why != self._told:
+            self._told = self._tracks.why
+            self._runtime.note(self._told)
+            self._runtime.log.warning("cot", reason=self._told or "works again")
+
+    def close(self) -> None:
+        """Send what waits, and end."""
+        if self._tracks is not None:
+            self._tracks.close()
 
 
 class _Line:

@@ -4,38 +4,22 @@ One event 2.0 an alert state, over udp, tcp or TLS. Source: the CoT base schema,
 MTR 060039. Imports wire and errors.
 """
 
-import contextlib
-import socket
-import ssl
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any
-from urllib.parse import urlsplit
+from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import AfterValidator, Field, model_validator
 
-from perception.errors import SinkError, SinkRefused
+from perception.errors import SinkRefused
+from perception.sinks.cot_link import CotLink, CotType, LinkOptions, Stale
 from perception.sinks.when import When
 from perception.wire import Alert, short_id, text_id
 
 UNKNOWN_M = "9999999.0"
 """What the schema writes where a height or an error is not known."""
-_SCHEMES = ("udp", "tcp", "tls")
-
-
-def _checked(url: str) -> str:
-    try:
-        parts = urlsplit(url)
-        good = parts.scheme in _SCHEMES and bool(parts.hostname) and bool(parts.port)
-        good = good and not (parts.path or parts.query or parts.username)
-    except ValueError:
-        good = False
-    if not good:
-        raise ValueError("write udp://host:port, tcp://host:port or tls://host:port")
-    return url
 
 
 class CotSink:
@@ -45,94 +29,47 @@ class CotSink:
     of a cleared alert is stale at once. Over udp nobody says whether it arrived.
     """
 
-    class Options(When):
-        """url: udp, tcp or tls. cot_type: of the events, a-u-G: unknown, on the ground.
-
-        ca: PEM of who signed the server's certificate, where the host does not know it. cert, key:
-        PEM of our own, where the server asks for one.
+    class Options(When, LinkOptions):
+        """url, timeout_s, ca, cert, key: see LinkOptions. cot_type: of the events, a-u-G: unknown,
+        on the ground.
         """
 
-        url: Annotated[str, AfterValidator(_checked)]
-        cot_type: Annotated[str, Field(pattern=r"^[a-zA-Z](-[A-Za-z0-9]{1,8}){1,9}$")] = "a-u-G"
-        stale_s: Annotated[float, Field(ge=1.0, le=86_400.0)] = 60.0
-        timeout_s: Annotated[float, Field(ge=0.1, le=60.0)] = 5.0
-        ca: Annotated[Path, AfterValidator(Path.expanduser)] | None = None
-        cert: Annotated[Path, AfterValidator(Path.expanduser)] | None = None
-        key: Annotated[Path, AfterValidator(Path.expanduser)] | None = None
-
-        @model_validator(mode="after")
-        def _belong(self) -> "CotSink.Options":
-            if any((self.ca, self.cert, self.key)) and not self.url.startswith("tls:"):
-                raise ValueError("ca, cert and key are for tls://")
-            if (self.cert is None) != (self.key is None):
-                raise ValueError("cert and key belong together")
-            return self
+        cot_type: CotType = "a-u-G"
+        stale_s: Stale = 60.0
 
     def __init__(self, options: Any, folder: Path) -> None:
         self.when: When = options
         self._options: CotSink.Options = options
-        parts = urlsplit(options.url)
-        self._kind, self._at = parts.scheme, (parts.hostname or "", parts.port or 0)
-        self._link: socket.socket | None = None
+        self._link = CotLink(options)
 
     def send(self, alert: Alert, picture: NDArray[np.uint8] | None) -> None:
         """Send the alert as an event; see Sink.send."""
-        data = event(alert, self._options.cot_type, self._options.stale_s)
-        try:
-            if self._kind == "udp":
-                self._datagram(data)
-            else:
-                self._write(data)
-        except (OSError, ValueError) as error:
-            self.close()
-            said = getattr(error, "strerror", None) or str(error)
-            raise SinkError(f"{self._options.url}: {said}") from None
+        self._link.send(event(alert, self._options.cot_type, self._options.stale_s))
 
     def close(self) -> None:
         """End the connection; the next event opens another."""
-        if self._link is not None:
-            with contextlib.suppress(OSError):
-                self._link.close()
-        self._link = None
+        self._link.close()
 
-    def _datagram(self, data: bytes) -> None:
-        family, kind, number, _, at = socket.getaddrinfo(*self._at, type=socket.SOCK_DGRAM)[0]
-        with socket.socket(family, kind, number) as sender:
-            sender.sendto(data, at)
 
-    def _write(self, data: bytes) -> None:
-        if self._link is not None and self._is_over(self._link):
-            self.close()
-        if self._link is None:
-            self._link = self._connect()
-        self._link.sendall(data)
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """What an event says. Times in ns, wall clock. error_m: None where it is not known.
 
-    def _connect(self) -> socket.socket:
-        options = self._options
-        link = socket.create_connection(self._at, timeout=options.timeout_s)
-        if self._kind != "tls":
-            return link
-        try:
-            context = ssl.create_default_context(cafile=options.ca)
-            if options.cert is not None:
-                context.load_cert_chain(options.cert, options.key)
-            return context.wrap_socket(link, server_hostname=self._at[0])
-        except (OSError, ValueError):
-            link.close()
-            raise
+    going: speed m/s and course in degrees, None where not known.
+    """
 
-    def _is_over(self, link: socket.socket) -> bool:
-        """Take what the server sends, which is not read; return whether it has ended."""
-        link.settimeout(0.0)
-        try:
-            while link.recv(65536):
-                pass
-        except (BlockingIOError, ssl.SSLWantReadError):
-            link.settimeout(self._options.timeout_s)
-            return False
-        except OSError:
-            return True
-        return True
+    camera: str
+    track_id: int
+    cot_type: str
+    lat_deg: float
+    lon_deg: float
+    error_m: float | None
+    seen_ns: int
+    begun_ns: int
+    stale_ns: int
+    callsign: str
+    remarks: str
+    going: tuple[float, float] | None = None
 
 
 def event(alert: Alert, cot_type: str, stale_s: float) -> bytes:
@@ -141,24 +78,46 @@ def event(alert: Alert, cot_type: str, stale_s: float) -> bytes:
     if not isinstance(lat, int | float) or not isinstance(lon, int | float):
         raise SinkRefused(f"alert {alert.key}: its track has no place on the map")
     error = alert.details.get("error_m")
-    seen, begun = alert.t_wall_ns, alert.start_t_wall_ns
-    stale = seen if alert.state == "cleared" else seen + round(stale_s * 1e9)
+    seen = alert.t_wall_ns
+    return written(
+        Mark(
+            camera=alert.camera,
+            track_id=alert.track_id,
+            cot_type=cot_type,
+            lat_deg=lat,
+            lon_deg=lon,
+            error_m=error if isinstance(error, int | float) else None,
+            seen_ns=seen,
+            begun_ns=alert.start_t_wall_ns,
+            stale_ns=seen if alert.state == "cleared" else seen + round(stale_s * 1e9),
+            callsign=f"{alert.class_name} {short_id(alert.track_id)}",
+            remarks=f"{alert.camera}, {alert.rule}: {alert.kind} {alert.state}",
+        )
+    )
+
+
+def written(mark: Mark) -> bytes:
+    """Return an event of CoT 2.0 as XML. Its uid is the same for all events of a track."""
     root = ElementTree.Element(
         "event",
         {
-            "version": "2.0", "uid": f"perception.{alert.camera}.{text_id(alert.track_id)}",
-            "type": cot_type, "how": "m-f", "time": _iso(seen), "start": _iso(min(begun, seen)),
-            "stale": _iso(stale),
+            "version": "2.0", "uid": f"perception.{mark.camera}.{text_id(mark.track_id)}",
+            "type": mark.cot_type, "how": "m-f", "time": _iso(mark.seen_ns),
+            "start": _iso(min(mark.begun_ns, mark.seen_ns)), "stale": _iso(mark.stale_ns),
         },
     )  # fmt: skip
-    ce = f"{error:.1f}" if isinstance(error, int | float) else UNKNOWN_M
-    point = {"lat": f"{lat:.7f}", "lon": f"{lon:.7f}", "hae": UNKNOWN_M, "ce": ce, "le": UNKNOWN_M}
+    ce = UNKNOWN_M if mark.error_m is None else f"{mark.error_m:.1f}"
+    where = {"lat": f"{mark.lat_deg:.7f}", "lon": f"{mark.lon_deg:.7f}"}
+    point = {**where, "hae": UNKNOWN_M, "ce": ce, "le": UNKNOWN_M}
     ElementTree.SubElement(root, "point", point)
     detail = ElementTree.SubElement(root, "detail")
-    name = f"{alert.class_name} {short_id(alert.track_id)}"
-    ElementTree.SubElement(detail, "contact", {"callsign": name})
-    remarks = ElementTree.SubElement(detail, "remarks")
-    remarks.text = f"{alert.camera}, {alert.rule}: {alert.kind} {alert.state}"
+    ElementTree.SubElement(detail, "contact", {"callsign": mark.callsign})
+    if mark.going is not None:
+        speed, course = mark.going
+        ElementTree.SubElement(
+            detail, "track", {"speed": f"{speed:.2f}", "course": f"{course:.1f}"}
+        )
+    ElementTree.SubElement(detail, "remarks").text = mark.remarks
     head = b'<?xml version="1.0" encoding="UTF-8" standalone="yes"?>\n'
     return head + ElementTree.tostring(root, encoding="utf-8") + b"\n"
 

@@ -117,6 +117,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     recordings: RecordingsPlan | None = None
     web: WebPlan | None = None
     kitti: bool = False
+    cot: dict[str, Any] | None = None
 
     def cameras_of(self, kind: str) -> list[str]:
         """Return the cameras that processes of a kind serve; none where there is no such one."""

@@ -1,5 +1,6 @@
 """A drone's line as a user starts it: a live downlink with MAVLink, and the demo on its own."""
 
+import contextlib
 import json
 import time
 
@@ -11,6 +12,7 @@ from perception.wire import CONFIRMED, places
 from tests.flight import apart
 from tests.flying import GROUND_M, HOME, TARGETS, flying, free_port
 from tests.line import ROOT, SLOW, perception_says, running, wait_until
+from tests.unit.test_cot_tracks import Listener
 
 OLD = places.OLD
 
@@ -58,9 +60,12 @@ def live_file(line):
 @pytest.mark.fault("F35")
 @pytest.mark.timeout(240 * SLOW)
 def test_a_live_downlink_with_mavlink_places_its_tracks_until_telemetry_is_silent(home):
-    video, mavlink = free_port(), free_port()
+    video, mavlink, listener = free_port(), free_port(), Listener()
+    whole = launch(video, mavlink)
+    whole["output"]["cot"] = {"url": listener.url}
     with (
-        running(home, launch(video, mavlink)) as line,
+        contextlib.closing(listener),
+        running(home, whole) as line,
         flying(video, mavlink) as drone,
     ):
         line.wait_ready()
@@ -77,6 +82,11 @@ def test_a_live_downlink_with_mavlink_places_its_tracks_until_telemetry_is_silen
             assert 0.0 <= place.bearing_deg < 180.0
         wait_until(lambda: len(live_file(line)["features"]) == 4, 10 * SLOW, "the live file")
         assert live_file(line)["reason"] is None
+        events = listener.all_so_far()
+        assert events
+        for root, _ in events:
+            at = float(root[0].attrib["lat"]), float(root[0].attrib["lon"])
+            assert min(np.linalg.norm(apart(truth, at)) for truth in TARGETS) < 12.0
 
         drone.speaks = False
         sent = drone.frames
