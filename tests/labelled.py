@@ -13,19 +13,31 @@ NAMES = ("person", "car")
 
 
 def walkers(
-    seed: int, frames: int = 120, count: int = 8, *, size: tuple[int, int] = SIZE
+    seed: int,
+    frames: int = 120,
+    count: int = 8,
+    *,
+    size: tuple[int, int] = SIZE,
+    stay: tuple[int, int] | None = None,
+    names: tuple[str, ...] = ("person", "person", "car"),
 ) -> Labels:
-    """Return labels of objects that come, walk and go; every third is a car."""
+    """Return labels of objects that come, walk and go.
+
+    stay: frames at least and at most; default a quarter of all and more. names: classes in turn.
+    """
     rng = np.random.default_rng(seed)
     made = Builder("truth.json")
     rows: list[tuple[int, int, str, list[float]]] = []
     for track in range(count):
         first = int(rng.integers(0, frames // 2))
         last = int(rng.integers(first + frames // 4, frames))
+        if stay is not None:
+            first = int(rng.integers(0, frames - stay[1]))
+            last = first + int(rng.integers(*stay))
         x, y = rng.uniform(50, size[0] - 200), rng.uniform(50, size[1] - 250)
         w, h = rng.uniform(30, 90), rng.uniform(60, 160)
         vx, vy = rng.normal(0, 1.5, 2)
-        name = NAMES[track % 3 == 2]
+        name = names[track % len(names)]
         for n in range(first, last):
             box = [x + vx * (n - first), y + vy * (n - first), w, h]
             rows.append((n, track, name, box))
@@ -47,9 +59,10 @@ def result_of(
 ) -> Labels:
     """Return a result: boxes moved by `jitter` of their size, some lost, some false, ids swapped.
 
-    score_noise: deviation added to scores. least: boxes of a lower score are left out.
+    score_noise: deviation added to scores. least: boxes of a lower score are left out. Two results
+    of one seed are the same detector's: lost and false boxes are the same.
     """
-    rng = np.random.default_rng(seed)
+    rng, noise = np.random.default_rng(seed), np.random.default_rng(seed + 10_000)
     made = Builder("result.json")
     count = int(truth.tracks.max()) + 1
     lifts = {t: int(rng.integers(0, truth.count)) for t in range(min(swaps, count))}
@@ -63,15 +76,18 @@ def result_of(
             box = [x + dx * w, y + dy * h, w * np.exp(dw), h * np.exp(dh)]
             track = int(truth.tracks[i])
             track += 100 if frame >= lifts.get(track, 1 << 30) else 0
-            score = float(np.clip(rng.beta(6, 2) + rng.normal(0, score_noise), 0.01, 1.0))
+            score = float(np.clip(rng.beta(6, 2), 0.01, 1.0))
             if score >= least:
+                score += float(noise.normal(0, score_noise))
                 made.add(frame, track, truth.names[truth.class_ids[i]], box, score=score)
         if rng.random() < false:
             x, y = rng.uniform(0, 1100), rng.uniform(0, 500)
-            score = float(np.clip(rng.beta(2, 4) + rng.normal(0, score_noise), 0.01, 1.0))
+            score = float(np.clip(rng.beta(2, 4), 0.01, 1.0))
             if score >= least:
                 track = 1000 + frame // 15
-                made.add(frame, track, NAMES[frame % 2], [x, y, 50.0, 120.0], score=score)
+                score += float(noise.normal(0, score_noise))
+                name = truth.names[frame % len(truth.names)]
+                made.add(frame, track, name, [x, y, 50.0, 120.0], score=score)
     return made.build(truth.count, size=truth.size, rate_hz=truth.rate_hz)
 
 

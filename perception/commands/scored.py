@@ -21,30 +21,46 @@ def score(
     truth: Annotated[
         Path | None, typer.Option(help="labels: CVAT .xml, COCO or Label Studio .json, MOT gt.txt")
     ] = None,
+    visits: Annotated[
+        Path | None, typer.Option(help="visits.csv: camera,from,to,who,kind; scores the alerts")
+    ] = None,
+    against: Annotated[
+        Path | None, typer.Option(help="another result on the same footage: which is better")
+    ] = None,
     camera: Camera = None,
     video: Video = None,
+    only: Annotated[
+        list[str] | None, typer.Option("--class", help="score this class only; may be repeated")
+    ] = None,
+    classless: Annotated[
+        bool, typer.Option("--classless", help="take all boxes as one class")
+    ] = False,
     size: Size = None,
+    fps: Annotated[
+        float | None, typer.Option(min=0.01, max=1000, help="pictures/s, where no file says it")
+    ] = None,
+    hours: Annotated[
+        float | None, typer.Option(min=0.001, help="of footage, where the result does not say it")
+    ] = None,
     all_frames: Annotated[
         bool,
         typer.Option("--all-frames", help="labelled pictures it did not look at count as missed"),
-    ] = False,
-    classless: Annotated[
-        bool, typer.Option("--classless", help="take all boxes as one class")
     ] = False,
     json_file: Annotated[
         Path | None, typer.Option("--json", help="write the card as JSON here")
     ] = None,
 ) -> None:
-    """Score a result by labels of your own footage: AP of boxes, HOTA and IDF1 of tracks.
+    """Score a result by labels of your own footage: boxes, tracks and alerts.
 
     Needs the extra: pip install 'perception-line[eval]'.
     """
     from perception.commands import score as scoring
 
     asked = scoring.Asked(
-        truth, camera, video, scoring.parse_size(size), all_frames, classless, json_file
-    )
-    sys.exit(scoring.run(result, asked))
+        truth, visits, against, camera, video, tuple(only or ()), scoring.parse_size(size), fps,
+        hours, all_frames, classless,
+    )  # fmt: skip
+    sys.exit(scoring.run(result, asked, json_file))
 
 
 def labels(
@@ -58,5 +74,5 @@ def labels(
     """Write labels, or a result as a draft, for CVAT, COCO, MOTChallenge or Label Studio."""
     from perception.commands import score as scoring
 
-    asked = scoring.Asked(None, camera, video, scoring.parse_size(size), False, False, None)
+    asked = scoring.Asked(camera=camera, video=video, size=scoring.parse_size(size))
     sys.exit(scoring.convert(source, output, form, asked))

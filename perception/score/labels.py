@@ -5,7 +5,7 @@ Limits, for every form: MAX_BYTES of a file, MAX_ROWS boxes, MAX_FRAMES pictures
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NoReturn
 
@@ -83,11 +83,8 @@ class Labels:
             own = size
         else:
             return self
-        return Labels(
-            self.path, self.names, self.frames, self.tracks, self.class_ids,
-            self.boxes * np.array((*scale, *scale)), self.scores, self.ignored, self.looked, own,
-            False, self.rate_hz, self.times_ns, self.pictures, self.notes,
-        )  # fmt: skip
+        boxes = self.boxes * np.array((*scale, *scale))
+        return replace(self, boxes=boxes, size=own, percent=False)
 
 
 class Builder:

@@ -1,7 +1,7 @@
 """Truth and result side by side: the same frames, the same classes. Imports labels."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -75,16 +75,21 @@ def pair(
     frames: NDArray[np.int64] | None = None,
     classless: bool = False,
     size: tuple[int, int] = (0, 0),
+    classes: tuple[str, ...] = (),
 ) -> Pair:
     """Return truth and result of the same frames and classes.
 
     frames: those to be scored; default: those labelled that the result looked at. classless: all
-    boxes are of one class. size: of the picture, where neither says it. Raises ConfigError where
-    there is nothing to compare.
+    boxes are of one class. size: of the picture, where neither says it. classes: of these only,
+    where a side names its classes. Raises ConfigError where there is nothing to compare.
     """
     result = _by_picture(truth, result)
     size = result.size if all(result.size) else size
     truth, result = truth.in_pixels(size), result.in_pixels(truth.size)
+    truth, result = _only(truth, classes), _only(result, classes)
+    if not truth.names:
+        of = f" of {', '.join(classes)}" if classes else ""
+        raise ConfigError(f"has no boxes{of}", truth.path)
     both = common_frames(truth, result)
     frames = both if frames is None else frames
     if not len(frames):
@@ -118,6 +123,21 @@ def common_frames(truth: Labels, result: Labels) -> NDArray[np.int64]:
     return np.intersect1d(truth.looked, result.looked)
 
 
+def _only(labels: Labels, classes: tuple[str, ...]) -> Labels:
+    """Return the boxes of some classes; of no class those that have none."""
+    if not classes or not labels.names or not all(labels.names):
+        return labels
+    wanted = {_plain(name) for name in classes}
+    known = np.array([_plain(name) in wanted for name in labels.names], np.bool_)
+    kept = known[labels.class_ids]
+    return replace(
+        labels, frames=labels.frames[kept], tracks=labels.tracks[kept], boxes=labels.boxes[kept],
+        class_ids=(np.cumsum(known) - 1)[labels.class_ids[kept]], scores=labels.scores[kept],
+        ignored=labels.ignored[kept],
+        names=[name for name in labels.names if _plain(name) in wanted],
+    )  # fmt: skip
+
+
 def _plain(name: str) -> str:
     return name.strip().casefold()
 
@@ -136,11 +156,11 @@ def _by_picture(truth: Labels, result: Labels) -> Labels:
     kept = np.isin(result.frames, list(to))
     moved = np.array([to[f] for f in result.frames[kept].tolist()], np.int64)
     order = np.argsort(moved, kind="stable")
-    return Labels(
-        result.path, result.names, moved[order], result.tracks[kept][order],
-        result.class_ids[kept][order], result.boxes[kept][order], result.scores[kept][order],
-        result.ignored[kept][order], np.array(sorted(to.values()), np.int64), result.size,
-        result.percent, result.rate_hz, None, truth.pictures, result.notes,
+    return replace(
+        result, frames=moved[order], tracks=result.tracks[kept][order],
+        class_ids=result.class_ids[kept][order], boxes=result.boxes[kept][order],
+        scores=result.scores[kept][order], ignored=result.ignored[kept][order],
+        looked=np.array(sorted(to.values()), np.int64), times_ns=None, pictures=truth.pictures,
     )  # fmt: skip
 
 
