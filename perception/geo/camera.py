@@ -117,6 +117,8 @@ def _assumed(feed: Feed, options: MapOptions, state: State, t_ns: int) -> Matrix
     if yaw is None and state.airframe_deg is not None:
         yaw = state.airframe_deg[0]
     if yaw is None:
+        yaw = state.heading_deg
+    if yaw is None:
         yaw = course(feed, state, t_ns)
     return None if yaw is None else turn((yaw, assume.pitch_deg, assume.roll_deg))
 

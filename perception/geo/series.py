@@ -164,6 +164,11 @@ def _with(found: State, name: str, a: State, b: State, share: float) -> State:
         return replace(
             found, airframe_deg=_between(a.airframe_deg, b.airframe_deg, share), sigmas=sigmas
         )
+    if name == "heading":
+        assert a.heading_deg is not None
+        assert b.heading_deg is not None
+        turned = share * wrap(b.heading_deg - a.heading_deg)
+        return replace(found, heading_deg=wrap(a.heading_deg + turned))
     if name == "gimbal":
         return replace(
             found,

@@ -19,14 +19,15 @@ GimbalFrame = Literal["earth", "airframe", "heading"]
 """What gimbal angles count from: north and level; the airframe; level and the airframe's yaw."""
 
 MAX_ALTITUDE_M, MAX_SPEED_M_S = 50_000.0, 1000.0
-PIECES = ("position", "velocity", "airframe", "gimbal", "lens")
+PIECES = ("position", "velocity", "airframe", "heading", "gimbal", "lens")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class State:
     """t_ns: time on the telemetry's own line. utc_ns: its UTC. velocity: north, east, down m/s.
 
-    hfov_deg, vfov_deg: of the whole picture. focal_35_mm: for a picture 36 mm wide. sigmas: one
+    heading_deg: of a compass that says nothing of pitch and roll. hfov_deg, vfov_deg: of the whole
+    picture. focal_35_mm: for a picture 36 mm wide. sigmas: one
     sigma by name where the telemetry says it: position_m, altitude_m, yaw_deg, pitch_deg, roll_deg.
     """
 
@@ -37,6 +38,7 @@ class State:
     altitudes_m: dict[AltitudeKind, float] = field(default_factory=dict[AltitudeKind, float])
     velocity_m_s: tuple[float, float, float] | None = None
     airframe_deg: Angles | None = None
+    heading_deg: float | None = None
     gimbal_deg: Angles | None = None
     gimbal_frame: GimbalFrame = "earth"
     hfov_deg: float | None = None
@@ -51,6 +53,7 @@ class State:
             "position": self.lat_deg is not None and self.lon_deg is not None,
             "velocity": self.velocity_m_s is not None,
             "airframe": self.airframe_deg is not None,
+            "heading": self.heading_deg is not None,
             "gimbal": self.gimbal_deg is not None,
             "lens": (self.hfov_deg, self.vfov_deg, self.focal_35_mm) != (None, None, None),
         }
@@ -96,6 +99,8 @@ def _wrong(state: State) -> Iterator[tuple[str, str]]:
         angles: Angles | None = getattr(state, name)
         if angles is not None and any(not _within(v, 720.0) for v in angles):
             yield name, f"{name.removesuffix('_deg')} angles {angles}"
+    if state.heading_deg is not None and not _within(state.heading_deg, 720.0):
+        yield "heading_deg", f"heading {state.heading_deg:g}"
     for name, most in (("hfov_deg", 179.0), ("vfov_deg", 179.0), ("focal_35_mm", 5000.0)):
         value: float | None = getattr(state, name)
         if value is not None and not 0.01 <= value <= most:

@@ -1,4 +1,4 @@
-"""What a vehicle says of itself: MAVLink, DJI, KLV, GPMF, CSV, stills -> states in media time.
+"""What a vehicle says of itself: MAVLink, DJI, KLV, GPMF, NMEA, CSV, stills -> states over time.
 
 A reader of a log gives all its states at once; a live one takes them in a thread. To add one: a
 file with a class that fits Telemetry, one row in TELEMETRY. Imports geo and below.
@@ -66,6 +66,8 @@ TELEMETRY = {
     "klv": "perception.telemetry.klv_stream:KlvFile",
     "gpmf": "perception.telemetry.gpmf_file:GpmfFile",
     "csv": "perception.telemetry.csv_log:CsvLog",
+    "nmea": "perception.telemetry.nmea:NmeaLive",
+    "nmea_log": "perception.telemetry.nmea:NmeaLog",
     "stills": "perception.telemetry.stills:StillsXmp",
 }
 

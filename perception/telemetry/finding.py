@@ -7,13 +7,13 @@ from av.error import FFmpegError
 
 from perception.telemetry.stills import speaks_of_position
 
-LIVE = ("mavlink",)
+LIVE = ("mavlink", "nmea")
 """Readers of vehicles that fly now."""
 
 STILL_SUFFIXES = (".jpg", ".jpeg")
 _LOOKED_AT = 32
 """Pictures of a folder that are looked into for a position."""
-_BESIDE = {".srt": "dji_srt", ".SRT": "dji_srt", ".tlog": "tlog"}
+_BESIDE = {".srt": "dji_srt", ".SRT": "dji_srt", ".tlog": "tlog", ".nmea": "nmea_log"}
 
 
 def find(video: Path) -> str | None:
