@@ -233,9 +233,7 @@ class Output(_Base):
     kitti: bool = Field(
         default=False, description="write kitti-<camera>.txt, KITTI's tracking labels"
     )
-    cot: Options | None = Field(
-        default=None, description="tracks with a place as Cursor-on-Target: url, every_s, ..."
-    )
+    cot: Options | None = Field(default=None, description="tracks as Cursor-on-Target: url, ...")
 
 
 class Metrics(_Base):
