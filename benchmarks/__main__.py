@@ -25,6 +25,7 @@ SUITE: dict[str, list[str]] = {
     "analyze": [],
     "transport": ["--rounds", "2"],
     "recording": [],
+    "search": [],
     "replay": [],
     "deep": [],
     "web": [],

@@ -15,7 +15,7 @@ from perception.errors import EXIT_CONFIG, ConfigError
 from perception.footage import chain, exporting, foxglove, retention
 from perception.footage.catalog import NAME, Catalog
 from perception.footage.lock import FolderLock
-from perception.footage.repair import list_again, repair
+from perception.footage.repair import list_again, listing, repair
 from perception.footage.rows import SegmentRow
 from perception.footage.segment import PART
 from perception.launchfile import config
@@ -70,7 +70,7 @@ def show_all(root: Path, camera: str | None, limit: int, as_json: bool) -> None:
         )
     screen = console()
     screen.print(table if rows else Text(f"nothing is recorded in {root}"))
-    being = sum(1 for _ in root.rglob(f"*.mp4{PART}"))
+    being = sum(path.endswith(f".mp4{PART}") for path in listing(root).parts)
     if being:
         screen.print(Text(f"{being} more being written now"))
     for loss in losses[-10:]:

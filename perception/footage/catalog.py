@@ -8,21 +8,19 @@ import contextlib
 import errno
 import json
 import sqlite3
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Container, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from perception.errors import ConfigError
-from perception.footage.rows import LossRow, SegmentRow, TrackRow
-from perception.footage.tables import FILL_STRETCHES, TABLES, VERSION
+from perception.footage import tables, track_table
+from perception.footage.rows import LossRow, SegmentRow
 
 NAME = "catalog.sqlite"
 KEEP = ".keep"
 """Suffix of the empty file beside a segment that is protected: it outlives the catalog."""
-_LONGEST_NS = 600 * 1_000_000_000
-"""No segment is longer."""
 
 
 class Catalog:
@@ -53,18 +51,14 @@ class Catalog:
         db = sqlite3.connect(path, timeout=5, isolation_level=None)
         try:
             version = db.execute("PRAGMA user_version").fetchone()[0]
-            if version > VERSION:
+            if version > tables.VERSION:
                 db.close()
-                self.path = path.with_name(f"catalog.v{VERSION}.sqlite")
+                self.path = path.with_name(f"catalog.v{tables.VERSION}.sqlite")
                 return self._open(self.path)
             db.execute("PRAGMA journal_mode=WAL")
             db.execute("PRAGMA synchronous=NORMAL")
             db.execute("PRAGMA secure_delete=ON")
-            db.executescript(TABLES)
-            some = "SELECT EXISTS (SELECT 1 FROM segment) AND NOT EXISTS (SELECT 1 FROM stretch)"
-            if db.execute(some).fetchone()[0]:
-                db.execute(FILL_STRETCHES)
-            db.execute(f"PRAGMA user_version={VERSION}")
+            tables.make(db)
         except BaseException:
             db.close()
             raise
@@ -74,40 +68,14 @@ class Catalog:
     def add(self, row: SegmentRow) -> None:
         """Add or replace a segment and its losses."""
         with self._transaction():
-            self._db.execute(
-                "INSERT OR REPLACE INTO segment VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                (
-                    row.path, row.camera, row.start_wall_ns, row.end_wall_ns, row.size_bytes,
-                    len(row.alerts), sum(row.objects.values()),
-                    msgspec.json.encode(row).decode(),
-                ),
-            )  # fmt: skip
+            tables.put(self._db, row)
             for loss in row.losses:
                 self._add_loss(loss)
-            for track in row.tracks:
-                self._add_track(row, track)
 
     def add_loss(self, loss: LossRow) -> None:
         """Add a loss that no segment carries yet."""
         with self._transaction():
             self._add_loss(loss)
-
-    def _add_track(self, row: SegmentRow, track: TrackRow) -> None:
-        """Add a track; one that was in an earlier segment too stays there and lasts longer."""
-        zones = json.dumps(track.zones)
-        self._db.execute(
-            "INSERT INTO track VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
-            "ON CONFLICT (camera, track_id) DO UPDATE SET "
-            "end_wall_ns = max(end_wall_ns, excluded.end_wall_ns), "
-            "zones = CASE WHEN length(excluded.zones) > length(zones) THEN excluded.zones "
-            "ELSE zones END, "
-            "who = CASE WHEN excluded.who <> '' THEN excluded.who ELSE who END, "
-            "alerts = max(alerts, excluded.alerts)",
-            (
-                row.camera, track.track_id, track.class_name, track.start_wall_ns,
-                track.end_wall_ns, zones, track.who, track.alerts, row.path, row.start_wall_ns,
-            ),
-        )  # fmt: skip
 
     def _add_loss(self, loss: LossRow) -> None:
         self._db.execute(
@@ -118,36 +86,40 @@ class Catalog:
     def remove(self, row: SegmentRow, why: str, t_wall_ns: int) -> None:
         """Note that a segment's files were deleted."""
         with self._transaction():
+            found = "SELECT id FROM segment WHERE path = ?"
+            track_table.remove(self._db, f"segment = ({found})", row.path)
+            self._db.execute(f"DELETE FROM named WHERE segment = ({found})", (row.path,))
             self._db.execute("DELETE FROM segment WHERE path = ?", (row.path,))
-            self._db.execute("DELETE FROM track WHERE segment = ?", (row.path,))
             self._db.execute(
                 "INSERT OR REPLACE INTO deleted VALUES (?, ?, ?, ?, ?, ?)",
                 (row.path, row.camera, row.start_wall_ns, t_wall_ns, row.size_bytes, why),
             )
 
-    def erase(self, rows: Sequence[SegmentRow], why: str, t_wall_ns: int) -> None:
-        """Note that segments were erased; a track stays only as later or earlier ones saw it."""
-        for row in rows:
-            self.remove(row, why, t_wall_ns)
+    def forget_tracks(
+        self, camera: str, from_wall_ns: int, to_wall_ns: int
+    ) -> dict[int, tuple[int, int]]:
+        """Remove the tracks that were seen within a span; return start and end in wall ns by id."""
+        where = (
+            "id IN (SELECT id FROM track INDEXED BY track_time WHERE start_wall_ns BETWEEN "
+            f"?2 - {track_table.LONG_NS} AND ?3 UNION ALL SELECT id FROM track INDEXED BY "
+            f"track_long WHERE {track_table.LONG} AND start_wall_ns < ?2) "
+            "AND camera = ?1 AND end_wall_ns >= ?2"
+        )
+        values = camera, from_wall_ns, to_wall_ns
+        gone = self.read(
+            f"SELECT track_id, start_wall_ns, end_wall_ns FROM track WHERE {where}", *values
+        )
         with self._transaction():
-            for row in rows:
+            track_table.remove(self._db, where, *values)
+        return {track_id: (start, end) for track_id, start, end in gone}
+
+    def add_tracks(self, row: SegmentRow, wanted: Container[int]) -> None:
+        """Add those tracks of a segment that are wanted, by track_id."""
+        with self._transaction():
+            for (number,) in self.read("SELECT id FROM segment WHERE path = ?", row.path):
                 for track in row.tracks:
-                    self._db.execute(
-                        "DELETE FROM track WHERE camera = ? AND track_id = ?",
-                        (row.camera, track.track_id),
-                    )
-        lasting = {
-            (row.camera, track.track_id): (track.start_wall_ns, track.end_wall_ns)
-            for row in rows
-            for track in row.tracks
-        }
-        for (camera, track_id), span in lasting.items():
-            # A later segment's end is not known here: its row says so of the same track.
-            for row in self.segments(camera, span[0], span[1] + _LONGEST_NS):
-                same = [track for track in row.tracks if track.track_id == track_id]
-                with self._transaction():
-                    for track in same:
-                        self._add_track(row, track)
+                    if track.track_id in wanted:
+                        track_table.put(self._db, number, row.camera, track)
 
     def scrub(self) -> None:
         """Remove what deleted rows have left in the file, its log and in catalogs set aside.

@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,6 +21,7 @@ NAME = "chain.jsonl"
 ERASED = "erased at"
 """What the reason of a deletion on request begins with; the time follows."""
 _BLOCK = 1 << 20
+_MAX_LINE = 1 << 16
 
 
 class Broken(NamedTuple):
@@ -36,16 +38,17 @@ class Chain:
     def __init__(self, root: Path, camera: str) -> None:
         self._root = root
         self._path = root / camera / NAME
-        self._last = ""
-        self.paths: set[str] = set()
-        """Segments that are in the chain."""
-        self._deleted: set[str] = set()
         _cut_torn_line(self._path)
-        for link in _links(self._path):
-            self._last = str(link.get("hash", ""))
-            self.paths.add(str(link.get("path", "")))
-            if "deleted" in link:
-                self._deleted.add(str(link["path"]))
+        self._last = _last_hash(self._path)
+
+    @cached_property
+    def paths(self) -> set[str]:
+        """Segments that are in the chain; read when first asked for."""
+        return {str(link.get("path", "")) for link in _links(self._path)}
+
+    @cached_property
+    def _deleted(self) -> set[str]:
+        return {str(link.get("path")) for link in _links(self._path) if "deleted" in link}
 
     def add(self, row: SegmentRow) -> None:
         """Append a segment whose files are complete."""
@@ -128,10 +131,19 @@ def gone(root: Path, camera: str) -> dict[str, str]:
 
 def head(root: Path, camera: str) -> str:
     """Return the last hash of a camera's chain; empty where there is none."""
-    last = ""
-    for link in _links(root / camera / NAME):
-        last = str(link.get("hash", ""))
-    return last
+    return _last_hash(root / camera / NAME)
+
+
+def _last_hash(path: Path) -> str:
+    """Return the hash of the last whole line; empty where there is none, or it is no link."""
+    with contextlib.suppress(FileNotFoundError), path.open("rb") as file:
+        file.seek(0, os.SEEK_END)
+        file.seek(max(0, file.tell() - _MAX_LINE))
+        lines = file.read().splitlines(keepends=True)
+        with contextlib.suppress(ValueError, IndexError):
+            link = json.loads([line for line in lines if line.endswith(b"\n")][-1])
+            return str(link.get("hash", "")) if isinstance(link, dict) else ""
+    return ""
 
 
 def _links(path: Path) -> Iterator[dict[str, Any]]:

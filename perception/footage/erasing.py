@@ -15,11 +15,12 @@ from av.error import FFmpegError
 
 from perception.clock import NS_PER_S
 from perception.errors import MessageError
+from perception.footage import timeline
 from perception.footage.catalog import KEEP, Catalog
 from perception.footage.chain import ERASED, Chain
 from perception.footage.clips import clip_path
-from perception.footage.messages import PACKETS, read
-from perception.footage.rows import SegmentRow
+from perception.footage.messages import PACKETS, read, read_row
+from perception.footage.rows import SegmentRow, from_file
 from perception.footage.segment import PART, SUFFIXES
 from perception.wire.codec import decode_record
 
@@ -54,29 +55,20 @@ def of_person(catalog: Catalog, name: str) -> list[SegmentRow]:
     """
     spelled = spellings(catalog, name)
     found: dict[str, SegmentRow] = {}
-    tracks: set[tuple[str, int, int, int]] = set()
+    tracks: set[tuple[str, int, int]] = set()
     for who in spelled:
-        tracks |= set(
-            catalog.read(
-                "SELECT camera, track_id, start_wall_ns, end_wall_ns FROM track WHERE who = ?", who
-            )
+        rows = catalog.read(
+            "SELECT row FROM segment WHERE id IN (SELECT segment FROM named WHERE who = ?)", who
         )
-        quoted = f'"who":{msgspec.json.encode(who).decode()}'
-        for (text,) in catalog.each("SELECT row FROM segment WHERE instr(row, ?)", quoted):
-            row = msgspec.json.decode(text, type=SegmentRow)
-            found[row.path] = row
-            tracks |= {
-                (row.camera, one.track_id, one.start_wall_ns, one.end_wall_ns)
-                for one in row.tracks
-                if one.who == who
-            }
-    for camera, track_id, start, end in tracks:
-        for row in catalog.segments(camera, start, end + 1):
-            if any(one.track_id == track_id for one in row.tracks):
-                found[row.path] = row
+        found |= {row.path: row for row in (_row(text) for (text,) in rows)}
+        tracks |= set(
+            catalog.read("SELECT camera, start_wall_ns, end_wall_ns FROM track WHERE who = ?", who)
+        )
+    for camera, start, end in tracks:
+        found |= {row.path: row for row in timeline.segments(catalog, camera, start, end + 1)}
     # The row of a repaired segment may lack a name that its messages have.
     for (text,) in catalog.each("SELECT row FROM segment WHERE instr(row, '\"torn\":true')"):
-        row = msgspec.json.decode(text, type=SegmentRow)
+        row = _row(text)
         if row.path not in found and _mentions(catalog.root / f"{row.path}.mcap", spelled):
             found[row.path] = row
     for camera in sorted({row.camera for row in found.values()}):
@@ -86,8 +78,12 @@ def of_person(catalog: Catalog, name: str) -> list[SegmentRow]:
 
 def spellings(catalog: Catalog, name: str) -> list[str]:
     """Return a name as it was given and as the catalog has it."""
-    names = [who for (who,) in catalog.read("SELECT DISTINCT who FROM track WHERE who <> ''")]
+    names = {who for (who,) in catalog.read("SELECT DISTINCT who FROM named")}
     return sorted({name, *(who for who in names if who.casefold() == name.casefold())})
+
+
+def _row(text: str) -> SegmentRow:
+    return msgspec.json.decode(text, type=SegmentRow)
 
 
 def _after(
@@ -187,6 +183,23 @@ def erase(catalog: Catalog, rows: Sequence[SegmentRow], t_wall_ns: int) -> int:
         for folder in examined(root):
             for name in REPORTS:
                 (folder / name).unlink(missing_ok=True)
-        catalog.erase(rows, why, t_wall_ns)
+        _erase_rows(catalog, rows, why, t_wall_ns)
     catalog.scrub()
     return count
+
+
+def _erase_rows(catalog: Catalog, rows: Sequence[SegmentRow], why: str, t_wall_ns: int) -> None:
+    """Remove rows; a track that was seen in other segments too stays as these saw it."""
+    for row in rows:
+        gone = catalog.forget_tracks(row.camera, row.start_wall_ns, row.end_wall_ns)
+        catalog.remove(row, why, t_wall_ns)
+        beside = {
+            one.path: one
+            for start, end in gone.values()
+            for one in timeline.segments(catalog, row.camera, start, end + 1)
+        }
+        for path in beside:
+            with contextlib.suppress(FileNotFoundError):
+                saw = from_file(read_row(catalog.root / f"{path}.mcap"))
+                if saw is not None:
+                    catalog.add_tracks(saw, gone)

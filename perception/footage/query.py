@@ -4,11 +4,12 @@ Times are of the clock of this host's time zone. What is not understood is told,
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, time, timedelta
 
 from perception.clock import NS_PER_S
+from perception.footage.rows import COLOURS
 
 _FILLING = frozenset(
     (
@@ -26,6 +27,7 @@ _PERSON = frozenset(
 _DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 _UNITS = {"minute": 60, "hour": 3600, "day": 86_400, "week": 604_800}
 _TOKEN = re.compile(r"\d{4}-\d\d-\d\d|\d{1,2}:\d\d|[\w-]+")
+_COLOURS = {"gray": "grey", "violet": "purple"}
 _CLOCK = re.compile(r"(\d{1,2}):(\d\d)")
 
 
@@ -33,6 +35,7 @@ _CLOCK = re.compile(r"(\d{1,2}):(\d\d)")
 class Query:
     """What to look for. Empty sets mean anything. from_, to: wall ns; clock: of each day.
 
+    Zones and colours: all of them, of others any. A colour is of the upper or the lower part.
     understood: (words, what they were taken for); ignored: words that mean nothing here.
     """
 
@@ -40,6 +43,7 @@ class Query:
     cameras: set[str] = field(default_factory=set[str])
     zones: set[str] = field(default_factory=set[str])
     who: set[str] = field(default_factory=set[str])
+    colours: set[str] = field(default_factory=set[str])
     alerts: bool = False
     from_wall_ns: int | None = None
     to_wall_ns: int | None = None
@@ -48,21 +52,27 @@ class Query:
     understood: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
     ignored: list[str] = field(default_factory=list[str])
 
-    def fits_clock(self, start_wall_ns: int, end_wall_ns: int) -> bool:
-        """Whether something seen from start to end was there within the hours asked for."""
+    def spans(self, first_wall_ns: int, last_wall_ns: int) -> Iterator[tuple[int, int]]:
+        """Yield when something may have been seen, wall ns from and to, the newest first.
+
+        first, last: of what is recorded; nothing before or after them is yielded for the hours of
+        a day.
+        """
+        opens = self.from_wall_ns if self.from_wall_ns is not None else first_wall_ns
+        shuts = self.to_wall_ns if self.to_wall_ns is not None else last_wall_ns
         if self.after is None and self.before is None:
-            return True
-        first, last = local(start_wall_ns), local(end_wall_ns)
-        opens, shuts = self.after or time(0), self.before or time(23, 59, 59, 999_999)
-        day = first.replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=1)
-        while day <= last:
-            begins = day + timedelta(hours=opens.hour, minutes=opens.minute)
-            ends = day + timedelta(hours=shuts.hour, minutes=shuts.minute, seconds=shuts.second)
-            ends += timedelta(days=1) if ends <= begins else timedelta()
-            if first <= ends and last >= begins:
-                return True
-            day += timedelta(days=1)
-        return False
+            yield opens, shuts
+            return
+        first, last = max(opens, first_wall_ns), min(shuts, last_wall_ns)
+        begin, end = self.after or time(0), self.before or time(0)
+        day = local(last).replace(hour=0, minute=0, second=0, microsecond=0)
+        oldest = local(first) - timedelta(days=2)
+        while day >= oldest:
+            start = _wall_ns(day, begin, 0)
+            stop = _wall_ns(day, end, 1 if end <= begin else 0)
+            if stop > first and start < last:
+                yield max(start, opens), min(stop, shuts)
+            day = (day - timedelta(hours=12)).replace(hour=0)
 
 
 def local(t_wall_ns: int) -> datetime:
@@ -70,17 +80,25 @@ def local(t_wall_ns: int) -> datetime:
     return datetime.fromtimestamp(t_wall_ns / NS_PER_S).astimezone()
 
 
+def _wall_ns(day: datetime, clock: time, later: int) -> int:
+    """Return the wall time at which the clocks of this host show a time, so many days later."""
+    moment = datetime.combine(day.date() + timedelta(days=later), clock)
+    return round(moment.astimezone().timestamp() * NS_PER_S)
+
+
 def parse(words: str, known: Mapping[str, Iterable[str]], now_wall_ns: int) -> Query:
     """Return what words ask for.
 
     known: names in the catalog by kind: class, camera, zone, who. A name that is of two kinds is
-    the first of them.
+    the first of them; a colour comes before a class.
     """
     query, tokens = Query(), _TOKEN.findall(words.lower())
-    names = {
+    names = {name: ("colour", _COLOURS.get(name, name)) for name in (*COLOURS, *_COLOURS)}
+    names |= {
         name.lower(): (kind, name)
         for kind in ("who", "zone", "camera", "class")
         for name in known.get(kind, ())
+        if kind != "class" or name.lower() not in names
     }
     spans = sorted({name.count(" ") + 1 for name in names} | {1}, reverse=True)
     at = 0
@@ -113,7 +131,7 @@ def _name(
                 kind, name = names[form]
                 chosen = {
                     "class": query.classes, "camera": query.cameras, "zone": query.zones,
-                    "who": query.who,
+                    "who": query.who, "colour": query.colours,
                 }  # fmt: skip
                 chosen[kind].add(name)
                 query.understood.append((said, f"{kind} {name}"))

@@ -18,6 +18,7 @@ from perception.errors import MessageError
 from perception.footage import thumbnail
 from perception.footage.catalog import Catalog
 from perception.footage.fragments import boxes
+from perception.footage.listing import CLIPS, Listing
 from perception.footage.messages import (
     PACKETS,
     LoggedMessage,
@@ -36,15 +37,25 @@ TORN = ".torn"
 """Suffix of the messages as they were found, until the repaired file was read again."""
 
 
-def repair(root: Path, table: Callable[[str], dict[str, Any]]) -> list[SegmentRow]:
+def listing(root: Path) -> Listing:
+    """Return what is in a folder of recordings, for `repair` and `rebuild`."""
+    return Listing(root, TORN)
+
+
+def repair(
+    root: Path, table: Callable[[str], dict[str, Any]], there: Listing | None = None
+) -> list[SegmentRow]:
     """Complete segments that were being written; return their rows.
 
-    For a folder that no recorder writes to. table: see MessageFile.
+    For a folder that no recorder writes to. table: see MessageFile. there: what is in the folder.
     """
+    parts = [root / path for path in (there or listing(root)).parts]
+    clips = [path for path in parts if path.parent.name == CLIPS]
     bases = {
         Path(str(path).removesuffix(suffix))
         for suffix in (f".mp4{PART}", f".mcap{PART}", f".mcap{TORN}")
-        for path in root.rglob(f"*{suffix}")
+        for path in parts
+        if path.name.endswith(suffix) and path.parent.name != CLIPS
     }
     found: list[SegmentRow] = []
     for base in sorted(bases):
@@ -52,29 +63,33 @@ def repair(root: Path, table: Callable[[str], dict[str, Any]]) -> list[SegmentRo
             row = _repair_one(root, base, table)
             if row is not None:
                 found.append(row)
-    for picture in root.rglob(f"*{thumbnail.SUFFIX}{PART}"):
-        picture.unlink(missing_ok=True)  # made of the video, and not whole
-    for clip in root.rglob(f"clips/*{PART}"):
+    for picture in parts:
+        if picture.name.endswith(f"{thumbnail.SUFFIX}{PART}"):
+            picture.unlink(missing_ok=True)  # made of the video, and not whole
+    for clip in clips:
         with contextlib.suppress(OSError):
             _cut(clip, Path(str(clip).removesuffix(PART)))
     return found
 
 
 def rebuild(
-    root: Path, table: Callable[[str], dict[str, Any]], known: Collection[str] = ()
+    root: Path,
+    table: Callable[[str], dict[str, Any]],
+    known: Collection[str] = (),
+    there: Listing | None = None,
 ) -> Iterator[SegmentRow]:
     """Yield the row of every segment under a folder, from its files alone, oldest path first.
 
-    known: paths that are left out.
+    known: paths that are left out. there: what is in the folder.
     """
-    for video in sorted(root.rglob("*.mp4")):
-        base, messages = video.with_suffix(""), video.with_suffix(".mcap")
-        if video.parent.name == "clips" or not messages.exists():
+    for path in (there or listing(root)).videos:
+        if path in known:
             continue
-        if str(base.relative_to(root)) in known:
+        base, messages = root / path, root / f"{path}.mcap"
+        if not messages.exists():
             continue
         row = from_file(read_row(messages))
-        if row is None or row.path != str(base.relative_to(root)):
+        if row is None or row.path != path:
             with contextlib.suppress(ValueError, FFmpegError):
                 row = _row_of(root, base, torn=not is_whole(messages))
         if row is not None:

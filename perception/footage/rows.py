@@ -2,11 +2,18 @@
 
 import msgspec
 
+COLOURS = (
+    *("black", "white", "grey", "red", "orange", "yellow", "green", "blue", "purple", "pink"),
+    "brown",
+)
+"""The basic colour terms of Berlin and Kay (1969)."""
+
 
 class TrackRow(msgspec.Struct, frozen=True, kw_only=True):
     """An object that was confirmed: from when to when, wall ns, in which zones its foot was.
 
-    who: a name of the gallery, `unknown`, or empty. alerts: how many named it.
+    who: a name of the gallery, `unknown`, or empty. alerts: how many named it. upper, lower: one of
+    COLOURS, of the upper and lower part of it; empty: not known.
     """
 
     track_id: int
@@ -16,6 +23,8 @@ class TrackRow(msgspec.Struct, frozen=True, kw_only=True):
     zones: list[str] = []
     who: str = ""
     alerts: int = 0
+    upper: str = ""
+    lower: str = ""
 
 
 class FoundRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -29,6 +38,8 @@ class FoundRow(msgspec.Struct, frozen=True, kw_only=True):
     zones: list[str]
     who: str
     alerts: int
+    upper: str
+    lower: str
     segment: str
     segment_wall_ns: int
 
@@ -38,8 +49,9 @@ class SegmentRow(msgspec.Struct, frozen=True, kw_only=True):
 
     path: without suffix, below the folder of recordings. wall and media times in ns, end of the
     last packet's start. base_pts: what its pts are less than those of the stream. objects: how
-    many tracks of each class were confirmed. tracks: in sight in it. alerts: keys. torn: it was cut
-    off and repaired.
+    many tracks of each class were confirmed. tracks: in sight in it; a row of the
+    catalog has none, they are in a table of their own. alerts: keys. torn: it was cut off and
+    repaired.
     """
 
     path: str

@@ -21,8 +21,9 @@ from perception.footage.catalog import Catalog
 from perception.footage.chain import Chain
 from perception.footage.erasing import files_of
 from perception.footage.fragments import Fragment
+from perception.footage.listing import Listing
 from perception.footage.messages import LoggedMessage
-from perception.footage.repair import rebuild, repair
+from perception.footage.repair import listing, rebuild, repair
 from perception.footage.retention import Limits
 from perception.footage.rows import SegmentRow, TrackRow
 from perception.footage.segment import PacketStamp
@@ -147,7 +148,7 @@ class Writer(threading.Thread):
         """Begin; where the disk refuses, try again every 2 s. None: the end came first."""
         while True:
             try:
-                catalog = self._begin()
+                catalog = self.begin()
                 self.trouble = ""
                 return catalog
             except (OSError, ConfigError, sqlite3.Error) as error:
@@ -156,22 +157,27 @@ class Writer(threading.Thread):
                 if self._changed.wait_for(lambda: self._ending, RETRY_S):
                     return None
 
-    def _begin(self) -> Catalog:
-        """Repair what an earlier run left, list what the catalog does not know."""
+    def begin(self) -> Catalog:
+        """Repair what an earlier run left, list what the catalog does not know.
+
+        `run` does it. Raises OSError, ConfigError, sqlite3.Error where the disk refuses.
+        """
         self._root.mkdir(parents=True, exist_ok=True)
-        rows = repair(self._root, self._table)
+        there = listing(self._root)
+        rows = repair(self._root, self._table, there)
         catalog = Catalog(self._root)
         try:
-            self._begin_with(catalog, rows)
+            self._begin_with(catalog, rows, there)
         except BaseException:
             catalog.close()
             raise
         return catalog
 
-    def _begin_with(self, catalog: Catalog, repaired: list[SegmentRow]) -> None:
+    def _begin_with(self, catalog: Catalog, repaired: list[SegmentRow], there: Listing) -> None:
         self.repaired, self.set_aside = len(repaired), catalog.set_aside
         rows = {row.path: row for row in repaired}
-        rows |= {r.path: r for r in rebuild(self._root, self._table, known=catalog.paths())}
+        unknown = rebuild(self._root, self._table, catalog.paths(), there)
+        rows |= {row.path: row for row in unknown}
         for row in rows.values():
             catalog.add(row)
         for name, options in self._options.items():

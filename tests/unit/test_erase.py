@@ -24,7 +24,7 @@ from perception.footage.lock import FolderLock
 from perception.footage.messages import LoggedMessage, MessageFile, read
 from perception.footage.query import Query
 from perception.footage.repair import repair
-from perception.footage.rows import SegmentRow, TrackRow
+from perception.footage.rows import SegmentRow, TrackRow, to_file
 from perception.identity.gallery import Gallery, Portrait
 from perception.sinks import document
 from perception.sinks.snapshot import file_name
@@ -338,6 +338,7 @@ def test_f4_a_segment_that_a_kill_left_is_erased_with_the_person(run: Path) -> N
 
 def test_f4_a_track_goes_on_in_the_segments_that_stay(tmp_path: Path) -> None:
     catalog = Catalog(tmp_path)
+    (tmp_path / "door").mkdir()
     base: dict[str, Any] = {
         "camera": "door", "run": "r", "stream": 0, "start_media_ns": 0, "end_media_ns": 0,
         "first_packet": 0, "last_packet": 0, "frames": 1, "video_bytes": 1, "message_bytes": 1,
@@ -358,11 +359,13 @@ def test_f4_a_track_goes_on_in_the_segments_that_stay(tmp_path: Path) -> None:
     ]  # fmt: skip
     for row in rows:
         catalog.add(row)
-    catalog.erase(rows[1:], "erased at x", 0)
+        MessageFile(tmp_path / f"{row.path}.mcap", "door", record_table).finish(to_file(row))
+    erasing.erase(catalog, rows[1:], 0)
     (found,) = find(catalog, Query(), 10)
     assert (found.end_wall_ns, found.zones, found.segment) == (40 * S, ["porch"], "door/0")
     catalog.add(rows[1])
-    catalog.erase(rows[:1], "erased at x", 0)
+    MessageFile(tmp_path / f"{rows[1].path}.mcap", "door", record_table).finish(to_file(rows[1]))
+    erasing.erase(catalog, rows[:1], 0)
     (found,) = find(catalog, Query(), 10)
     assert (found.end_wall_ns, found.segment) == (100 * S, "door/1")
     catalog.close()

@@ -700,7 +700,7 @@ def test_what_is_deleted_takes_its_clips_along_and_nothing_else(tmp_path):
 
 def test_a_disk_that_refuses_at_the_start_is_tried_again(tmp_path, monkeypatch):
     root, refused = tmp_path / "footage", [3]
-    begin = writer.Writer._begin
+    begin = writer.Writer.begin
 
     def refusing(self: writer.Writer) -> Catalog:
         if refused[0]:
@@ -708,7 +708,7 @@ def test_a_disk_that_refuses_at_the_start_is_tried_again(tmp_path, monkeypatch):
             raise OSError(28, "No space left on device")
         return begin(self)
 
-    monkeypatch.setattr(writer.Writer, "_begin", refusing)
+    monkeypatch.setattr(writer.Writer, "begin", refusing)
     monkeypatch.setattr(writer, "RETRY_S", 0.05)
     thread = writer.Writer(root, "run", {"door": Options()}, retention.Limits(None, 0, 7.0), table)
     thread.start()
