@@ -45,7 +45,7 @@ EQUIVALENT = {
     "perception/rules/geofence.py: points = self._plane.metres(rows[:, :[2 -> 3]])": (
         "metres reads two columns"
     ),
-    "perception/trackers/two_stage.py: if gone <= [0 -> 1]:": "one nanosecond",
+    "perception/trackers/two_stage.py: if elapsed <= [0 -> 1]:": "one nanosecond",
     "perception/transport/ring.py: os.pwrite(fd, HEADER.pack(MAGIC, self._slots, [0 -> 1], "
     "slot_bytes), 0)": "nobody reads this field",
     "perception/transport/ring_map.py: start = pages(LINE_BYTES * ([1 -> 2] + slots))": (

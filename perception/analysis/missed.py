@@ -22,7 +22,7 @@ from perception.footage.messages import read
 from perception.footage.rows import SegmentRow
 from perception.kernels.boxes import iou_matrix
 from perception.launchfile import build
-from perception.trackers.follow import Seen
+from perception.trackers.follow import RecordedMotion
 from perception.wire import Alert, DetectionMessage, TrackMessage
 from perception.wire.codec import decode_record
 from perception.wire.plan import Plan
@@ -95,8 +95,8 @@ def chains(rows: Sequence[SegmentRow]) -> Iterator[list[SegmentRow]]:
 
 def follow(folder: Path, rows: Sequence[SegmentRow], plan: Plan, camera: str) -> list[TrackMessage]:
     """Return the tracks of examined segments that follow each other, forward."""
-    seen = Seen()
-    follower = build.make_follower(plan, camera, 0, seen=seen)
+    recorded = RecordedMotion()
+    follower = build.make_follower(plan, camera, 0, recorded=recorded)
     done: list[TrackMessage] = []
     for row in rows:
         found: DetectionMessage | None = None
@@ -105,7 +105,7 @@ def follow(folder: Path, rows: Sequence[SegmentRow], plan: Plan, camera: str) ->
             if isinstance(message, DetectionMessage):
                 found = message
             elif isinstance(message, TrackMessage) and found is not None:
-                seen.warp, seen.cut = message.warp, message.cut
+                recorded.warp, recorded.cut = message.warp, message.cut
                 done.append(follower.follow(found))
     return done
 

@@ -20,7 +20,7 @@ from perception.analysis.rules import Rules
 from perception.errors import ConfigError
 from perception.footage import manifest
 from perception.launchfile import build
-from perception.trackers.follow import Seen, missed_frames
+from perception.trackers.follow import RecordedMotion, missed_frames
 from perception.wire import Alert, DetectionMessage, OwnMotion, TrackMessage
 from perception.wire.journal import from_text, to_text
 from perception.wire.plan import Plan
@@ -140,7 +140,7 @@ class _Tracking:
             for entry in part.messages("journal")
             if entry.process == "tracking" and entry.kind == "state"
         }
-        self._seen = Seen()
+        self._motion = RecordedMotion()
         self._follower: Any = None
         self._last: TrackMessage | None = None
 
@@ -171,7 +171,7 @@ class _Tracking:
             own = OwnMotion(
                 t_monotonic_ns=0, speed_m_s=message.own_speed_m_s, yaw_rate=message.own_yaw_rate
             )
-        self._seen.warp, self._seen.cut = message.warp, message.cut
+        self._motion.warp, self._motion.cut = message.warp, message.cut
         missed = missed_frames(message.stamp.frame_id, last.stamp.frame_id if last else -1)
         now: TrackMessage = self._follower.follow(found, missed, own)
         now.message_id = message.message_id
@@ -191,8 +191,10 @@ class _Tracking:
             self._make(message.message_id >> 32)
 
     def _make(self, epoch: int) -> None:
-        self._seen = Seen()
-        self._follower = build.make_follower(self._plan, self._part.camera, epoch, seen=self._seen)
+        self._motion = RecordedMotion()
+        self._follower = build.make_follower(
+            self._plan, self._part.camera, epoch, recorded=self._motion
+        )
 
     def _restore(self, message: TrackMessage) -> None:
         """Go on from the state that the tracker had after a message, where it was kept."""

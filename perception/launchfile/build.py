@@ -28,7 +28,7 @@ from perception.wire.plan import CameraPlan, Plan, StagePlan
 if TYPE_CHECKING:
     from perception.geometry import Ground
     from perception.sources.tap import PacketTap
-    from perception.trackers.follow import Follower, Seen
+    from perception.trackers.follow import Follower, RecordedMotion
 
 MIN_SLOTS = 4
 DEFAULT_FPS = 30.0
@@ -131,14 +131,16 @@ def is_stills(camera: CameraPlan) -> bool:
     return find_times(Path(str(given["path"])).expanduser()) is None
 
 
-def make_follower(plan: Plan, camera: str, epoch: int, seen: "Seen | None" = None) -> "Follower":
+def make_follower(
+    plan: Plan, camera: str, epoch: int, recorded: "RecordedMotion | None" = None
+) -> "Follower":
     """Return what turns a camera's detections into tracks; see make_tracker, Follower."""
     from perception.trackers.follow import Follower  # brings OpenCV and Numba: tracking only
 
     one = plan.cameras[camera]
     ground = make_ground(one.calibration)
     tracker = make_tracker(plan, camera, epoch)
-    return Follower(tracker, ground=ground, alone=is_stills(one), seen=seen)
+    return Follower(tracker, ground=ground, alone=is_stills(one), recorded=recorded)
 
 
 def make_ground(options: Mapping[str, object] | None) -> "Ground | None":

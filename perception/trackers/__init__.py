@@ -1,6 +1,6 @@
-"""From boxes of single frames to objects over time. A tracker is a plain object, one a camera.
+"""Trackers: they join the detections of single frames to tracks. Each camera has its own tracker.
 
-To add one: a file with a class that fits Tracker, one row in TRACKERS. Imports wire and below.
+To add one: a file with a class that fits Tracker, and one row in TRACKERS. Imports wire and below.
 """
 
 from typing import Any, Protocol
@@ -14,13 +14,13 @@ from perception.wire import Detections, Tracks
 
 
 class Tracker(Protocol):
-    """Joins detections over media time. counters: rejected things by name, rising only."""
+    """Joins detections over media time. counters: rejected inputs by name; they never decrease."""
 
     Options: type[BaseModel]
     counters: dict[str, int]
 
     def __init__(self, options: Any, *, epoch: int = 0) -> None:
-        """epoch: the high half of every track id (see messages.make_id)."""
+        """epoch: high 32 bits of every track id (see wire.make_id)."""
         ...
 
     def update(
@@ -32,21 +32,21 @@ class Tracker(Protocol):
     ) -> Tracks:
         """Return all tracks after a frame at media time t_ns.
 
-        warp: float32 (2, 3) affine px, from the last frame's picture to this one's; None: still.
-        dropped: frames between the last update and this one that were not detected.
+        warp: float32 (2, 3) affine of the camera motion, px of the last picture to px of this one;
+        None: no motion. dropped: frames between the last update and this one that no detector saw.
         """
         ...
 
     def carry(self, affine: NDArray[np.float64]) -> None:
-        """Carry all tracks into a picture of another size.
+        """Map all tracks to a picture of another size.
 
-        affine: float64 (2, 3), px of the old picture to px of the new one; it scales each axis,
-        mirrors none, and may turn by a quarter.
+        affine: float64 (2, 3), px of the old picture to px of the new one. It scales each axis and
+        may rotate by 90 degrees; it does not mirror.
         """
         ...
 
     def end_all(self) -> None:
-        """End every track with the next update: its picture shows another scene."""
+        """Remove every track at the next update, because its picture shows another scene."""
         ...
 
 
@@ -57,5 +57,7 @@ TRACKERS = {
 
 
 def tracker_class(name: str) -> Any:
-    """Return the class of a tracker; ConfigError with the nearest name where there is none."""
+    """Return the class of a tracker. Raises ConfigError with the nearest name for an
+    unknown one.
+    """
     return load(TRACKERS, "perception.trackers", name)

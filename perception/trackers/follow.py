@@ -1,6 +1,6 @@
-"""One camera's detections -> tracks: camera motion, scene cuts and a tracker, live and in analysis.
+"""Tracks of one camera: camera motion, scene cuts, tracker and metres, for each detection message.
 
-Imports wire and below.
+Live lines, analysis and replay use it. Imports wire and below.
 """
 
 from typing import Any, Protocol
@@ -21,7 +21,7 @@ from perception.wire import CONFIRMED, DetectionMessage, OwnMotion, TrackMessage
 
 
 class Motion(Protocol):
-    """Says how the camera moved: geometry/camera_motion.py."""
+    """Estimates the camera motion; see geometry/camera_motion.py."""
 
     def estimate(
         self, grey: NDArray[np.uint8], boxes: ArrayLike, width: int, height: int
@@ -30,14 +30,17 @@ class Motion(Protocol):
 
 
 class Scene(Protocol):
-    """Says whether a picture shows another scene: scene_cut.py."""
+    """Tells whether a picture shows another scene; see scene_cut.py."""
 
     def is_cut(self, grey: NDArray[np.uint8]) -> bool: ...
     def carry(self, grey: NDArray[np.uint8]) -> None: ...
 
 
-class Seen:
-    """What a recording says of the pictures: `warp` and `cut` are set before each message."""
+class RecordedMotion:
+    """Camera motion and scene cuts as recorded, for a replay without pictures.
+
+    The caller sets `warp` and `cut` before each message.
+    """
 
     def __init__(self) -> None:
         self.warp, self.cut = np.eye(2, 3, dtype=np.float32), False
@@ -55,11 +58,14 @@ class Seen:
         return self.cut
 
     def carry(self, grey: NDArray[np.uint8], *args: Any, **kwargs: Any) -> None:
-        """Do nothing: without pictures a change of size is not followed."""
+        """Do nothing: without pictures there is nothing to map."""
 
 
 class Follower:
-    """Follows what one camera sees. confirmed, cuts: tracks confirmed and scene cuts so far."""
+    """Turns the detection messages of one camera into track messages.
+
+    confirmed, cuts: number of tracks confirmed and of scene cuts so far.
+    """
 
     def __init__(
         self,
@@ -67,17 +73,16 @@ class Follower:
         *,
         ground: Ground | None = None,
         alone: bool = False,
-        seen: Seen | None = None,
+        recorded: RecordedMotion | None = None,
     ) -> None:
-        """ground: what finds metres, of a camera with `calibration:`. alone: each picture
-        shows another scene than the last, as stills do. seen: says what the grey pictures would,
-        for a replay without them."""
+        """ground: converts to metres, for a camera with `calibration:`. alone: every picture is
+        another scene, as in a folder of stills. recorded: used instead of the grey pictures."""
         self.tracker = tracker
         self._ground = ground
         self._alone = alone
         self.confirmed = self.cuts = 0
-        self._motion: Motion = seen or CameraMotion()
-        self._scene: Scene = seen or SceneCut()
+        self._motion: Motion = recorded or CameraMotion()
+        self._scene: Scene = recorded or SceneCut()
         self._looming = Looming()
         self._last: DetectionMessage | None = None
         self._names: dict[int, str] = {}
@@ -86,10 +91,10 @@ class Follower:
     def follow(
         self, message: DetectionMessage, dropped: int = 0, own: OwnMotion | None = None
     ) -> TrackMessage:
-        """Return the tracks after a frame's detections.
+        """Return the tracks after the detections of one frame.
 
-        dropped: frames between the last one and this that were not detected. own: how the camera
-        moves, where somebody says so.
+        dropped: frames between the last message and this one that no detector saw. own: speed and
+        yaw rate of the vehicle that carries the camera; None: unknown.
         """
         self._names.update(message.names)
         found = message.detections
@@ -129,9 +134,9 @@ class Follower:
         )
 
     def state(self) -> dict[str, Any] | None:
-        """Return what `restore` takes; None where a part, of an extension, cannot tell its own.
+        """Return the state for `restore`. None: a part (of an extension) has no `state` or `kept`.
 
-        The last grey picture is not in it: the first camera motion after `restore` is not known.
+        The last grey picture is left out, so the first camera motion after `restore` is unknown.
         """
         parts = [keeping.state(part) for part in self._parts]
         if None in parts:
@@ -140,7 +145,7 @@ class Follower:
         return {"parts": parts, "names": names, "known": sorted(self._known)}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Go on from a state. Raises ValueError, KeyError or TypeError where it is none."""
+        """Continue from a state. Raises ValueError, KeyError or TypeError if it does not fit."""
         for part, kept in zip(self._parts, state["parts"], strict=True):
             keeping.restore(part, kept)
         self._names = {int(i): str(name) for i, name in state["names"].items()}
@@ -152,10 +157,10 @@ class Follower:
         return [part for part in parts if part is not None]
 
     def _resize(self, message: DetectionMessage) -> tuple[Affine | None, bool]:
-        """Take a change of the picture's size: all that is known in px follows.
+        """Where the picture's size has changed, map all that is stored in px to the new size.
 
-        Return the affine from the last picture's px to this one's, and whether this one shows
-        another scene. None, False where the size is the same; None, True for another scene.
+        Return the affine from px of the last picture to px of this one (None: same size, or another
+        scene), and whether this picture shows another scene.
         """
         last, self._last = self._last, None if self._alone else message
         size = message.width, message.height
@@ -178,10 +183,10 @@ class Follower:
 
 
 def missed_frames(frame_id: int, last_id: int) -> int:
-    """Return how many frames between two were not detected; 0 across a start of the camera."""
+    """Return how many frame ids lie between two. 0 where the camera was restarted in between."""
     return frame_id - last_id - 1 if frame_id >> 32 == last_id >> 32 else 0
 
 
 def _after(warp: NDArray[np.float32], carried: Affine) -> NDArray[np.float32]:
-    """Return the affine that first carries, then warps: float32 (2, 3)."""
+    """Return the affine that applies `carried` and then `warp`: float32 (2, 3)."""
     return (np.vstack([warp, [0, 0, 1]]) @ np.vstack([carried, [0, 0, 1]]))[:2].astype(np.float32)

@@ -1,6 +1,6 @@
-"""No tracking: every detection is an object of its own, seen in one picture.
+"""No tracking: every detection becomes a track of one frame.
 
-For pictures that have nothing to do with each other: a folder of stills. Imports wire and below.
+For a folder of stills, whose pictures are independent. Imports wire and below.
 """
 
 from typing import Annotated
@@ -13,12 +13,13 @@ from perception.wire import CONFIRMED, Detections, Tracks
 
 
 class NoTracker:
-    """Gives each detection of at least `score` an id of its own; no id comes back."""
+    """Gives a new id to each detection with a score of at least `score`. Ids are never reused."""
 
     kept = ("_next",)
 
     class Options(BaseModel):
-        """score: least score of an object; in a run by default the detector's level `new`."""
+        """score: lowest score of a track, 0..1. `perception run` sets it to the level `new` of the
+        detector where the launch file does not."""
 
         model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -36,7 +37,10 @@ class NoTracker:
         warp: NDArray[np.float32] | None = None,
         dropped: int = 0,
     ) -> Tracks:
-        """Return one confirmed track a detection; see Tracker.update. Only detections count."""
+        """Return one confirmed track for each detection. The other arguments are ignored.
+
+        Detections that are not finite are dropped and counted. See Tracker.update.
+        """
         del t_ns, warp, dropped
         boxes = np.asarray(detections.boxes, np.float32).reshape(-1, 4)
         scores = np.asarray(detections.scores, np.float32)
@@ -59,7 +63,7 @@ class NoTracker:
         )
 
     def carry(self, affine: NDArray[np.float64]) -> None:
-        """Nothing is remembered, so nothing has to be carried."""
+        """Do nothing: no state is kept in px."""
 
     def end_all(self) -> None:
-        """Nothing is remembered, so nothing ends."""
+        """Do nothing: no track lasts beyond its frame."""

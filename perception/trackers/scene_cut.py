@@ -1,7 +1,7 @@
-"""Whether a picture shows another scene than the last: an edited film, a camera that was turned.
+"""Scene cut detection: an edited film, or a camera that was turned.
 
-Nothing can be followed across a cut, though boxes may overlap by chance. Uses the small grey image
-that comes with the detections. Imports cv2 and numpy.
+Tracks must end at a cut, because boxes of two scenes may overlap by chance. Uses the small grey
+picture that comes with the detections. Imports cv2 and numpy.
 """
 
 import math
@@ -13,19 +13,19 @@ from numpy.typing import NDArray
 
 
 class SceneCut:
-    """Compares each picture with the last, both very small. One object a camera.
+    """Compares each picture with the last one at 32x18 px. Each camera has its own object.
 
-    It is another scene where the whole picture is unlike the last one and hardly any part of it is
-    alike. A car that fills half of the picture changes the whole, above all where frames between
-    the two were not detected; the background beside it stays.
+    There is a cut where the normalised correlation of the two pictures is low and few of 12 parts
+    are similar. The second condition is for an object that fills half of the picture: it changes
+    the whole, but the background beside it stays.
 
-    likeness: normalised correlation of the whole below which it may be another scene. On labelled
-    clips cuts have 0.01 to 0.29, pictures 0.1 s apart 0.51 or more (moving cameras 0.83), except
-    once where a head that fills half of the picture goes away (0.25). part_likeness: correlation
-    from which one of 12 parts is alike. parts: share of alike parts from which the scene is the
-    same: after cuts at most 0.10, between other shots 0.17; with a car that passes, up to 2 s
-    apart, 0.33 or more. contrast: grey levels below which a picture or a part is too even to tell,
-    a covered lens for one.
+    likeness: correlation of the whole picture below which there may be a cut. On labelled clips
+    cuts have 0.01 to 0.29 and pictures 0.1 s apart 0.51 or more (moving cameras 0.83). One
+    exception is 0.25, where a head that fills half of the picture leaves. part_likeness:
+    correlation from which a part is similar. parts: share of similar parts from which there is no
+    cut. Measured: at most 0.10 at cuts, 0.17 between other shots; 0.33 or more with a passing car,
+    up to 2 s apart. contrast: standard deviation, grey levels, below which a picture or part cannot
+    be compared (a covered lens).
     """
 
     size: Final = (32, 18)
@@ -38,11 +38,14 @@ class SceneCut:
         self._last: NDArray[np.float32] | None = None
 
     def carry(self, grey: NDArray[np.uint8]) -> None:
-        """Compare the next picture with this one: the last, carried into another size."""
+        """Use this picture as the last one: the last picture, mapped to another size."""
         self._last = self._shrunk(grey)
 
     def is_cut(self, grey: NDArray[np.uint8]) -> bool:
-        """Take the next picture, uint8 (h, w); the first one, and an even one, is no cut."""
+        """Return whether there is a cut before this picture, uint8 (h, w).
+
+        False for the first picture, and where this or the last one has too little contrast.
+        """
         small = self._shrunk(grey)
         last, self._last = self._last, small
         if last is None:
@@ -54,7 +57,7 @@ class SceneCut:
         return unlike and self._alike(last, small) < self.parts
 
     def _alike(self, last: NDArray[np.float32], small: NDArray[np.float32]) -> float:
-        """Return which share of the parts that can be told are alike; 0 where none can be told."""
+        """Return the share of similar parts among those with enough contrast; 0: there are none."""
         were, are = _parts(last), _parts(small)
         energy, energy_now = (were * were).mean(axis=1), (are * are).mean(axis=1)
         told = np.minimum(energy, energy_now) >= self.contrast**2
@@ -70,6 +73,6 @@ class SceneCut:
 
 
 def _parts(small: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the 12 parts of a picture of 32x18, each less its mean: float32 (12, 48)."""
+    """Return the 12 parts of a picture of 32x18 px, each minus its mean: float32 (12, 48)."""
     parts = small.reshape(3, 6, 4, 8).swapaxes(1, 2).reshape(12, 48)
     return parts - parts.mean(axis=1, keepdims=True)

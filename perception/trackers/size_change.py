@@ -1,7 +1,7 @@
-"""Where the picture of a camera lies in the next one when its size changes in mid stream.
+"""Finds the affine between two pictures of a camera whose picture size changes in mid stream.
 
-A camera or encoder may stretch the same view, add bars, cut two sides off or turn it by a quarter.
-Each of these is tried on the small grey picture; the one that looks most alike is taken.
+A camera or encoder may stretch the view, add bars, crop it, or rotate it by 90 degrees. Each
+of these is tried on the small grey pictures. The one with the highest correlation is taken.
 Imports cv2 and numpy.
 """
 
@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 LIKENESS = 0.35
-"""Normalised correlation below which the new picture shows another scene; as in scene_cut.py."""
+"""Below this normalised correlation the new picture shows another scene; as in scene_cut.py."""
 SAME_ASPECT = 0.01
+"""Relative difference of two aspect ratios up to which they are the same."""
 
 Affine = NDArray[np.float64]
 Grey = NDArray[np.uint8]
@@ -23,9 +24,10 @@ Size = tuple[int, int]
 
 
 def find_affine(last: Grey, grey: Grey, last_size: Size, size: Size) -> Affine | None:
-    """Return float64 (2, 3): px of the last full picture to px of this one; None: another scene.
+    """Return the affine, float64 (2, 3), from px of the last picture to px of this one.
 
-    last, grey: uint8 (h, w), both pictures made small. last_size, size: of the full pictures.
+    last, grey: uint8 (h, w), the two pictures scaled down. last_size, size: of the pictures at full
+    size, px. The affine is for full size. None: this picture shows another scene.
     """
     found = [
         (_likeness(shrink_affine(affine, last, grey, last_size, size), last, grey), -order, affine)
@@ -36,18 +38,20 @@ def find_affine(last: Grey, grey: Grey, last_size: Size, size: Size) -> Affine |
 
 
 def shrink_affine(affine: Affine, last: Grey, grey: Grey, last_size: Size, size: Size) -> Affine:
-    """Return the affine between the small pictures that belongs to one between the full ones."""
+    """Return the affine between the small pictures, from the one between the full-size pictures."""
     scale = np.array([[grey.shape[1] / size[0]], [grey.shape[0] / size[1]]])
     small = affine * scale
     small[:, 0] *= last_size[0] / last.shape[1]
     small[:, 1] *= last_size[1] / last.shape[0]
-    # OpenCV counts from the centres of pixels, boxes from their edges.
+    # In OpenCV the centre of a pixel has whole coordinates; in boxes its corner has.
     small[:, 2] += small[:, :2] @ (0.5, 0.5) - 0.5
     return small
 
 
 def _candidates(last_size: Size, size: Size) -> Iterator[Affine]:
-    """Yield the affines tried: upright, clockwise, counter-clockwise; stretched, whole, cut."""
+    """Yield the affines to try: three rotations, each stretched, with bars (letterbox)
+    and cropped.
+    """
     width, height = last_size
     turns = (
         (np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]), width, height),
@@ -65,7 +69,10 @@ def _candidates(last_size: Size, size: Size) -> Iterator[Affine]:
 
 
 def _likeness(small: Affine, last: Grey, grey: Grey) -> float:
-    """Return the normalised correlation where the last picture lies in this one, -1 to 1."""
+    """Return the normalised correlation of the mapped last picture and this one, -1 to 1.
+
+    Only the pixels that the mapped picture covers count. -1 where these are too few or too even.
+    """
     shape = grey.shape[1], grey.shape[0]
     moved: Any = cv2.warpAffine(last, small, shape)
     covered: Any = cv2.warpAffine(np.full_like(last, 255), small, shape)

@@ -1,7 +1,7 @@
-"""The tracker: two score stages, box filters and exact assignment, one compiled step per frame.
+"""The default tracker: two score stages, Kalman filters of boxes, optimal assignment.
 
-Owns the arrays that live from frame to frame and the door in front of the kernels; what happens in
-a step stands in kernels/tracking.py. One object a camera. Imports wire, kernels and below.
+The class owns the arrays and checks the input. The step itself is compiled: kernels/tracking.py.
+Each camera has its own object. Imports wire, kernels and below.
 """
 
 import math
@@ -26,10 +26,10 @@ _CLOCK_COUNTERS = ("over_limit", "time_still", "time_back", "time_gap", "bad_war
 
 
 class TwoStageTracker:
-    """Tracks boxes over media time without looking at pixels.
+    """Tracks boxes over media time. It does not read pixels.
 
-    counters: detections rejected or clipped and oddities of time, by name, rising only.
-    Same input, same output, byte for byte. Detections of any values raise nothing.
+    counters: detections that were rejected or clipped, and irregular times, by name; they never
+    decrease. The same input gives the same output, byte for byte. No values of detections raise.
     """
 
     Options: type[BaseModel] = TwoStageOptions
@@ -46,10 +46,10 @@ class TwoStageTracker:
         self._is_mixing = self._mix_all or bool(self._groups)
         self._lost_ns = round(self.options.lost_s * 1e9)
         self._t_ns: int | None = None
-        self._is_over = False
-        self._is_odd = False
+        self._ends_all = False
+        self._must_convert = False
         self._table = _table(self.options, epoch)
-        self._make_room(_FIRST_ROWS)
+        self._allocate(_FIRST_ROWS)
         self._count = 0
         self._counted = 0
 
@@ -60,45 +60,47 @@ class TwoStageTracker:
         warp: NDArray[np.float32] | None = None,
         dropped: int = 0,
     ) -> Tracks:
-        """Return all tracks after a frame at media time t_ns, rows by rising track_id.
+        """Return all tracks after a frame at media time t_ns, in ascending order of track_id.
 
-        detections: any float and integer dtypes and strides. warp: affine (2, 3) px, last picture
-        to this one; None: still. dropped: frames not detected since the last update; media time
-        already says how long they took. Removed tracks are in the result once. Time that stands
-        still or goes back moves nothing; a gap longer than lost_s ends every track.
-        Raises ValueError for a t_ns that is no number, a warp that is not (2, 3) and shapes that
-        disagree; then nothing has changed.
+        detections: any float and integer dtypes and strides. warp: float (2, 3) affine of the
+        camera motion, px of the last picture to px of this one; None: no motion. dropped: ignored,
+        media time is enough. A removed track is returned once. Where t_ns does not rise, nothing is
+        predicted. A gap longer than lost_s removes every track.
+        Raises ValueError for a t_ns that is NaN, a warp that is not (2, 3) and shapes that do not
+        fit; OverflowError for an infinite t_ns. Then nothing has changed.
         """
-        t_ns = int(t_ns)  # NaN and infinity raise here, before anything has changed
+        t_ns = int(t_ns)  # raises for NaN and infinity before anything has changed
         part = None if warp is None else _affine(warp)
         boxes, scores, classes = detections.boxes, detections.scores, detections.class_ids
         if len(scores) > MAX_DETECTIONS:
             boxes, scores, classes = self._best(boxes, scores, classes)
-        if self._is_odd:
-            boxes, scores, classes = _plain(boxes, scores, classes)
-        last, is_over = self._t_ns, self._is_over
-        if last is None or self._is_over or not last < t_ns <= last + self._lost_ns:
-            gone = self._odd_gone(t_ns)
+        if self._must_convert:
+            boxes, scores, classes = _converted(boxes, scores, classes)
+        last, ends_all = self._t_ns, self._ends_all
+        if last is None or self._ends_all or not last < t_ns <= last + self._lost_ns:
+            elapsed = self._irregular_elapsed(t_ns)
         else:
-            gone = t_ns - last
+            elapsed = t_ns - last
         self._take_warp(part)
-        # Of the last frame's tracks some are gone by now: an upper bound.
+        # An upper bound: some tracks of the last frame have been removed since.
         needed = self._count + len(scores)
         if needed > self._rows:
-            self._make_room(needed)
+            self._allocate(needed)
         groups = self._group(classes) if self._is_mixing else classes
         try:
-            m = step(self._table, self._work, self._room, boxes, scores, classes, groups, gone)
+            m = step(
+                self._table, self._work, self._scratch, boxes, scores, classes, groups, elapsed
+            )
         except TypeError:
-            # Other types, strides or read-only: from now on they are made plain first.
-            self._is_odd = True
-            m = self._step_plain(boxes, scores, classes, gone)
+            # Other dtypes or strides, or read-only arrays: from now on they are converted first.
+            self._must_convert = True
+            m = self._step_converted(boxes, scores, classes, elapsed)
         except ValueError:
-            self._is_over = is_over
+            self._ends_all = ends_all
             raise
         self._t_ns = t_ns
         self._count = m
-        # The columns of Tracks in their order; no call or look-up more than needed (benchmarks).
+        # The columns of Tracks in their order. This is a hot path: no avoidable calls or look-ups.
         side = (m, 4)
         columns = (
             _empty(m, _I8),
@@ -117,35 +119,38 @@ class TwoStageTracker:
         return Tracks(*columns)
 
     def state(self) -> dict[str, Any]:
-        """Return what `restore` takes: all that lives from frame to frame."""
+        """Return the state for `restore`: all that changes from frame to frame."""
         return {
             "table": self._table[: layout.HEAD + self._count].copy(),
             "t_ns": self._t_ns,
-            "is_over": self._is_over,
+            "is_over": self._ends_all,
             "counters": dict(self.counters),
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Go on from a state; the options stay this tracker's own. Raises ValueError."""
+        """Continue from a state with the options of this tracker.
+
+        Raises ValueError for the state of another version.
+        """
         table = np.asarray(state["table"], np.float64)
         if table.ndim != 2 or table.shape[1] != layout.WIDTH or len(table) < layout.HEAD:
             raise ValueError(f"the state of a tracker of another version: {table.shape}")
         head = self._table[0].copy()
         self._count = len(table) - layout.HEAD
-        self._make_room(max(self._count, _FIRST_ROWS))
+        self._allocate(max(self._count, _FIRST_ROWS))
         self._table[: len(table)] = table
         options = slice(layout.HIGH, layout.AGREEMENT)
         self._table[0, options] = head[options]
-        self._t_ns, self._is_over = state["t_ns"], bool(state["is_over"])
+        self._t_ns, self._ends_all = state["t_ns"], bool(state["is_over"])
         self.counters.update(state["counters"])
         self._counted = int(
             self._table.view(np.int64)[0, layout.NOT_FINITE : layout.COUNTERS_END].sum()
         )
 
     def carry(self, affine: NDArray[np.float64]) -> None:
-        """Carry all tracks into a picture of another size; affine: (2, 3) px, old to new.
+        """Map all tracks to a picture of another size; see Tracker.carry.
 
-        It scales each axis and may turn by a quarter; what else it does is left out.
+        affine: float64 (2, 3). Only its scales, shift and rotation by 90 degrees are used.
         """
         count = int(self._table.view(np.int64)[0, layout.COUNT])
         rows = self._table[layout.HEAD : layout.HEAD + count]
@@ -167,18 +172,18 @@ class TwoStageTracker:
         self._table[0, pan] = self._table[0, pan][list(order[:2])] * scales
 
     def end_all(self) -> None:
-        """End every track with the next update: its picture shows another scene."""
-        self._is_over = True
+        """Remove every track at the next update, because its picture shows another scene."""
+        self._ends_all = True
 
     def _best(self, boxes: Any, scores: Any, classes: Any) -> tuple[Any, Any, Any]:
-        """Return the MAX_DETECTIONS best of too many detections, in their order."""
+        """Return the MAX_DETECTIONS detections with the best scores, in the order of the input."""
         self.counters["over_limit"] += len(scores) - MAX_DETECTIONS
         best = np.argsort(-np.nan_to_num(scores, nan=-1.0), kind="stable")[:MAX_DETECTIONS]
         best.sort()
         return np.asarray(boxes)[best], np.asarray(scores)[best], np.asarray(classes)[best]
 
     def _group(self, classes: Any) -> Any:
-        """Return, for each detection, which group its class belongs to."""
+        """Return the group of each detection, int32 (N,): see mix_classes."""
         if self._mix_all:
             return np.zeros(len(classes), np.int32)
         groups = np.array(classes, np.int32)
@@ -186,55 +191,61 @@ class TwoStageTracker:
             groups[np.isin(classes, group)] = group[0]
         return groups
 
-    def _odd_gone(self, t_ns: int) -> int:
-        """Return the media time gone where it stands still, leaps or starts, and count that."""
-        gone = 0 if self._t_ns is None else t_ns - self._t_ns
-        if gone <= 0:
+    def _irregular_elapsed(self, t_ns: int) -> int:
+        """Return the elapsed media time, ns, at the first frame or an irregular time; count it.
+
+        A result above lost_s makes the step remove every track.
+        """
+        elapsed = 0 if self._t_ns is None else t_ns - self._t_ns
+        if elapsed <= 0:
             if self._t_ns is not None:
-                self.counters["time_back" if gone else "time_still"] += 1
-            gone = 0
-        elif gone > self._lost_ns:
+                self.counters["time_back" if elapsed else "time_still"] += 1
+            elapsed = 0
+        elif elapsed > self._lost_ns:
             self.counters["time_gap"] += 1
-            gone = self._lost_ns + 1
-        if self._is_over:
-            self._is_over, gone = False, self._lost_ns + 1
-        return gone
+            elapsed = self._lost_ns + 1
+        if self._ends_all:
+            self._ends_all, elapsed = False, self._lost_ns + 1
+        return elapsed
 
     def _take_warp(self, part: NDArray[np.float64] | None) -> None:
-        """Write the affine of a camera's motion where the next step reads it; None: still."""
+        """Write the affine of the camera motion to the table for the next step; None: no motion."""
         if part is None:
             self._table[0, layout.WARPED] = 0.0
             return
-        is_sane = _is_motion(part)
-        self._table[0, layout.WARPED] = is_sane
-        if is_sane:
+        is_plausible = _is_motion(part)
+        self._table[0, layout.WARPED] = is_plausible
+        if is_plausible:
             self._table[0, layout.WARP : layout.WARP + 6] = part
         else:
             self.counters["bad_warp"] += 1
 
-    def _make_room(self, rows: int) -> None:
-        """Make room for so many tracks and detections together; a crowd's stays for one update."""
+    def _allocate(self, rows: int) -> None:
+        """Allocate for `rows` tracks and detections together.
+
+        Memory above _KEPT_ROWS is not reused: the next update allocates again.
+        """
         self._rows = 2 * rows if 2 * rows <= _KEPT_ROWS else 0
         if layout.HEAD + max(rows, self._rows) > len(self._table):
             more = layout.HEAD + 2 * rows - len(self._table)
             self._table = np.vstack((self._table, np.zeros((more, layout.WIDTH))))
-        self._work, self._room = scratch_arrays(self._rows or rows)
+        self._work, self._scratch = scratch_arrays(self._rows or rows)
 
-    def _step_plain(self, boxes: Any, scores: Any, classes: Any, gone: int) -> int:
-        """Take a step with detections that it did not take as they came."""
-        boxes, scores, classes = _plain(boxes, scores, classes)
+    def _step_converted(self, boxes: Any, scores: Any, classes: Any, elapsed: int) -> int:
+        """Convert the detections and call the compiled step."""
+        boxes, scores, classes = _converted(boxes, scores, classes)
         groups = self._group(classes) if self._is_mixing else classes
-        return step(self._table, self._work, self._room, boxes, scores, classes, groups, gone)
+        return step(self._table, self._work, self._scratch, boxes, scores, classes, groups, elapsed)
 
     def _take_counts(self, counted: int) -> None:
-        """Bring `counters` up to what the kernels have counted; counted: the sum of that."""
+        """Copy the counters of the kernels to `counters`. counted: their sum."""
         self._counted = counted
         counts = self._table.view(np.int64)[0, layout.NOT_FINITE : layout.COUNTERS_END]
         self.counters.update(zip(layout.COUNTERS, counts.tolist(), strict=True))
 
 
 def _affine(warp: Any) -> NDArray[np.float64]:
-    """Return the six numbers of an affine. Raises ValueError where it is not of shape (2, 3)."""
+    """Return an affine as float64 (6,). Raises ValueError where its shape is not (2, 3)."""
     part = np.asarray(warp, np.float64)
     if part.shape != (2, 3):
         raise ValueError(f"warp of shape {part.shape}, expected an affine of shape (2, 3)")
@@ -242,10 +253,9 @@ def _affine(warp: Any) -> NDArray[np.float64]:
 
 
 def _is_motion(part: NDArray[np.float64]) -> bool:
-    """Whether an affine can be a camera's motion between two frames.
+    """Return whether an affine is plausible as camera motion between two frames.
 
-    It may stretch no direction to more than twice or less than half its length, so neither
-    shear much nor mirror.
+    Its singular values must be between 0.5 and 2 and its determinant positive.
     """
     if not np.isfinite(part).all() or np.abs(part).max() >= 1e5:
         return False
@@ -255,8 +265,8 @@ def _is_motion(part: NDArray[np.float64]) -> bool:
     return det > 0.0 and largest < 2.0 and det / largest > 0.5
 
 
-def _plain(boxes: Any, scores: Any, classes: Any) -> tuple[Any, Any, Any]:
-    """Return detections in the one form that the kernel takes, whatever form they came in."""
+def _converted(boxes: Any, scores: Any, classes: Any) -> tuple[Any, Any, Any]:
+    """Return detections as the kernel needs them: dtype, C order, writable."""
     return (
         np.require(np.asarray(boxes), np.float32, ["C", "A", "W"]).reshape(-1, 4),
         np.require(np.asarray(scores), np.float32, ["C", "A", "W"]).reshape(-1),
@@ -265,7 +275,7 @@ def _plain(boxes: Any, scores: Any, classes: Any) -> tuple[Any, Any, Any]:
 
 
 def _table(options: TwoStageOptions, epoch: int) -> NDArray[np.float64]:
-    """Return the table of a tracker that has seen nothing: the options stand in its head."""
+    """Return the table of a new tracker: no tracks, and the options in its head row."""
     values: dict[int, Any] = {
         layout.HIGH: options.high_score,
         layout.LOW: options.low_score,
@@ -291,6 +301,6 @@ def _table(options: TwoStageOptions, epoch: int) -> NDArray[np.float64]:
     table = np.zeros((layout.HEAD + 2 * _FIRST_ROWS, layout.WIDTH))
     for column, value in values.items():
         table[0, column] = value
-    book = table.view(np.int64)[0]
-    book[layout.NEXT], book[layout.EPOCH] = 1, epoch
+    counts = table.view(np.int64)[0]
+    counts[layout.NEXT], counts[layout.EPOCH] = 1, epoch
     return table
