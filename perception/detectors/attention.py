@@ -1,7 +1,8 @@
-"""A fixed view that costs little while nothing moves: the network looks where the picture changed.
+"""`detect: auto`: for a fixed camera, the network runs only where the picture has changed.
 
-Wraps a detector that can look at parts of its canvas. What has not changed since the network saw it
-keeps its boxes. One object a camera. Imports the detectors' pieces, kernels and wire.
+Wraps a detector that can run on a part of its canvas. Where the picture has not changed since the
+network saw it, the stored boxes are returned. Each camera has its own object. Imports the other
+modules of this room, kernels and wire.
 """
 
 from collections.abc import Callable, Sequence
@@ -32,7 +33,7 @@ from perception.wire import Detections
 
 
 class LooksAtParts(Protocol):
-    """A Detector that runs on any canvas; see OnnxDetector."""
+    """A Detector that runs on a canvas of any size; see OnnxDetector."""
 
     def canvas_for(self, height: int, width: int) -> tuple[Canvas, bool]: ...
     def look(self, canvas: NDArray[np.uint8]) -> Detections: ...
@@ -41,10 +42,11 @@ class LooksAtParts(Protocol):
 
 @dataclass(slots=True)
 class Look:
-    """What one picture needs of the network: nothing (`still`), `parts` or the `whole`.
+    """What the network does for one picture. kind: `still` (nothing), `parts` or `whole`.
 
-    whole: the picture on its canvas. canvas, parts: the small canvas of the parts, and what stands
-    on it. changed, seen: in px of the small grey picture.
+    whole: the letterboxed picture. canvas: the smaller canvas with the parts; parts: where they
+    are on it. changed: boxes that changed. seen: boxes that the network sees. Both in px of the
+    small grey picture.
     """
 
     kind: str
@@ -57,16 +59,17 @@ class Look:
 
 
 class AttentiveDetector:
-    """A Detector that spares the network where nothing changed.
+    """A Detector that runs the network only where the picture has changed.
 
-    It looks at the whole picture every `sweep_s`, at the start four times as often, and where the
-    light changed; at
-    parts where something changed, with the objects that a change touches, and for `again_s` where
-    an object was and is not found again. What moves and has a low score is looked at in the whole
-    picture: its surroundings count. Else it repeats the boxes that it has.
+    The network runs on
+    - the whole picture: every `sweep_s` (four times as often in the first seconds), when the
+      brightness changed, and for `unsure_s` after a moving object had a score in `unsure`;
+    - parts of it: where the picture changed, with the known objects there; and for `again_s` where
+      a known object was not found again;
+    - nothing: else. The known boxes are returned.
 
-    looks: pictures by kind. Frigate looks at motion boxes too; here the change is against what the
-    network saw, so that slow motion adds up.
+    looks: number of pictures by kind. The change is measured against what the network saw last, so
+    slow motion adds up until it counts.
     """
 
     Options: type[BaseModel] = BaseModel
@@ -89,10 +92,9 @@ class AttentiveDetector:
         sweep_s: float = 2.0,
         keep: Callable[[Detections], Detections] | None = None,
     ) -> None:
-        """options: the detector that looks. sweep_s: longest time between two whole looks, s.
-
-        keep: leaves the objects that the camera asks for. Raises ConfigError where the detector
-        cannot look at parts.
+        """options: the wrapped detector. sweep_s: longest time between two runs on the whole
+        picture, s. keep: filter for the objects that the camera wants; None: all. Raises
+        ConfigError where the detector cannot run on parts.
         """
         del threads
         if not hasattr(options, "look"):
@@ -107,32 +109,32 @@ class AttentiveDetector:
         self._canvas: Canvas = (0, 0)
         self._small_canvases: list[Canvas] = []
         self._known = Detections.none()
-        self._again: list[tuple[Rect, int]] = []
+        self._retries: list[tuple[Rect, int]] = []
         self._whole_ns: int | None = None
         self._unsure_ns = 0
         self._last_image = Detections.none()
         self._warm(*COMMON_CAMERA)
 
     def prepare(self, image: NDArray[np.uint8]) -> Look:
-        """Return a look at the whole of a uint8 (H, W, 3) BGR image, without its time."""
+        """Return a run on the whole of a uint8 (H, W, 3) BGR image whose time is unknown."""
         return Look("whole", self._whole_ns or 0, self._base.prepare(image))
 
     def detect(self, image: NDArray[np.uint8]) -> Detections:
-        """Return detections of a uint8 (H, W, 3) BGR image, looked at as a whole."""
+        """Return the detections of a uint8 (H, W, 3) BGR image: a run on the whole of it."""
         return self._base.detect(image)
 
     def prepare_at(self, pixels: Pixels, t_ns: int) -> Look:
-        """Return what the network has to look at in a picture at media time t_ns."""
+        """Return what the network has to do for a picture at media time t_ns."""
         grey = small_grey(pixels)
         change = self._change.update(grey, t_ns)
         if (pixels.height, pixels.width) != self._size:
             self._start(pixels.height, pixels.width)
-        self._again = [(place, until) for place, until in self._again if t_ns < until]
+        self._retries = [(place, until) for place, until in self._retries if t_ns < until]
         sweep_ns = self._sweep_ns if self._change.is_settled else self._sweep_ns // 4
         due = self._whole_ns is None or not 0 <= t_ns - self._whole_ns < sweep_ns
         look = Look("whole", t_ns, changed=change.boxes)
         look.seen = [(0, 0, grey.shape[1], grey.shape[0])]
-        if not (change.everywhere or due or change.boxes or self._again):
+        if not (change.everywhere or due or change.boxes or self._retries):
             return Look("still", t_ns)
         look.whole = prepare(self._base, pixels, t_ns)
         if change.everywhere or due or (change.boxes and t_ns < self._unsure_ns):
@@ -149,7 +151,7 @@ class AttentiveDetector:
         return look
 
     def infer(self, prepared: Look) -> Detections:
-        """Return what is known of the picture after the look, boxes in its px."""
+        """Return new and stored detections of the picture, boxes in its px."""
         look = prepared
         self.looks[look.kind] += 1
         if look.kind == "still":
@@ -157,13 +159,13 @@ class AttentiveDetector:
         if look.canvas is None:
             whole = self._at_parts.look(look.whole.canvas)
             found, before = self._keep(whole), self._known
-            self._whole_ns, self._again = look.t_ns, []
+            self._whole_ns, self._retries = look.t_ns, []
         else:
             found, before = self._in_parts(look, look.canvas)
         self._note_lost(before, found, look.t_ns)
         if look.kind == "parts":
             found = self._with_the_rest(found, look.parts)
-        self._learn(look, found)
+        self._update_change_map(look, found)
         self._known = found
         return self._on_image(look, found)
 
@@ -174,14 +176,14 @@ class AttentiveDetector:
         return Detections(image.boxes.copy(), image.scores.copy(), image.class_ids.copy())
 
     def _start(self, height: int, width: int) -> None:
-        """Forget what was known of another size; compile the canvases of this one."""
-        self._size, self._known, self._again = (height, width), Detections.none(), []
+        """Start at a new picture size: drop the stored boxes and compile the network's canvases."""
+        self._size, self._known, self._retries = (height, width), Detections.none(), []
         self._last_image = Detections.none()
         self._whole_ns = None
         self._warm(height, width)
 
     def _warm(self, height: int, width: int) -> None:
-        """Compile the network for the small canvases that go with a picture of this size."""
+        """Compile the network for the small canvases of a picture size, px."""
         whole, is_only = self._at_parts.canvas_for(height, width)
         if whole != self._canvas:
             self._canvas = whole
@@ -190,9 +192,9 @@ class AttentiveDetector:
                 self._at_parts.look(np.zeros((*canvas, 3), np.uint8))
 
     def _regions(self, changed: list[Rect], whole: Prepared) -> list[Rect]:
-        """Return the parts to look at, apart from each other, with context, px of the canvas."""
+        """Return the regions for the network, disjoint and with a margin, px of the canvas."""
         known = [Rect(*box) for box in np.rint(self._known.boxes).astype(int).tolist()]
-        regions = merged_regions(changed + [place for place, _ in self._again], known)
+        regions = merged_regions(changed + [place for place, _ in self._retries], known)
         while True:
             roomy = [self._with_context(region) for region in regions]
             merged = merged_regions(roomy, [])
@@ -206,10 +208,10 @@ class AttentiveDetector:
         return rect.padded(x, y).on_grid(self._canvas)
 
     def _in_parts(self, look: Look, canvas: NDArray[np.uint8]) -> tuple[Detections, Detections]:
-        """Return what the parts show, and what was known there before; px of the whole canvas.
+        """Return the new detections in the parts and the known ones there, px of the whole canvas.
 
-        A box that a border of its part cuts is replaced by the known one, where there is one; else
-        the place is looked at again with more around it.
+        A box that the border of its part cuts is replaced by the known box that it overlaps. Where
+        there is none, it is dropped and its surroundings are looked at again in the next pictures.
         """
         found, cut = to_whole(self._at_parts.look(canvas), look.parts, self._canvas)
         before = _rows(self._known, centred_in(self._known.boxes, look.parts))
@@ -223,20 +225,20 @@ class AttentiveDetector:
         until = look.t_ns + round(self.cut_again_s * 1e9)
         for row in np.flatnonzero(~ok & (found.scores >= self.again_score)):
             place = Rect(*(round(value) for value in found.boxes[row].tolist()))
-            self._again.append((place.padded(place.width / 2, place.height / 2), until))
+            self._retries.append((place.padded(place.width / 2, place.height / 2), until))
         return self._keep(_rows(found, ok)), before
 
     def _note_lost(self, before: Detections, found: Detections, t_ns: int) -> None:
-        """Look again for a while where a known object was not found."""
+        """For again_s from now, look again where a known object was not found."""
         sure = before.boxes[before.scores >= self.again_score]
         overlap = iou_matrix(sure, found.boxes)
         for box in sure[~(overlap > self.found_iou).any(axis=1)].tolist():
             place = Rect(*(round(value) for value in box))
-            if not any(place.overlaps(other) for other, _ in self._again):
-                self._again.append((place, t_ns + round(self.again_s * 1e9)))
+            if not any(place.overlaps(other) for other, _ in self._retries):
+                self._retries.append((place, t_ns + round(self.again_s * 1e9)))
 
     def _with_the_rest(self, found: Detections, parts: Sequence[Part]) -> Detections:
-        """Return what the parts show and what is known elsewhere; of one object the new box."""
+        """Return the new detections and the known ones outside of the parts, without duplicates."""
         kept = _rows(self._known, ~centred_in(self._known.boxes, parts))
         overlap = iou_matrix(kept.boxes, found.boxes)
         kept = _rows(kept, ~(overlap > self.same_iou).any(axis=1))
@@ -246,8 +248,8 @@ class AttentiveDetector:
             np.concatenate((found.class_ids, kept.class_ids)),
         )
 
-    def _learn(self, look: Look, found: Detections) -> None:
-        """Tell the change map what the network saw, and where it found nothing in a change."""
+    def _update_change_map(self, look: Look, found: Detections) -> None:
+        """Update the change map: what the network saw, and which changes contain no object."""
         for box in look.seen:
             self._change.seen(box)
         if look.changed:
@@ -267,5 +269,5 @@ def _all(found: Detections) -> Detections:
 
 
 def _rows(found: Detections, rows: Any) -> Detections:
-    """Return the rows of a mask, bool (N,)."""
+    """Return the detections where a mask, bool (N,), is true."""
     return Detections(found.boxes[rows], found.scores[rows], found.class_ids[rows])

@@ -1,10 +1,10 @@
-"""Where a fixed view differs from the picture that the network saw last.
+"""Change detection for a fixed camera: where a picture differs from what the network saw last.
 
 Works on the small grey picture. Imports cv2, numpy and kernels.
 
-Source: a background reference with a noise estimate for each place, after Stauffer and Grimson
-(Adaptive background mixture models, 1999) with one Gaussian. The reference is what the network saw,
-so slow motion adds up until it counts.
+Source: background subtraction with one Gaussian for each pixel, after Stauffer and Grimson
+(Adaptive background mixture models, 1999). The background is the picture that the network saw, so
+slow motion adds up until it counts.
 """
 
 from dataclasses import dataclass
@@ -21,21 +21,22 @@ Box = tuple[int, int, int, int]
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """boxes: places that changed, x1 y1 x2 y2 in px of the small picture. everywhere: the light or
-    the view changed, or the picture is the first of its size."""
+    """boxes: regions that changed, xyxy in px of the small picture. everywhere: the brightness or
+    the view changed, or the picture is the first one of its size."""
 
     boxes: list[Box]
     everywhere: bool = False
 
 
 class ChangeMap:
-    """Compares each picture with a reference. One object a camera; times are media time.
+    """Compares each picture with a reference. Each camera has its own object. Times are media time.
 
-    A place changed where it differs, averaged over `window` px, by more than `noises` times its own
-    noise and `least_levels`. Film grain, rain, leaves and water raise the noise of their place:
-    it follows the differences that do not count, and rises where the network found nothing.
-    Light that changes everywhere alike is taken out. The noise is high at first and right after
-    about `settle_s`.
+    A pixel has changed where its difference, averaged over `window` x `window` px, is above both
+    `noises` times its noise and `least_levels` (grey levels). The noise of a pixel is the running
+    average of its small differences (time constant `noise_s`). It also rises where the network
+    found nothing in a change. So rain, leaves and water stop counting. A brightness change of the
+    whole picture is subtracted first. The noise starts at `start_noise` and is valid after
+    `settle_s`.
     """
 
     window: Final = 5
@@ -59,16 +60,18 @@ class ChangeMap:
 
     @property
     def is_settled(self) -> bool:
-        """Whether the noise of this view is known."""
+        """Whether the noise has been measured for settle_s."""
         return self._t_ns - self._start_ns >= self.settle_s * 1e9
 
     @property
     def width(self) -> int:
-        """Of the last small picture, px."""
+        """Width of the last small picture, px."""
         return self._now.shape[1]
 
     def update(self, grey: NDArray[np.uint8], t_ns: int) -> Change:
-        """Return where a uint8 (h, w) picture at media time t_ns differs from the reference."""
+        """Return where a grey picture, uint8 (h, w), at media time t_ns differs from the
+        reference.
+        """
         now: Any = cv2.blur(grey.astype(np.float32), (self.window, self.window))
         passed_s = (t_ns - self._t_ns) * 1e-9
         self._t_ns, self._now = t_ns, now
@@ -95,12 +98,12 @@ class ChangeMap:
         return Change(self._boxes() if changed >= self.least_px else [])
 
     def seen(self, box: Box) -> None:
-        """Take this part of the last picture as the reference: the network has looked at it."""
+        """Make a box of the last picture the reference there: the network has seen it."""
         x1, y1, x2, y2 = box
         self._reference[y1:y2, x1:x2] = self._now[y1:y2, x1:x2]
 
     def nothing_found(self, box: Box) -> None:
-        """Raise the noise of a place that changed, where the network found nothing."""
+        """Raise the noise of the changed pixels in a box where the network found nothing."""
         x1, y1, x2, y2 = box
         noise, size = self._noise[y1:y2, x1:x2], self._size[y1:y2, x1:x2]
         rise = self.nothing_share * np.maximum(size - noise, 0)

@@ -1,7 +1,7 @@
-"""Several detectors of one camera as one: a network beside a motion detector, say.
+"""Several detectors of one camera as one detector, for example a network and a motion detector.
 
-Class ids of the n-th detector are raised by n * ID_STEP. Where boxes of two detectors overlap the
-earlier detector's is kept: name the network first. Imports kernels and wire.
+Class ids of the n-th detector (from 0) are raised by n * ID_STEP. Where boxes of two detectors are
+the same object, that of the earlier detector is kept. Imports kernels and wire.
 """
 
 from collections.abc import Sequence
@@ -17,11 +17,12 @@ from perception.wire import Detections
 
 ID_STEP = 1000
 SAME_IOU, SAME_SHARE = 0.3, 0.7
-"""IoU, or share of the smaller box inside the other, from which two boxes are one object."""
+"""Two boxes are one object above this IoU, or above this share of the smaller box inside the
+other."""
 
 
 class Combined:
-    """A Detector made of others, each with a state of its own for each camera."""
+    """A Detector made of others."""
 
     Options: type[BaseModel] = BaseModel
 
@@ -37,17 +38,17 @@ class Combined:
         }
 
     def for_camera(self) -> "Combined":
-        """Return the same detectors with states of their own."""
+        """Return a new detector for one more camera: its parts share the models."""
         return Combined([for_camera(part) for part in self._parts])
 
     @property
     def first(self) -> Detector:
-        """The detector whose boxes win."""
+        """The detector whose boxes are always kept."""
         return self._parts[0]
 
     @property
     def looks(self) -> dict[str, int]:
-        """What the first detector looked at; see detectors.looks."""
+        """Number of network runs of the first detector; see detectors.looks."""
         return looks(self._parts[0])
 
     def with_first(self, first: Detector) -> "Combined":
@@ -55,15 +56,15 @@ class Combined:
         return Combined([first, *self._parts[1:]])
 
     def prepare(self, image: NDArray[np.uint8]) -> Any:
-        """Return what each part needs of a uint8 (H, W, 3) BGR image."""
+        """Return the inputs of all parts for a uint8 (H, W, 3) BGR image."""
         return [part.prepare(image) for part in self._parts]
 
     def prepare_at(self, pixels: Pixels, t_ns: int) -> Any:
-        """Return what each part needs of a picture at its media time."""
+        """Return the inputs of all parts for a picture at media time t_ns."""
         return [prepare(part, pixels, t_ns) for part in self._parts]
 
     def infer(self, prepared: Any) -> Detections:
-        """Return the detections of all parts, one box an object."""
+        """Return the detections of all parts, one box for each object."""
         merged = Detections.none()
         for n, (part, ready) in enumerate(zip(self._parts, prepared, strict=True)):
             found = part.infer(ready)

@@ -1,7 +1,7 @@
-"""What the end of a network looks like: how it is fed, recognised by its shape, and decoded.
+"""Heads of detection networks: their input format, how their output shape is recognised, decoding.
 
-One row a head; runtimes know nothing of heads and heads nothing of runtimes. Used by detectors
-only; imports kernels and errors.
+One row of HEADS for each kind. Heads and runtimes (sessions.py) are independent. Used by detectors
+only. Imports kernels and errors.
 """
 
 from collections.abc import Callable, Sequence
@@ -18,7 +18,7 @@ Canvas = tuple[int, int]
 Shape = tuple[int, ...]
 
 PAD = 114
-"""Grey level around a letterboxed picture: what all three families were trained with."""
+"""Grey level of the letterbox margin. All three families were trained with it."""
 
 COCO_80 = (
     "person bicycle car motorcycle airplane bus train truck boat traffic_light fire_hydrant "
@@ -34,14 +34,15 @@ COCO_NAMES = tuple(name.replace("_", " ") for name in COCO_80.split())
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """One family of network ends.
+    """One kind of head.
 
-    rgb: channel order it wants. divisor: pixel values are divided by it. centred: the picture
-    stands in the middle of the canvas, else at the top left. suppressed: boxes need no NMS.
-    form: its output shape in words. classes: number of classes of an output shape on a canvas,
-    0 where the shape does not tell, None where it does not fit. decode: of the (first and only)
-    output without its batch axis, canvas, class count, score, allowed classes. parts: views of the
-    boxes (x, y first) and of the scores in that output. in_px: boxes are canvas px, else cells.
+    rgb: the input is RGB, else BGR. divisor: pixel values are divided by it. centred: the picture
+    is in the middle of the canvas, else at the top left. suppressed: the boxes need no NMS.
+    form: the output shape in words. classes: function of output shape and canvas: number of
+    classes, 0 where the shape does not contain it, None where the shape is not of this head.
+    decode: function of the output without its batch axis, canvas, number of classes, lowest score
+    and allowed classes. parts: function of that output: views of the boxes (x, y first) and of the
+    scores. in_px: boxes are in px of the canvas, else in grid cells.
     """
 
     name: str
@@ -57,12 +58,12 @@ class Head:
 
 
 def cells(canvas: Canvas, strides: Sequence[int] = decode.STRIDES) -> int:
-    """Return how many grid cells (anchors) a canvas has at these strides."""
+    """Return the number of grid cells (anchors) of a canvas at these strides."""
     return sum((canvas[0] // s) * (canvas[1] // s) for s in strides)
 
 
 def _yolo_classes(shape: Shape, canvas: Canvas) -> int | None:
-    # P3 to P5 is the common layout; P2 and P6 models add a finer or a coarser grid.
+    # Common models have the levels P3 to P5. Some add the finer P2 or the coarser P6.
     grids = ((8, 16, 32), (4, 8, 16, 32), (8, 16, 32, 64))
     fits = len(shape) == 3 and shape[1] > 4
     return shape[1] - 4 if fits and shape[2] in {cells(canvas, g) for g in grids} else None
@@ -122,13 +123,14 @@ HEADS = {
         ),
     )
 }
-"""In the order in which they are tried: a one-class YOLOX output also looks like YOLO26's."""
+"""In the order in which they are tried: the output of YOLOX with one class also fits yolo26."""
 
 
 def recognise(shapes: Sequence[Shape], canvas: Canvas, wanted: str = "auto") -> tuple[Head, int]:
-    """Return the head that output shapes fit on a canvas, and its class count (0: not told).
+    """Return the head that fits the output shapes, and its number of classes (0: unknown).
 
-    wanted: "auto" or a name of HEADS. Raises ModelError that names the shapes and what would fit.
+    canvas: at which the shapes were found. wanted: "auto" or a name of HEADS. Raises ModelError
+    with the shapes and what would fit.
     """
     candidates = list(HEADS.values()) if wanted == "auto" else [HEADS[wanted]]
     for head in candidates:
@@ -143,28 +145,29 @@ def recognise(shapes: Sequence[Shape], canvas: Canvas, wanted: str = "auto") -> 
 
 
 def check_values(head: Head, output: NDArray[Any], canvas: Canvas) -> None:
-    """Refuse a network whose shape fits a head but whose numbers mean something else.
+    """Check that the values of a network have the meaning of its head.
 
-    output: what it says of a grey picture, without its batch axis. Raises ModelError for scores
-    outside 0..1 (logits), boxes as fractions, or YOLOX boxes that are decoded already.
+    output: of a grey picture, without its batch axis. Raises ModelError for scores outside of 0..1
+    (logits), boxes as fractions of the picture, and YOLOX boxes that are decoded already.
     """
     boxes, scores = head.parts(output)
-    low, high, reach = float(scores.min()), float(scores.max()), float(abs(boxes).max())
+    low, high, largest = float(scores.min()), float(scores.max()), float(abs(boxes).max())
     if not (low >= -0.01 and high <= 1.01):
         raise ModelError(f"head {head.name}: scores from {low:.3g} to {high:.3g}, expected 0 to 1")
-    if head.in_px and not reach > 2:
-        raise ModelError(f"head {head.name}: boxes reach {reach:.3g}, expected px of {canvas}")
-    if not head.in_px and not reach < max(canvas) / 4:
+    if head.in_px and not largest > 2:
+        raise ModelError(f"head {head.name}: boxes reach {largest:.3g}, expected px of {canvas}")
+    if not head.in_px and not largest < max(canvas) / 4:
         raise ModelError(
-            f"head {head.name}: boxes reach {reach:.3g}, expected offsets in cells; export the "
+            f"head {head.name}: boxes reach {largest:.3g}, expected offsets in cells; export the "
             "model without --decode_in_inference"
         )
 
 
 def class_names(classes: int, given: Sequence[str] | None) -> dict[int, str]:
-    """Return class names by id: those given, else COCO's for 80 classes, else the numbers.
+    """Return class names by id: the given ones, else those of COCO for 80 classes, else numbers.
 
-    classes: 0 where the model does not tell. Raises ModelError where the counts differ.
+    classes: of the model; 0: unknown, then as many as are given, or COCO's. Raises ModelError where
+    the numbers differ.
     """
     if given is not None and classes not in (0, len(given)):
         raise ModelError(f"the model has {classes} classes but {len(given)} names are given")

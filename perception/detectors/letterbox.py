@@ -1,6 +1,6 @@
-"""From a picture of any size to a network's canvas: scaled, its aspect kept, grey around it.
+"""Letterbox: scales a picture of any size to a network's canvas, keeps its aspect, fills with grey.
 
-Used by the detectors; imports pixels and kernels.
+Used by the detectors. Imports pixels and kernels.
 """
 
 from dataclasses import dataclass
@@ -16,14 +16,18 @@ from perception.pixels import MATRICES, Pixels
 
 STRIDE = 32
 COMMON_CAMERA = (720, 1280)
-"""Height and width. Its canvas is compiled before the first picture."""
+"""Height and width, px. The network is compiled for it before the first picture."""
 
 _Place = tuple[slice, slice]
 
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A letterboxed picture: uint8 (H, W, 3) BGR canvas, and how to get back to the image's px."""
+    """A letterboxed picture, and what maps boxes back to its px.
+
+    canvas: uint8 (H, W, 3) BGR. scale: canvas px per picture px in x and y. offset: left and top
+    margin, canvas px. width, height: of the picture, px.
+    """
 
     canvas: NDArray[np.uint8]
     scale: tuple[float, float]
@@ -33,17 +37,18 @@ class Prepared:
 
 
 def picture_size(image: NDArray[Any]) -> tuple[int, int]:
-    """Return height and width of a picture; ValueError where it is not uint8 (H, W, 3)."""
+    """Return height and width of a picture. Raises ValueError if it is not uint8 (H, W, 3)."""
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
         raise ValueError(f"image {image.dtype} {image.shape}, expected uint8 (H, W, 3)")
     return image.shape[0], image.shape[1]
 
 
 def rectangle(height: int, width: int, long_side: int, rows: int = 0) -> Canvas:
-    """Return the smallest canvas in multiples of STRIDE for a picture at `long_side` px.
+    """Return the smallest canvas for a picture whose longer side becomes `long_side` px.
 
-    rows: the network picks that many of its cells, so the canvas has at least as many (as far as a
-    square has them).
+    height, width: of the picture, px. Sides of the canvas are multiples of STRIDE. rows: lowest
+    number of grid cells, for a network that always returns so many boxes; the canvas grows up to a
+    square for it.
     """
     scale = long_side / max(height, width)
     h, w = _round_up(height * scale), _round_up(width * scale)
@@ -57,20 +62,21 @@ def _round_up(side: float) -> int:
 
 
 def letterbox(image: NDArray[np.uint8], canvas: Canvas, head: Head) -> Prepared:
-    """Scale a uint8 (H, W, 3) image into a canvas, its aspect kept, grey around it."""
+    """Return a uint8 (H, W, 3) BGR image letterboxed on a canvas."""
     height, width = image.shape[:2]
-    prepared, place = _room(height, width, canvas, head)
+    prepared, place = _with_margins(height, width, canvas, head)
     target = prepared.canvas[place]
     cv2.resize(image, target.shape[1::-1], dst=target, interpolation=cv2.INTER_LINEAR)
     return prepared
 
 
 def letterbox_planes(pixels: Pixels, canvas: Canvas, head: Head) -> Prepared:
-    """Do the same with planes: each is scaled, and only what stands on the canvas becomes BGR.
+    """Return a picture in YUV planes letterboxed on a canvas.
 
-    benchmarks.decode says what that saves, benchmarks.inference what it does to boxes.
+    Each plane is scaled first; only the scaled picture is converted to BGR. Time saved:
+    benchmarks.decode. Effect on the boxes: benchmarks.inference.
     """
-    prepared, (rows, columns) = _room(pixels.height, pixels.width, canvas, head)
+    prepared, (rows, columns) = _with_margins(pixels.height, pixels.width, canvas, head)
     size = columns.stop - columns.start, rows.stop - rows.start
     y, u, v = (
         plane
@@ -84,8 +90,8 @@ def letterbox_planes(pixels: Pixels, canvas: Canvas, head: Head) -> Prepared:
     return prepared
 
 
-def _room(height: int, width: int, canvas: Canvas, head: Head) -> tuple[Prepared, _Place]:
-    """Return a canvas, grey where the picture will not be, and the picture's rows and columns."""
+def _with_margins(height: int, width: int, canvas: Canvas, head: Head) -> tuple[Prepared, _Place]:
+    """Return a canvas with grey margins, and the rows and columns for the picture."""
     scale = min(canvas[0] / height, canvas[1] / width)
     new_h = min(canvas[0], max(1, round(height * scale)))
     new_w = min(canvas[1], max(1, round(width * scale)))

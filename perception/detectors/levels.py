@@ -1,8 +1,8 @@
-"""What a detector's scores mean to a tracker: its calibration.
+"""Score levels: which scores of a detector a tracker uses for what.
 
-Scores of two detectors are not comparable: 0.5 of YOLO11 is a sure person, 0.5 of YOLOX is not.
-Measured on PETS09-S2L1, people, HOTA (benchmarks/README.md): yolo11n 56.4 with YOLO and 55.8 with
-YOLOX, yolox-nano 46.2 and 52.7. Imports nothing of the package.
+Scores of two detectors are not comparable: at 0.5 YOLO11 is mostly right, YOLOX is not. HOTA on
+PETS09-S2L1, people (benchmarks/README.md): yolo11n has 56.4 with the levels YOLO and 55.8 with
+YOLOX; yolox-nano has 46.2 and 52.7. Imports nothing of the package.
 """
 
 from typing import Annotated, Self
@@ -13,10 +13,10 @@ Share = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)]
 
 
 class ScoreLevels(BaseModel):
-    """Scores from which a tracker uses a detection, 0 to 1, each higher than the last.
+    """Lowest scores, 0 to 1, low <= high <= new <= sure, for a use of a detection by the tracker.
 
-    low: may continue a track that nothing better continues. high: may continue any track. new: may
-    start a track. sure: may confirm a new track at once.
+    low: continues a track that no better detection continues. high: continues any track. new:
+    starts a track. sure: confirms a new track at once.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -37,17 +37,17 @@ class ScoreLevels(BaseModel):
 YOLO = ScoreLevels()
 """YOLOv8, YOLO11 and YOLO26 on COCO."""
 YOLOX = ScoreLevels(high=0.6, new=0.7)
-"""YOLOX, whose scores are products of two."""
+"""YOLOX, whose score is objectness times class score."""
 MOTION = ScoreLevels(high=0.4, new=0.55, sure=1.0)
-"""The motion detector: 0.5 is its threshold. One sighting confirms nothing."""
+"""The motion detector: its lowest score is 0.5. No track is confirmed at its first box."""
 LEVELS = {"yolox-nano": YOLOX, "motion": MOTION}
-"""By the name of the model, or of the type where it has no model; others: YOLO."""
+"""By the name of the model, or by the type of a detector without a model. All others: YOLO."""
 
 
 def tracker_options(model: str, given: ScoreLevels | None) -> dict[str, float]:
-    """Return the tracker's thresholds for a detector: those given, else those of its model.
+    """Return the score options of the tracker for a detector: the given levels, else its model's.
 
-    model: its name, or the detector's type where it has none.
+    model: name of the model, or type of a detector without a model.
     """
     levels = given or LEVELS.get(model, YOLO)
     return {

@@ -1,6 +1,6 @@
-"""The detector over model files: letterbox, network, head, suppression, boxes.
+"""The `onnx` detector: letterbox, network, decoding of the head, non-maximum suppression.
 
-Used through detectors.DETECTORS; imports assets, wire and kernels.
+Used through detectors.DETECTORS. Imports assets, wire and kernels.
 """
 
 import contextlib
@@ -43,52 +43,60 @@ from perception.wire import Detections
 _log = logging.getLogger(__name__)
 
 DEFAULT_SIZE = 640
-_MAX_CANVASES = 10  # one compiled network each
+_MAX_CANVASES = 10  # a compiled network is kept for each
 
 Multiple = Annotated[int, Field(ge=STRIDE, le=4096, multiple_of=STRIDE)]
 
 
 class DetectorOptions(BaseModel):
-    """What a launch file may say of any detector."""
+    """Launch file options of every detector."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     device: Device = "cpu"
-    score: float = Field(0.1, ge=0.01, lt=1, description="lowest score; trackers use low ones too")
-    levels: ScoreLevels | None = Field(
-        None, description="what its scores mean to the tracker; known for the models by name"
+    score: float = Field(
+        0.1, ge=0.01, lt=1, description="lowest score of a detection; the tracker uses low ones too"
     )
-    iou: float = Field(0.7, gt=0, le=1, description="overlap above it is the same object")
-    agnostic_nms: bool = Field(False, description="suppress across classes")
+    levels: ScoreLevels | None = Field(
+        None, description="score levels of the tracker; default: those of the model's name"
+    )
+    iou: float = Field(
+        0.7, gt=0, le=1, description="non-maximum suppression drops boxes above this IoU"
+    )
+    agnostic_nms: bool = Field(False, description="suppress boxes of other classes too")
     max_detections: int = Field(300, ge=1, le=10_000)
-    classes: list[str] | None = Field(None, min_length=1, description="classes to keep; all")
+    classes: list[str] | None = Field(
+        None, min_length=1, description="names of the classes to keep; default: all"
+    )
 
 
 class OnnxOptions(DetectorOptions):
-    """What a launch file may say of the `onnx` detector."""
+    """Launch file options of the `onnx` detector."""
 
     model: str = Field("yolo11n", description="asset name or path of an ONNX file")
     runtime: Literal["auto", "openvino", "onnxruntime"] = "auto"
     precision: Precision = "f32"
     size: Multiple | tuple[Multiple, Multiple] | None = Field(
-        None, description="long side, or [height, width], px; default 640, or what the model fixes"
+        None,
+        description="longer side of the canvas, or [height, width], px; default: 640, or the fixed "
+        "input size of the model",
     )
     head: Literal["auto", "yolo", "yolo26", "yolox"] = "auto"
     names: list[str] | str | None = Field(
-        None, description="class names in the model's order, or a text file with one a line"
+        None, description="class names in order of their ids, or a text file with one on each line"
     )
 
 
 class OnnxDetector:
-    """Any ONNX model with a head of heads.HEADS in any runtime of sessions.RUNTIMES."""
+    """A Detector for an ONNX file with a head of heads.HEADS, in a runtime of sessions.RUNTIMES."""
 
     Options = OnnxOptions
 
     def __init__(self, options: OnnxOptions, *, threads: int = 1) -> None:
-        """Load and warm the model.
+        """Load the model and run it once.
 
-        threads: for the network. Raises ModelError where the file cannot be had, read, or does not
-        fit; ConfigError where a class is asked for that it does not know.
+        threads: of the network. Raises ModelError where the file cannot be found, downloaded or
+        read, or does not fit the options; ConfigError for a class that the model does not have.
         """
         path = assets.resolve(options.model, "model")
         self._options = options
@@ -112,49 +120,50 @@ class OnnxDetector:
         self._rows = 0
         canvas = self._canvas_for(*COMMON_CAMERA)
         shapes = self._network.shapes(canvas)
-        with _naming(path):
+        with _with_path(path):
             self._head, classes = recognise(shapes, canvas, options.head)
             given = _given_names(options) or facts.names
             if given is None and facts.unreadable_names:
                 given = [f"class_{k}" for k in range(classes or len(COCO_NAMES))]
                 _log.warning(
-                    "%s: class names cannot be read, they are called class_0 to class_%d; "
-                    "`names:` of the detector gives them: %.80r",
+                    "%s: class names cannot be read: the classes are called class_0 to class_%d. "
+                    "Set `names:` of the detector. Found: %.80r",
                     *(path, len(given) - 1, facts.unreadable_names),
                 )
             self.names = class_names(classes, given)
         self._rows = shapes[0][1] if self._head.suppressed else 0
         grey = np.full((*canvas, 3), PAD, np.uint8)
         output = self._run_for(canvas)(grey)[0][0]
-        with _naming(path):
+        with _with_path(path):
             check_values(self._head, output, canvas)
         self._allowed = allowed_classes(self.names, options.classes)
         self.counters = {"boxes_not_finite": 0, "boxes_empty": 0}
 
     def prepare(self, image: NDArray[np.uint8]) -> Prepared:
-        """Return `image`, uint8 (H, W, 3) BGR, letterboxed into a canvas of its own.
+        """Return a uint8 (H, W, 3) BGR image letterboxed on a new canvas.
 
-        Raises ValueError where the image has another form or no pixels.
+        Raises ValueError for another dtype or shape and for an image without pixels.
         """
         return letterbox(image, self._canvas_for(*picture_size(image)), self._head)
 
     def prepare_planes(self, pixels: Pixels) -> Prepared:
-        """Return the picture of a decoder's planes, letterboxed into a canvas of its own."""
+        """Return a picture in YUV planes letterboxed on a new canvas."""
         canvas = self._canvas_for(pixels.height, pixels.width)
         return letterbox_planes(pixels, canvas, self._head)
 
     def infer(self, prepared: Prepared) -> Detections:
-        """Return detections in pixels of the prepared image, best score first."""
+        """Return the detections of a prepared image, boxes in its px, best score first."""
         return self.on_image(self.look(prepared.canvas), prepared)
 
     def canvas_for(self, height: int, width: int) -> tuple[Canvas, bool]:
-        """Return the canvas of a picture of this size, and whether the model allows no other."""
+        """Return the canvas for a picture size, px, and whether it is the only one of the model."""
         return self._canvas_for(height, width), self._fixed is not None
 
     def look(self, canvas: NDArray[np.uint8]) -> Detections:
-        """Run the network on a uint8 (H, W, 3) BGR canvas, sides in multiples of STRIDE.
+        """Return the detections on a uint8 (H, W, 3) BGR canvas, boxes in its px, best score first.
 
-        Returns detections in px of the canvas, best score first.
+        The sides of the canvas are multiples of STRIDE. Raises ModelError where the model does not
+        take the size.
         """
         size: Canvas = canvas.shape[:2]
         output = self._run_for(size)(canvas)[0][0]
@@ -173,7 +182,7 @@ class OnnxDetector:
         return Detections(boxes[keep], scores[keep], class_ids[keep])
 
     def on_image(self, found: Detections, prepared: Prepared) -> Detections:
-        """Return detections on a prepared canvas in px of its image, clipped to it."""
+        """Return detections on a canvas as boxes in px of its image, clipped to it."""
         boxes, rows, outside = to_image(
             found.boxes,
             prepared.width,
@@ -186,7 +195,7 @@ class OnnxDetector:
         return Detections(boxes, found.scores[rows], found.class_ids[rows])
 
     def detect(self, image: NDArray[np.uint8]) -> Detections:
-        """Return detections of a uint8 (H, W, 3) BGR image."""
+        """Return the detections of a uint8 (H, W, 3) BGR image."""
         return self.infer(self.prepare(image))
 
     def _canvas_for(self, height: int, width: int) -> Canvas:
@@ -204,9 +213,9 @@ class OnnxDetector:
 
 
 def allowed_classes(names: dict[int, str], wanted: list[str] | None) -> NDArray[np.uint8]:
-    """Return uint8 (K,), 1 where a class is wanted (None: all).
+    """Return uint8 (K,): 1 for each wanted class, else 0. wanted None: all classes.
 
-    Raises ConfigError with the nearest name where the model does not know one.
+    Raises ConfigError with the nearest name for a class that the model does not have.
     """
     allowed = np.full(len(names), wanted is None, np.uint8)
     ids = {name: k for k, name in names.items()}
@@ -218,8 +227,8 @@ def allowed_classes(names: dict[int, str], wanted: list[str] | None) -> NDArray[
 
 
 @contextlib.contextmanager
-def _naming(path: Path) -> Generator[None]:
-    """Put the file in front of what is wrong with it."""
+def _with_path(path: Path) -> Generator[None]:
+    """Put the path in front of the text of a ModelError."""
     try:
         yield
     except ModelError as error:

@@ -1,6 +1,7 @@
-"""Class names as model files write them: Python literal, JSON or YAML; a list, or a dict by id.
+"""Parses the class names in a model file: a list or a dict by id, as Python literal, JSON or YAML.
 
-Ultralytics writes `repr` of a dict into its ONNX metadata, other exporters JSON. Used by sessions.
+Ultralytics writes the `repr` of a dict into the ONNX metadata, other exporters write JSON. Used by
+sessions.
 """
 
 import ast
@@ -13,16 +14,16 @@ import yaml
 MAX_CHARS = 1_000_000
 MAX_CLASSES = 100_000
 MAX_BRACKETS = 1_000
-"""Deeper nesting would cost a parser more than any list of names."""
+"""Texts with more opening brackets are not parsed: nesting is expensive for a parser."""
 _PARSERS: tuple[Callable[[str], Any], ...] = (ast.literal_eval, json.loads, yaml.safe_load)
 _REFUSALS = (ValueError, TypeError, SyntaxError, MemoryError, RecursionError, yaml.YAMLError)
 
 
 def parse_names(text: str) -> list[str] | None:
-    """Return class names in the order of their ids, None where the text cannot be read as names.
+    """Return class names in the order of their ids. None: the text has no class names.
 
-    text: a list, or a dict from class id to name, at most 1,000,000 characters. An id without a
-    name is `class_<id>`. Control characters in a name become spaces.
+    text: a list, or a dict from class id to name, at most MAX_CHARS characters. A missing id gets
+    the name `class_<id>`. Control characters in a name become spaces.
     """
     if len(text) > MAX_CHARS or text.count("[") + text.count("{") > MAX_BRACKETS:
         return None
@@ -37,7 +38,9 @@ def parse_names(text: str) -> list[str] | None:
 
 
 def _ordered(value: Any) -> list[str]:
-    """Return names by id. Raises ValueError where value is no list or dict of names."""
+    """Return names in order of their ids. Raises ValueError if value is no list or dict
+    of names.
+    """
     if isinstance(value, list | tuple):
         pairs = dict(enumerate(cast("list[Any]", value)))
     elif isinstance(value, dict):

@@ -1,7 +1,8 @@
-"""Parts of a network's canvas on a smaller canvas, and the way back for the boxes.
+"""Copies parts of a canvas to a smaller canvas, and maps the boxes back.
 
-Parts stand on the grid of the network's stride, so the network sees the same numbers as on the
-whole canvas, but for the surroundings. Imports the heads' constants.
+Corners of parts are multiples of the network's stride. So a part has the same position on the
+network's grid as on the whole canvas, and gives the same result apart from its surroundings.
+Imports the heads' constants.
 """
 
 from collections.abc import Sequence
@@ -16,7 +17,7 @@ from perception.wire import Detections
 
 
 class Rect(NamedTuple):
-    """x1, y1, x2, y2 in whole px; x2 and y2 lie outside."""
+    """A rectangle in whole px. x2 and y2 are exclusive."""
 
     x1: int
     y1: int
@@ -39,7 +40,7 @@ class Rect(NamedTuple):
         return self.width * self.height
 
     def overlaps(self, other: "Rect") -> bool:
-        """Whether two rectangles share a px."""
+        """Return whether two rectangles share a pixel."""
         return (
             self.x1 < other.x2 and other.x1 < self.x2 and self.y1 < other.y2 and other.y1 < self.y2
         )
@@ -54,7 +55,7 @@ class Rect(NamedTuple):
         )
 
     def padded(self, x: float, y: float) -> "Rect":
-        """Return it with x px more on the left and the right, y px above and below."""
+        """Return the rectangle with x px added left and right, and y px above and below."""
         return Rect(
             int(np.floor(self.x1 - x)),
             int(np.floor(self.y1 - y)),
@@ -63,7 +64,7 @@ class Rect(NamedTuple):
         )
 
     def on_grid(self, canvas: Canvas) -> "Rect":
-        """Return the smallest rectangle around it on the grid of STRIDE, clipped to a canvas."""
+        """Return the smallest rectangle around it with corners on multiples of STRIDE, clipped."""
         return Rect(
             max(0, self.x1) // STRIDE * STRIDE,
             max(0, self.y1) // STRIDE * STRIDE,
@@ -73,7 +74,9 @@ class Rect(NamedTuple):
 
 
 class Part(NamedTuple):
-    """source: of the whole canvas. x, y: its corner on the smaller canvas."""
+    """source: rectangle of the whole canvas. x, y: its upper left corner on the smaller
+    canvas, px.
+    """
 
     source: Rect
     x: int
@@ -81,7 +84,10 @@ class Part(NamedTuple):
 
 
 def pack(sources: Sequence[Rect], canvas: Canvas) -> list[Part] | None:
-    """Place parts in rows on a canvas, the highest first, a STRIDE apart; None: they do not fit."""
+    """Return parts placed in rows on a canvas, STRIDE px apart. None: they do not fit.
+
+    The parts are placed by falling height.
+    """
     placed: list[Part] = []
     left = top = row_height = 0
     for source in sorted(sources, key=lambda s: (-s.height, s.x1, s.y1)):
@@ -99,7 +105,7 @@ def pack(sources: Sequence[Rect], canvas: Canvas) -> list[Part] | None:
 def copy_parts(
     whole: NDArray[np.uint8], parts: Sequence[Part], canvas: Canvas
 ) -> NDArray[np.uint8]:
-    """Return a uint8 (H, W, 3) canvas, grey but for the parts of the whole one."""
+    """Return a grey canvas, uint8 (H, W, 3), with the parts of `whole` on it."""
     out = np.full((*canvas, 3), PAD, np.uint8)
     for (x1, y1, x2, y2), x, y in parts:
         out[y : y + y2 - y1, x : x + x2 - x1] = whole[y1:y2, x1:x2]
@@ -109,10 +115,11 @@ def copy_parts(
 def to_whole(
     found: Detections, parts: Sequence[Part], canvas: Canvas
 ) -> tuple[Detections, NDArray[np.bool_]]:
-    """Return boxes in px of the whole canvas, each by the part that its centre lies in.
+    """Return detections on a canvas of parts as boxes in px of the whole canvas, and which are cut.
 
-    canvas: of the whole. A box is clipped to its part; one whose centre lies in none is left out.
-    The second result tells which boxes reach a border of their part inside the canvas: bool (N,).
+    canvas: size of the whole canvas. A box belongs to the part that contains its centre, and is
+    clipped to it; a box without one is dropped. cut: bool (n,), the box reaches a border of its
+    part that is not a border of the canvas.
     """
     boxes = found.boxes.copy()
     inside, cut = np.zeros(len(found), np.bool_), np.zeros(len(found), np.bool_)

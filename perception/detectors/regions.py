@@ -1,4 +1,4 @@
-"""Geometry of `detect: auto`: from the small grey picture to the canvas, and regions joined.
+"""Geometry of `detect: auto`: maps boxes of the small grey picture to the canvas, merges regions.
 
 Rectangles are in px of the network's whole canvas. Imports the letterbox and the parts.
 """
@@ -15,19 +15,19 @@ from perception.detectors.parts import Part, Rect
 
 
 class CanvasScale:
-    """From px of the small grey picture to px of the canvas and back."""
+    """Maps px of the small grey picture to px of the canvas and back."""
 
     def __init__(self, x: float, y: float, left: float, top: float) -> None:
         self._x, self._y, self._left, self._top = x, y, left, top
 
     @classmethod
     def of(cls, whole: Prepared, small_width: int) -> "CanvasScale":
-        """Return the scale of a picture on its canvas; small_width: of its small picture, px."""
+        """Return the scale for a letterboxed picture. small_width: of its small picture, px."""
         ratio = whole.width / small_width
         return cls(whole.scale[0] * ratio, whole.scale[1] * ratio, *whole.offset)
 
     def up(self, box: Box) -> Rect:
-        """Return the px of the canvas that a box of the small picture covers."""
+        """Return the rectangle of the canvas that a box of the small picture covers."""
         x1, y1, x2, y2 = box
         return Rect(
             int(x1 * self._x + self._left),
@@ -37,7 +37,7 @@ class CanvasScale:
         )
 
     def down(self, rect: Rect, shape: tuple[int, ...]) -> Box:
-        """Return the px of the small picture that lie wholly in a rectangle."""
+        """Return the box of the small picture, of shape (h, w), whose pixels lie wholly in rect."""
         x1, y1 = (rect.x1 - self._left) / self._x, (rect.y1 - self._top) / self._y
         x2, y2 = (rect.x2 - self._left) / self._x, (rect.y2 - self._top) / self._y
         return (
@@ -49,7 +49,7 @@ class CanvasScale:
 
 
 def small_canvases(whole: Canvas) -> list[Canvas]:
-    """Return the canvases for parts by rising area, each at most 0.65 of the whole one's area."""
+    """Return the canvases for parts, by ascending area, each at most 0.65 of the whole area."""
     sides = ((0.375, 0.25), (0.625, 0.375), (1.0, 0.25), (1.0, 0.375), (1.0, 0.5), (1.0, 0.625))
     made = {(_multiple(whole[0] * a), _multiple(whole[1] * b)) for a, b in sides}
     small = [c for c in made if c[0] * c[1] <= 0.65 * whole[0] * whole[1]]
@@ -63,9 +63,10 @@ def _multiple(side: float) -> int:
 def merged_regions(
     rects: Sequence[Rect], known: Sequence[Rect], joined: Sequence[Rect] | None = None
 ) -> list[Rect]:
-    """Return rectangles that share no px: those that do are one, with the objects they touch.
+    """Return disjoint rectangles: overlapping ones are merged, each with the objects it overlaps.
 
-    joined: rectangles; those of `rects` that lie in the same one of these are one too.
+    known: rectangles of objects. joined: two of `rects` that overlap the same one of these are
+    merged too.
     """
     left, merged = list(rects), list[Rect]()
     while left:
@@ -89,7 +90,7 @@ def _together(a: Rect, b: Rect, joined: Sequence[Rect] | None) -> bool:
 
 
 def centred_in(boxes: NDArray[np.float32], parts: Sequence[Part]) -> NDArray[np.bool_]:
-    """Return whether the centre of each box lies in one of the parts: bool (N,)."""
+    """Return which boxes have their centre in one of the parts: bool (N,)."""
     centres = (boxes[:, :2] + boxes[:, 2:]) / 2
     inside = np.zeros(len(boxes), np.bool_)
     for part in parts:
@@ -99,7 +100,7 @@ def centred_in(boxes: NDArray[np.float32], parts: Sequence[Part]) -> NDArray[np.
 
 
 def overlapping(boxes: NDArray[np.float32], place: Rect) -> NDArray[np.bool_]:
-    """Return which boxes share a part with a place: bool (N,)."""
+    """Return which boxes, (N, 4) xyxy, overlap a rectangle: bool (N,)."""
     low = np.maximum(boxes[:, :2], place[:2])
     high = np.minimum(boxes[:, 2:], place[2:])
     return np.all(high > low, axis=1)

@@ -1,8 +1,9 @@
-"""The camera's motion between two large grey pictures, as a homography. Imports
-geometry, cv2 and numpy.
+"""Image registration: the homography between two grey pictures of a moving camera.
+
+Imports geometry, cv2 and numpy.
 
 Source: pyramidal Lucas-Kanade on Shi-Tomasi corners and RANSAC (Hartley and Zisserman, Multiple
-View Geometry, chapter 4), on half-size pictures with corners of quarter-size ones.
+View Geometry, chapter 4). Corners are found at a quarter of the size and tracked at half of it.
 """
 
 from typing import Any, Final
@@ -18,10 +19,10 @@ Homography = NDArray[np.float64]
 
 
 class Registration:
-    """Finds the homography from the last picture to this one. One object a camera.
+    """Finds the homography from the last picture to this one. Each camera has its own object.
 
-    agreement: share of the points that the last homography explains. Near 1 over flat ground; 0.7
-    to 0.85 where near and far things shift against each other (parallax).
+    agreement: share of RANSAC inliers of the last homography. It is near 1 over flat ground, and
+    0.7 to 0.85 with parallax between near and far objects.
     """
 
     points: Final = 250
@@ -38,10 +39,10 @@ class Registration:
         self._corners: NDArray[np.float32] | None = None
 
     def to_this(self, grey: Grey) -> Homography | None:
-        """Return the (3, 3) homography from the last picture's px to those of this one.
+        """Return the homography, float64 (3, 3), from px of the last picture to px of this one.
 
-        grey: uint8 (H, W). The identity for the first picture; None where fewer than half of the
-        points agree (a cut, a blur, nothing to hold on to), or the size has changed.
+        grey: uint8 (H, W). The identity for the first picture. None where the size has changed,
+        there are too few corners, or fewer than half of the points are inliers (cut, blur).
         """
         small: Any = cv2.resize(grey, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
         last, corners = self._small, self._corners

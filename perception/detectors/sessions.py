@@ -1,7 +1,7 @@
-"""Runtimes behind one seam: a model file becomes a function from a canvas to float32 outputs.
+"""Inference runtimes: each turns a model file into a function from a canvas to float32 outputs.
 
-To add a runtime: a class like the two here and one row in RUNTIMES. Runtimes know nothing of heads.
-Used by detectors only; a runtime is imported when it is asked for.
+To add a runtime: a class that fits Network, and one row in RUNTIMES. Runtimes do not depend on
+heads. A runtime is imported when it is used. Used by detectors only.
 """
 
 import importlib
@@ -25,15 +25,15 @@ Runtime = Literal["openvino", "onnxruntime"]
 Precision = Literal["f32", "bf16"]
 Device = Literal["cpu", "cuda"]
 Run = Callable[[NDArray[np.uint8]], list[NDArray[np.float32]]]
-"""From a uint8 (H, W, 3) BGR canvas to the outputs; they are overwritten by the next call."""
+"""From a uint8 (H, W, 3) BGR canvas to the outputs. The next call overwrites them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What a model file says of itself. canvas: its fixed input size, None where any size goes.
+    """Metadata of a model file. canvas: fixed input size; None: any size.
 
-    names: class names, None where the file has none or they cannot be read. task: "" where it says
-    nothing. unreadable_names: the text that should be names and is not, "" otherwise.
+    names: class names; None: the file has none, or they cannot be parsed. task: "" if unknown.
+    unreadable_names: the text of class names that cannot be parsed, else "".
     """
 
     canvas: Canvas | None
@@ -48,19 +48,20 @@ class Network(Protocol):
     facts: Facts
 
     def shapes(self, canvas: Canvas) -> list[Shape]:
-        """Return the output shapes at a canvas. Raises ModelError where the size does not go."""
+        """Return the output shapes at a canvas. Raises ModelError where the size does not fit."""
         ...
 
     def compile(self, canvas: Canvas, *, rgb: bool, divisor: float) -> Run:
-        """Make it ready to run. rgb: the network wants RGB. divisor: of pixel values."""
+        """Return the function that runs the model. rgb: convert BGR to RGB. divisor: of pixels."""
         ...
 
 
 class OpenVinoNetwork:
-    """OpenVINO on the CPU; the canvas goes in as it is, colour and scale are part of the graph."""
+    """OpenVINO on the CPU. Colour order and scale of the pixels are part of the compiled graph."""
 
     def __init__(self, path: Path, threads: int, precision: Precision, device: Device) -> None:
-        # Its tools send usage to their maker, unasked, where this optional package is found.
+        # OpenVINO sends usage data where this optional package is installed. None blocks its
+        # import.
         sys.modules.setdefault("openvino_telemetry", cast("ModuleType", None))
         import openvino as ov
 
@@ -70,16 +71,16 @@ class OpenVinoNetwork:
         if precision == "bf16" and "BF16" not in self._core.get_property(
             "CPU", "OPTIMIZATION_CAPABILITIES"
         ):
-            raise ModelError("precision bf16: this CPU has no bf16 instructions; take f32")
+            raise ModelError("precision bf16: this CPU has no bf16 instructions; use f32")
         try:
             self._model = self._core.read_model(path)
         except RuntimeError as error:
             raise ModelError(f"{path}: not a model that OpenVINO reads: {_brief(error)}") from None
         self._config = {
-            "INFERENCE_PRECISION_HINT": precision,  # its default is bf16 where the CPU has it
+            "INFERENCE_PRECISION_HINT": precision,  # the default is bf16 on a CPU that has it
             "INFERENCE_NUM_THREADS": threads,
             "PERFORMANCE_HINT": "LATENCY",
-            # Pinning would put the first thread of every process on the same core.
+            # With pinning the first thread of every process runs on the same core.
             "ENABLE_CPU_PINNING": False,
         }
         shapes = [
@@ -155,9 +156,9 @@ class OnnxRuntimeNetwork:
             )
         options = rt.SessionOptions()
         options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
-        # Spinning threads made two busy cores slower than one.
+        # With spinning threads two busy cores were slower than one.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        options.log_severity_level = 4  # what it would log is raised here
+        options.log_severity_level = 4  # errors are raised below, not logged
         wrong = onnxruntime_errors()
         try:
             self._session = rt.InferenceSession(str(path), options, providers=[provider])
@@ -165,7 +166,7 @@ class OnnxRuntimeNetwork:
             raise ModelError(
                 f"{path}: not a model that ONNX Runtime reads: {_brief(error)}"
             ) from None
-        if provider not in self._session.get_providers():  # it falls back to the CPU by itself
+        if provider not in self._session.get_providers():  # ONNX Runtime fell back to the CPU
             raise ModelError(
                 f"device {device}: {provider} finds no GPU that works here (driver, CUDA libraries)"
             )
@@ -208,13 +209,14 @@ def open_network(
     precision: Precision = "f32",
     device: Device = "cpu",
 ) -> Network:
-    """Open a model file. auto: OpenVINO on the CPU where it is installed, else ONNX Runtime.
+    """Open a model file. auto: OpenVINO for the CPU if it is installed, else ONNX Runtime.
 
-    Raises ModelError where the file is no ONNX model or the machine lacks what was asked for.
+    Raises ModelError where the file is no ONNX model, or the runtime, precision or device is not
+    available on this machine.
     """
     if path.suffix == ".pt":
         raise ModelError(
-            f"{path}: weights of PyTorch; take the detector `ultralytics`, or make ONNX of them "
+            f"{path}: PyTorch weights; use the detector `ultralytics`, or convert them to ONNX "
             "with `perception models export`"
         )
     if runtime == "auto":
@@ -237,7 +239,7 @@ def _facts(path: Path, inputs: list[list[int | None]], said: dict[str, str]) -> 
 
 
 def onnxruntime_errors() -> tuple[type[Exception], ...]:
-    """Return what it raises: classes of its extension module without a common base of its own."""
+    """Return the exception classes of ONNX Runtime. They have no common base class."""
     if importlib.util.find_spec("onnxruntime") is None:
         return (RuntimeError,)
     state = importlib.import_module("onnxruntime.capi.onnxruntime_pybind11_state")

@@ -1,6 +1,6 @@
-"""Tiles of a picture: where they lie, and their pixels on a network's canvas.
+"""Tiles of a picture: their rectangles, and a tile letterboxed on a network's canvas.
 
-Only the pixels of the tile are read. Imports the letterbox and pixels.
+Imports the letterbox and pixels.
 """
 
 from typing import Any
@@ -17,9 +17,10 @@ from perception.pixels import MATRICES, Pixels
 
 
 def grid(height: int, width: int, side: int, overlap: float) -> list[Rect]:
-    """Return tiles of at most `side` px that cover a picture, evenly spread, by rows.
+    """Return tiles of at most `side` x `side` px that cover a picture, evenly spaced, row by row.
 
-    overlap: share of a side that neighbours have in common at least. Corners are even numbers.
+    height, width: of the picture, px. overlap: smallest share of a side that neighbours share.
+    Coordinates of the upper left corners are even.
     """
     return [
         Rect(x, y, min(width, x + side), min(height, y + side))
@@ -38,9 +39,9 @@ def _starts(length: int, side: int, overlap: float) -> list[int]:
 
 
 def crop(pixels: Pixels, rect: Rect, canvas: Canvas) -> Prepared:
-    """Return a part of a picture on a canvas of its own, its aspect kept, grey around it.
+    """Return a rectangle of a picture letterboxed on a new canvas. Only its pixels are read.
 
-    rect: px of the picture, its corner even. Boxes on it come out in px of the part.
+    rect: px of the picture, upper left corner even. Boxes are mapped back to px of the rectangle.
     """
     scale = min(canvas[0] / rect.height, canvas[1] / rect.width)
     size = min(canvas[1], round(rect.width * scale)), min(canvas[0], round(rect.height * scale))

@@ -1,4 +1,5 @@
-"""What is known of a picture between two looks at a tile, and which tile is most urgent.
+"""Stores the objects of a tiled picture between runs of the network, and ranks the tiles by
+urgency.
 
 Imports kernels and wire. Times are media time.
 """
@@ -16,7 +17,13 @@ from perception.wire import Detections
 
 
 class TileMemory:
-    """Objects with their speed, and the age of each tile. The last tile is the whole picture."""
+    """Known objects with velocities, and when the network last saw each tile.
+
+    The last tile is the whole picture. same_iou: above it a new box is a known object. blend: gain
+    of a velocity correction. *_weight: of the terms of urgency. motion_levels: grey levels. learn:
+    weight of the newest run in a tile's mean number of objects. kept_sweeps: an object that was not
+    seen for this many sweeps is dropped.
+    """
 
     same_iou: Final = 0.2
     blend: Final = 0.5
@@ -39,15 +46,17 @@ class TileMemory:
         self._grey: NDArray[np.uint8] | None = None
 
     def boxes(self, t_ns: int) -> NDArray[np.float32]:
-        """Return the known boxes, (N, 4) px; all is forgotten where time goes back."""
+        """Return the known boxes, (N, 4) xyxy px. Where time goes back, all state is
+        dropped first.
+        """
         if t_ns < self._t_ns:
             self.__init__(self._tiles, self._sweep_ns)
         return self._known.boxes
 
     def carry(self, warp: NDArray[np.float32], t_ns: int) -> None:
-        """Move the known objects to this picture; leave out what was not seen for too long.
+        """Move the known objects to this picture; drop those that were not seen for too long.
 
-        warp: (2, 3) affine of the camera, px of the picture.
+        warp: float32 (2, 3) affine of the camera motion, px of the picture.
         """
         passed_s = (t_ns - self._t_ns) * 1e-9 if self._t_ns else 0.0
         self._t_ns = t_ns
@@ -60,11 +69,11 @@ class TileMemory:
     def most_urgent(
         self, grey: NDArray[np.uint8], warp: NDArray[np.float32], t_ns: int
     ) -> list[int]:
-        """Return all tiles, the most urgent first.
+        """Return the numbers of all tiles, the most urgent first.
 
-        grey: uint8 (h, w), the small picture. Never looked at comes first, then what is older than
-        a sweep; then by age, more for a tile with known objects, with finds at its last looks, and
-        where the picture changed.
+        grey: uint8 (h, w), the small picture. warp: as in carry. First come tiles that were never
+        seen, then those that were last seen more than a sweep ago. The others are ranked by age
+        times a weight, which is larger for known objects, objects at the last runs, and motion.
         """
         motion = self._motion(grey, warp)
         worth: list[float] = []
@@ -81,7 +90,7 @@ class TileMemory:
         return sorted(range(len(worth)), key=lambda k: -worth[k])
 
     def elsewhere(self, looked: Sequence[int]) -> Detections:
-        """Return the known objects that none of the tiles looked at shows."""
+        """Return the known objects that are in none of these tiles."""
         hidden = np.zeros(len(self._known), np.bool_)
         for k in looked:
             hidden |= self._inside(self._tiles[k]) & self._fits(k)
@@ -91,7 +100,9 @@ class TileMemory:
         )
 
     def update(self, looked: Sequence[int], found: Detections, t_ns: int) -> Detections:
-        """Remember what is known after the looks; return it."""
+        """Store the detections after a run on these tiles, with velocities. Return a copy
+        of them.
+        """
         speeds = np.zeros((len(found), 2), np.float32)
         seen_ns = np.full(len(found), t_ns, np.int64)
         overlap = iou_matrix(found.boxes, self._known.boxes)
@@ -123,10 +134,10 @@ class TileMemory:
         return np.all((centres >= rect[:2]) & (centres < rect[2:]), axis=1)
 
     def _fits(self, k: int) -> NDArray[np.bool_]:
-        """Return which known objects a tile shows at a size that the network can see: bool (N,).
+        """Return which known objects have a size that the network can detect in a tile: bool (N,).
 
-        A tile shows what is smaller than it is; the whole picture what is larger than a tenth of a
-        tile, for it is scaled down.
+        In a tile: objects shorter than 0.9 of its side. In the whole picture, which is scaled down:
+        objects longer than a quarter of a tile.
         """
         boxes, first = self._known.boxes, self._tiles[0]
         longer = (boxes[:, 2:] - boxes[:, :2]).max(axis=1, initial=0)
@@ -135,7 +146,8 @@ class TileMemory:
         return longer > side / 4 if is_whole else longer < side * 0.9
 
     def _motion(self, grey: NDArray[np.uint8], warp: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Return for each tile the share of it that changed against the last picture, up to 1."""
+        """Return, for each tile, 20 times the share of pixels that changed since the last picture,
+        at most 1: float64 (tiles,)."""
         last, self._grey = self._grey, grey
         if last is None or last.shape != grey.shape:
             return np.zeros(len(self._tiles))

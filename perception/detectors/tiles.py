@@ -1,8 +1,8 @@
-"""A large picture looked at in tiles, as many in each frame as a time budget allows.
+"""Tiled detection: the network runs on tiles of a large picture, within a time budget per frame.
 
-Small objects keep their pixels, where the whole picture scaled to one canvas loses them. Which
-tiles are looked at is chosen by age, by what is known there and by what moved. In between, what is
-known is carried by the camera's motion and its own speed. One object a camera.
+Small objects would be lost if the whole picture was scaled to one canvas. The tiles of a frame are
+chosen by age, known objects and motion. Objects in other tiles are moved by the camera motion and
+their velocity. Each camera has its own object.
 
 Source of the tiling: Akyon et al., Slicing Aided Hyper Inference (arXiv 2202.06934).
 """
@@ -34,7 +34,10 @@ NS_PER_MS = 1_000_000
 
 @dataclass(slots=True)
 class TileLook:
-    """Tiles of one picture, ready for the network, the most urgent first."""
+    """The tiles of one picture for the network, the most urgent first.
+
+    t_ns: media time. started_ns: monotonic time. tiles: number of the tile, and its canvas.
+    """
 
     t_ns: int
     started_ns: int
@@ -42,9 +45,9 @@ class TileLook:
 
 
 class TiledDetector:
-    """A Detector that looks at tiles of a picture, and at the whole of it as one more tile.
+    """A Detector that runs on tiles of a picture, and on the whole picture as one more tile.
 
-    looks: tiles looked at and tiles left for later, by name.
+    looks: number of tiles that the network saw, and of tiles that were left for a later frame.
     """
 
     Options: type[BaseModel] = BaseModel
@@ -64,11 +67,11 @@ class TiledDetector:
         overlap: float = 0.2,
         sweep_s: float = 1.0,
     ) -> None:
-        """options: the detector that looks. budget_ms: of one frame; None: all tiles, every frame.
+        """options: the wrapped detector. budget_ms: of one frame; None: all tiles in every frame.
 
-        size: side of a tile in px of the picture. overlap: share of it that neighbours have in
-        common. sweep_s: age at which a tile goes before all younger ones. Raises ConfigError where
-        the detector cannot look at parts.
+        size: side of a tile in px of the picture. overlap: share of it that neighbours share.
+        sweep_s: a tile that was not seen for so long comes before all others. Raises ConfigError
+        where the detector cannot run on parts.
         """
         del threads
         if not hasattr(options, "look"):
@@ -86,20 +89,20 @@ class TiledDetector:
         self._tile_ns = self.first_ms * NS_PER_MS
 
     def prepare(self, image: NDArray[np.uint8]) -> TileLook:
-        """Return all tiles of a uint8 (H, W, 3) BGR image, without its time."""
-        self._fit(Pixels(image))
+        """Return all tiles of a uint8 (H, W, 3) BGR image whose time is unknown."""
+        self._set_size(Pixels(image))
         every = range(len(self._tiles))
-        return TileLook(0, time.monotonic_ns(), [(k, self._cut(Pixels(image), k)) for k in every])
+        return TileLook(0, time.monotonic_ns(), [(k, self._crop(Pixels(image), k)) for k in every])
 
     def detect(self, image: NDArray[np.uint8]) -> Detections:
-        """Return detections of a uint8 (H, W, 3) BGR image: all tiles, nothing remembered."""
+        """Return the detections of a uint8 (H, W, 3) BGR image: all tiles, no stored objects."""
         looks = self.prepare(image)
         return self._merged([self._look(k, part) for k, part in looks.tiles], Detections.none())
 
     def prepare_at(self, pixels: Pixels, t_ns: int) -> TileLook:
-        """Return the tiles to look at in a picture at media time t_ns."""
+        """Return the tiles for the network of a picture at media time t_ns."""
         started_ns = time.monotonic_ns()
-        self._fit(pixels)
+        self._set_size(pixels)
         if self._budget_ns is None:
             order = list(range(len(self._tiles)))
         else:
@@ -108,14 +111,16 @@ class TiledDetector:
             warp = self._motion.estimate(grey, known, pixels.width, pixels.height)
             self._memory.carry(warp, t_ns)
             order = self._memory.most_urgent(grey, warp, t_ns)[: self._count()]
-        look = TileLook(t_ns, started_ns, [(k, self._cut(pixels, k)) for k in order])
+        look = TileLook(t_ns, started_ns, [(k, self._crop(pixels, k)) for k in order])
         self.looks["tiles_later"] += len(self._tiles) - len(order)
         return look
 
     def infer(self, prepared: TileLook) -> Detections:
-        """Return what the tiles show and what is known elsewhere, boxes in px of the picture."""
+        """Return the detections of the tiles and the known objects elsewhere, px of the picture.
+
+        It stops before a tile that would exceed the budget; one tile always runs.
+        """
         look = prepared
-        # The time between the two steps is not ours.
         spent_ns = 0
         found: list[tuple[int, Detections, NDArray[np.bool_]]] = []
         begun = time.monotonic_ns()
@@ -139,8 +144,8 @@ class TiledDetector:
         merged = self._merged(found, self._memory.elsewhere(looked))
         return self._memory.update(looked, merged, look.t_ns)
 
-    def _fit(self, pixels: Pixels) -> None:
-        """Lay out the tiles of a picture's size; the last one is the whole picture."""
+    def _set_size(self, pixels: Pixels) -> None:
+        """At a new picture size, compute the tiles. The last tile is the whole picture."""
         if self._size == (pixels.height, pixels.width):
             return
         self._size = pixels.height, pixels.width
@@ -151,11 +156,11 @@ class TiledDetector:
         self._network.look(np.zeros((*self._canvas, 3), np.uint8))
 
     def _count(self) -> int:
-        """Return how many tiles the budget may allow: one more than it is thought to."""
+        """Return how many tiles to prepare: one more than the budget is expected to allow."""
         assert self._budget_ns is not None
         return max(1, int(self._budget_ns / self._tile_ns) + 1)
 
-    def _cut(self, pixels: Pixels, k: int) -> Prepared:
+    def _crop(self, pixels: Pixels, k: int) -> Prepared:
         rect = self._tiles[k]
         height, width = min(self._side, rect.height), min(self._side, rect.width)
         is_whole = k == len(self._tiles) - 1
@@ -163,7 +168,9 @@ class TiledDetector:
         return crop(pixels, rect, self._network.canvas_for(*shape)[0])
 
     def _look(self, k: int, part: Prepared) -> tuple[int, Detections, NDArray[np.bool_]]:
-        """Return a tile's detections in px of the picture, and which of them its border cuts."""
+        """Return tile k, its detections in px of the picture, and which its border cuts:
+        bool (N,).
+        """
         rect = self._tiles[k]
         found = self._network.on_image(self._network.look(part.canvas), part)
         height, width = self._size

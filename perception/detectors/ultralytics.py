@@ -1,8 +1,8 @@
-"""Any Ultralytics detection model file behind the same Detector, and its export to ONNX.
+"""The `ultralytics` detector: runs the model files of Ultralytics. Also exports them to ONNX.
 
-Needs the extra `ultralytics`, imported only when asked for. The picture is letterboxed by
-letterbox, so both detectors see the same pixels. Loading a .pt file can run code that is in
-it: load only files you trust. Used through detectors.DETECTORS and by `perception models export`.
+Needs the extra `ultralytics`, which is imported when it is used. The picture is letterboxed by
+letterbox.py, so both detectors see the same pixels. Loading a .pt file can run code that is in it:
+load only files that you trust. Used through detectors.DETECTORS and by `perception models export`.
 """
 
 import importlib
@@ -34,10 +34,10 @@ from perception.wire import Detections
 
 
 class UltralyticsOptions(DetectorOptions):
-    """What a launch file may say of the `ultralytics` detector."""
+    """Launch file options of the `ultralytics` detector."""
 
     model: str = Field("yolo11n.pt", description="asset name or path of an Ultralytics model file")
-    size: Multiple = Field(DEFAULT_SIZE, description="long side, px")
+    size: Multiple = Field(DEFAULT_SIZE, description="longer side of the canvas, px")
 
 
 class UltralyticsDetector:
@@ -46,17 +46,17 @@ class UltralyticsDetector:
     Options = UltralyticsOptions
 
     def __init__(self, options: UltralyticsOptions, *, threads: int = 1) -> None:
-        """Load and warm the model.
+        """Load the model and run it once.
 
-        threads: for PyTorch. Raises ModelError where the extra is missing or the file cannot be had
-        or is no detection model; ConfigError where a class is asked for that it does not know.
+        threads: of PyTorch. Raises ModelError where the extra is missing, or the file cannot be
+        found, or is no detection model; ConfigError for a class that the model does not have.
         """
         path = assets.resolve(options.model, "weights", "model")
         self._options = options
         self._model = _load(path)
         torch = importlib.import_module("torch")
         if options.device == "cuda" and not torch.cuda.is_available():
-            raise ModelError(f"device cuda: PyTorch {torch.__version__} sees no GPU here")
+            raise ModelError(f"device cuda: PyTorch {torch.__version__} finds no GPU")
         self.names = {int(k): str(name) for k, name in self._model.names.items()}
         allowed = allowed_classes(self.names, options.classes)
         self._classes = None if options.classes is None else np.flatnonzero(allowed).tolist()
@@ -65,24 +65,24 @@ class UltralyticsDetector:
             self.detect(np.full((720, 1280, 3), PAD, np.uint8))
         except (ValueError, *onnxruntime_errors()) as error:
             raise ModelError(f"{path}: Ultralytics cannot run it: {error}") from error
-        # Ultralytics sets it to cores - 1 when it first predicts; busy cores then wait for another.
+        # At its first prediction Ultralytics sets the number of threads to cores - 1. Undo that.
         torch.set_num_threads(threads)
 
     def prepare(self, image: NDArray[np.uint8]) -> Prepared:
-        """Return `image`, uint8 (H, W, 3) BGR, letterboxed into a canvas of its own.
+        """Return a uint8 (H, W, 3) BGR image letterboxed on a new canvas.
 
-        Raises ValueError where the image has another form or no pixels.
+        Raises ValueError for another dtype or shape and for an image without pixels.
         """
         height, width = picture_size(image)
         return letterbox(image, rectangle(height, width, self._options.size), HEADS["yolo"])
 
     def prepare_planes(self, pixels: Pixels) -> Prepared:
-        """Return the picture of a decoder's planes, letterboxed into a canvas of its own."""
+        """Return a picture in YUV planes letterboxed on a new canvas."""
         canvas = rectangle(pixels.height, pixels.width, self._options.size)
         return letterbox_planes(pixels, canvas, HEADS["yolo"])
 
     def infer(self, prepared: Prepared) -> Detections:
-        """Return detections in pixels of the prepared image, best score first."""
+        """Return the detections of a prepared image, boxes in its px, best score first."""
         options = self._options
         result = self._model.predict(
             prepared.canvas,
@@ -91,7 +91,7 @@ class UltralyticsDetector:
             iou=options.iou,
             agnostic_nms=options.agnostic_nms,
             max_det=options.max_detections,
-            nms=False,  # the end-to-end head where the model has one
+            nms=False,  # use the end-to-end head of a model that has one
             classes=self._classes,
             device=options.device,
             verbose=False,
@@ -111,19 +111,19 @@ class UltralyticsDetector:
         return Detections.of(boxes[order], scores[order], class_ids[order])
 
     def detect(self, image: NDArray[np.uint8]) -> Detections:
-        """Return detections of a uint8 (H, W, 3) BGR image."""
+        """Return the detections of a uint8 (H, W, 3) BGR image."""
         return self.infer(self.prepare(image))
 
 
 def export_onnx(model: str | Path, out: str | Path) -> Path:
-    """Write an Ultralytics detection model as ONNX of any input size; return `out`.
+    """Export an Ultralytics detection model to ONNX with a dynamic input size. Return `out`.
 
-    model: asset name (yolo11n.pt, yolo26n.pt) or path. Raises ModelError where the extra is missing
-    or the file cannot be read or exported.
+    model: asset name (yolo11n.pt, yolo26n.pt) or path. out: path of the ONNX file, overwritten.
+    Raises ModelError where the extra is missing, or the file cannot be read or exported.
     """
     path, out = assets.resolve(model, "weights"), Path(out)
     with tempfile.TemporaryDirectory(prefix="perception-export-") as folder:
-        # It writes beside its input, which may be the cache.
+        # The export writes next to its input, and that may be in the asset cache: use a copy.
         copy = shutil.copyfile(path, Path(folder) / path.name)
         try:
             made = _load(copy).export(
@@ -136,7 +136,7 @@ def export_onnx(model: str | Path, out: str | Path) -> Path:
 
 
 def _load(path: Path) -> Any:
-    # It must neither install packages nor fetch weights on its own while a line runs.
+    # Ultralytics must not install packages or download weights by itself.
     os.environ.setdefault("YOLO_AUTOINSTALL", "false")
     os.environ.setdefault("YOLO_OFFLINE", "true")
     os.environ.setdefault("YOLO_VERBOSE", "false")
