@@ -27,7 +27,7 @@ from perception.detectors.letterbox import letterbox, letterbox_planes, rectangl
 from perception.geometry.grey import small_grey
 from perception.pixels import Pixels
 from perception.sources import AllocatePlanes, Frame, allocate_new
-from perception.sources.decoding import Painter, one_thread
+from perception.sources.decoding import Painter, configure_decoder
 from perception.sources.stream import MpegTsSource
 
 FPS = 30
@@ -112,7 +112,7 @@ def held_back(report: Report) -> None:
         for name in ("ours", "PyAV's default"):
             with av.open(io.BytesIO(data), format="mpegts") as container:
                 if name == "ours":
-                    one_thread(container)
+                    configure_decoder(container)
                 else:
                     container.streams.video[0].thread_type = "AUTO"
                     container.streams.video[0].codec_context.thread_count = 8
@@ -136,7 +136,7 @@ def colour(report: Report, rounds: int) -> None:
 
     def run(work: Callable[[Any], object]) -> float:
         with av.open(str(clip_720p())) as container:
-            one_thread(container)
+            configure_decoder(container)
             start, n = time.process_time(), 0
             for frame in container.decode(video=0):
                 work(frame)

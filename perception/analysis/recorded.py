@@ -17,7 +17,7 @@ from perception.footage.messages import PACKETS, LoggedMessage, PacketLine, read
 from perception.footage.rows import SegmentRow
 from perception.pixels import Pixels
 from perception.sources import AllocatePlanes
-from perception.sources.decoding import Painter, one_thread
+from perception.sources.decoding import Painter, configure_decoder
 from perception.wire.codec import decode_record
 from perception.wire.journal import from_text
 
@@ -118,7 +118,7 @@ class Pictures:
     def _decode(self, row: SegmentRow, times: dict[int, int]) -> Iterator[tuple[int, Pixels]]:
         try:
             with av.open(str(self._part.root / f"{row.path}.mp4")) as container:
-                if one_thread(container) is not None:
+                if configure_decoder(container) is not None:
                     return
                 for packet in container.demux(container.streams.video[0]):
                     try:

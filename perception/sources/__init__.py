@@ -1,6 +1,7 @@
-"""Where frames come from. A source is a plain object: no socket of the line, no process.
+"""Sources of frames: cameras, streams and files. A source is an object in the camera process.
 
-To add one: a file with a class that fits Source, one row in SOURCES. Imports transport and below.
+To add one: a file with a class that fits Source, and one row in SOURCES. Imports transport and
+below.
 """
 
 from collections.abc import Callable
@@ -18,27 +19,28 @@ from perception.wire import Coding, Damage
 
 Image = NDArray[np.uint8]
 Allocate = Callable[[int, int], Image]
-"""Given height and width, return a C-contiguous writable uint8 (H, W, 3) to write into."""
+"""From height and width to a C-contiguous, writable array uint8 (H, W, 3) for the frame."""
 
 
 @runtime_checkable
 class TakesPlanes(Protocol):
-    """An Allocate whose owner can do with a decoder's planes; a source may use either."""
+    """An Allocate that also gives arrays for YUV planes. A source may use either method."""
 
     def __call__(self, height: int, width: int, /) -> Image: ...
 
     def planes(self, height: int, width: int, coding: Coding) -> Image:
-        """Return a C-contiguous writable uint8 (H * 3 / 2, W) for planes as Pixels has them."""
+        """Return a C-contiguous, writable uint8 (H * 3 / 2, W) for planes; layout: see Pixels."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """image: uint8 (H, W, 3) BGR. t_media_ns: the source's timeline. t_arrival_ns: monotonic.
+    """One frame. image: uint8 (H, W, 3) BGR, or uint8 (H * 3 / 2, W) planes where coding is not
+    bgr.
 
-    coding: other than bgr only where the Allocate takes planes: then image is uint8 (H * 3 / 2, W).
-    name: the name of its file, for stills only. damage: what a loss did to it (damage.py).
-    t_received_ns: monotonic, when the packet that completed it had come; 0: from no stream.
+    t_media_ns: media time, of the source's timeline. t_arrival_ns: monotonic time. coding: not bgr
+    only where the Allocate takes planes. name: file name, for stills only. damage: see damage.py.
+    t_received_ns: monotonic time at which the last packet of the frame was received; 0: no stream.
     """
 
     image: Image
@@ -51,16 +53,16 @@ class Frame:
 
     @property
     def pixels(self) -> Pixels:
-        """The image and what it is."""
+        """The image with its coding."""
         return Pixels(self.image, self.coding)
 
 
 class Source(Protocol):
     """A camera, file or stream.
 
-    live: frames come when they come (a camera); otherwise as fast as they are read (a file).
-    fps: frames a second as far as is known, else None. counters: repaired or refused things by
-    name, rising only.
+    live: true: frames come in real time (a camera); false: as fast as they are read (a file).
+    fps: frames per second; None: unknown. counters: repaired and rejected inputs by name; they
+    never decrease.
     """
 
     live: bool
@@ -70,31 +72,31 @@ class Source(Protocol):
     def fps(self) -> float | None: ...
 
     def open(self) -> None:
-        """Open it; returns within its own deadline. Raises SourceError, or SourceLost to retry.
+        """Open the source. Raises SourceError if it cannot work, SourceLost if a retry may help.
 
-        A live source may still be connecting when this returns (at most 0.5 s): it is online with
-        its first frame, and read() raises SourceLost where the connection fails.
+        A live source returns after at most 0.5 s and may still be connecting then. It is online
+        with its first frame. read() raises SourceLost where the connection fails later.
         """
         ...
 
     def read(self, allocate: Allocate) -> Frame | None:
-        """Return the next frame, or None where none came within 0.5 s (call again).
+        """Return the next frame. None: there was none within 0.5 s, call again.
 
-        The frame's image is the array that `allocate` last returned, maybe in an earlier call that
-        gave None: keep that array until a frame or an error comes. Raises SourceEnded
-        when no more will come, SourceLost when the connection is gone (close, back off, open).
+        The frame's image is the array that `allocate` returned last, maybe in an earlier call that
+        returned None: keep that array until read() returns a frame or raises. Raises SourceEnded
+        after the last frame, SourceLost when the connection is lost (then close, wait and open).
         """
         ...
 
     def close(self) -> None:
-        """Give everything back; safe to call twice and on a source never opened."""
+        """Free all resources. Safe to call twice, and on a source that was never opened."""
         ...
 
 
 class SourceType(Protocol):
-    """The class of a source: `Options` validates its part of a launch file, calling it makes one.
+    """The class of a source. Options: model of its launch file options.
 
-    run_dir: the run's directory of sockets, for sources that other processes feed.
+    run_dir: directory of the run's sockets, for sources that other processes feed.
     """
 
     Options: type[BaseModel]
@@ -119,21 +121,21 @@ SOURCES = {
 }
 
 WITH_PACKETS = ("video", "rtsp", "mpegts", "rtp", "rtmp", "hls", "mjpeg")
-"""Types that can hand on coded packets (tap.py)."""
+"""Types that can pass on coded packets (tap.py)."""
 
 
 def source_class(name: str) -> SourceType:
-    """Return the class of a source type; ConfigError with the nearest name where there is none."""
+    """Return the class of a source type. Raises ConfigError with the nearest name if unknown."""
     return load(SOURCES, "perception.sources", name)
 
 
 def allocate_new(height: int, width: int) -> Image:
-    """Return a new image: the Allocate for readers without a ring."""
+    """Return a new array uint8 (H, W, 3): the Allocate for readers without a ring."""
     return np.empty((height, width, 3), np.uint8)
 
 
 class AllocatePlanes:
-    """The Allocate for readers without a ring that can do with planes."""
+    """The Allocate with planes for readers without a ring."""
 
     def __call__(self, height: int, width: int) -> Image:
         """Return a new BGR image."""

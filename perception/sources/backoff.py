@@ -1,4 +1,4 @@
-"""How long to wait before a lost source is tried again. Imports clock only."""
+"""Exponential back-off: the wait before a lost source is opened again. Imports clock only."""
 
 from random import Random
 
@@ -6,11 +6,10 @@ from perception.clock import NS_PER_S, monotonic_ns
 
 
 class Backoff:
-    """Doubling waits with jitter, so that cameras behind one switch do not come back in step.
+    """Doubling waits with jitter, so that cameras behind one switch do not reconnect together.
 
-    first_s, max_s: shortest and longest wait. healthy_s: frames must have come for so long since
-    the last failure before the waits start from first_s again: a camera that dies after each first
-    frame is not healthy. random: for tests.
+    first_s, max_s: shortest and longest wait before jitter. healthy_s: after a failure, the waits
+    start from first_s again when frames have come for so long. random: for tests.
     """
 
     def __init__(
@@ -26,7 +25,7 @@ class Backoff:
         self._since_ns: int | None = None
 
     def healthy(self) -> None:
-        """Say that a frame came."""
+        """Record that a frame came."""
         now = monotonic_ns()
         if self._since_ns is None:
             self._since_ns = now
@@ -34,10 +33,10 @@ class Backoff:
             self._failures = 0
 
     def failed(self, at_least_s: float = 0.0) -> float:
-        """Say that the source is lost; return s to wait before the next try.
+        """Record that the source was lost. Return the wait before the next try, s.
 
-        The wait is first_s * 2**failures up to max_s, times 0.75 to 1.25, and never less than
-        at_least_s (SourceLost.retry_after_s).
+        The wait is min(max_s, first_s * 2**failures) times 0.75 to 1.25, and at least at_least_s
+        (SourceLost.retry_after_s).
         """
         self._since_ns = None
         wait = min(self._max_s, self._first_s * 2 ** min(self._failures, 30))

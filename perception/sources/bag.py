@@ -1,7 +1,8 @@
-"""Pictures of a ROS bag as a source, without ROS: ROS 1 (.bag), ROS 2 (.mcap, or its folder).
+"""An image topic of a ROS bag as a source: ROS 1 (.bag), ROS 2 (.mcap, or its folder). ROS is not
+needed.
 
 sensor_msgs/Image, sensor_msgs/CompressedImage (JPEG, PNG) and foxglove_msgs/CompressedVideo (H.264,
-H.265). Media time is the header's stamp. Read by rosbags, of the extra `vehicle`.
+H.265). Media time is the stamp of the message header. Uses rosbags, of the extra `vehicle`.
 """
 
 import contextlib
@@ -27,7 +28,7 @@ IMAGE, COMPRESSED = "sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage"
 VIDEO = "foxglove_msgs/msg/CompressedVideo"
 TYPES = (IMAGE, COMPRESSED, VIDEO)
 MAX_BAD = 100
-"""Messages in a row that give no picture; then the topic is given up."""
+"""After more messages in a row without a picture, read() raises SourceError."""
 _CODECS = {"h264": "h264", "h265": "hevc"}
 _READ_NS = NS_PER_S * 4 // 10
 
@@ -49,16 +50,18 @@ _ENCODINGS: dict[str, tuple[int, type[np.generic], int | None]] = {
     "bayer_gbrg8": (1, np.uint8, cv2.COLOR_BayerGR2BGR),
     "bayer_grbg8": (1, np.uint8, cv2.COLOR_BayerGB2BGR),
 }
-"""Channels, type and OpenCV's conversion of an encoding (sensor_msgs/image_encodings.h)."""
+"""Number of channels, dtype and OpenCV conversion by encoding (sensor_msgs/image_encodings.h)."""
 
 
 class BagSource:
-    """One image topic of a bag. Options: path: .bag, .mcap or a ROS 2 bag's folder; topic: may be
-    left out where there is only one of images; levels_16bit: the 16-bit values that become 0 and
-    255, by default the 0.5 and 99.5 percent points of the first picture; realtime: None lets the
-    run decide.
+    """One image topic of a bag.
 
-    Messages that give no picture, and stamps that do not rise, are left out and counted.
+    Options: path: .bag, .mcap or the folder of a ROS 2 bag. topic: not needed if the bag has one
+    image topic only. levels_16bit: the 16-bit values that become 0 and 255; default: the 0.5 and
+    99.5 percentiles of the first picture. realtime: None: the run decides.
+
+    Messages without a readable picture, and pictures whose stamp does not rise, are skipped and
+    counted.
     """
 
     class Options(BaseModel):
@@ -119,7 +122,10 @@ class BagSource:
         self._last_ns, self._bad, self._codec = -1, 0, None
 
     def read(self, allocate: Allocate) -> Frame | None:
-        """Return the next picture; None after 0.4 s of messages that give none."""
+        """Return the next picture. None: there was none in the messages of 0.4 s.
+
+        Raises SourceEnded at the end of the bag, SourceError where the bag cannot be read on.
+        """
         path, deadline = self._options.path, monotonic_ns() + _READ_NS
         if self._reader is None:
             raise SourceError(f"{path}: not open")
@@ -149,14 +155,14 @@ class BagSource:
         return None
 
     def close(self) -> None:
-        """Close the bag; safe to call twice."""
+        """Close the bag. Safe to call twice."""
         reader, self._reader = self._reader, None
         if reader is not None:
-            with contextlib.suppress(*self._wrong):  # not open: opening it failed
+            with contextlib.suppress(*self._wrong):  # raised where opening it failed
                 reader.close()
 
     def _connections(self) -> list[Any]:
-        """Return the connections of the topic, one for each publisher. Raises SourceError."""
+        """Return the connections of the topic, one per publisher. Raises SourceError if none."""
         path, topic = self._options.path, self._options.topic
         found: dict[str, list[Any]] = {}
         for one in self._reader.connections:
@@ -178,7 +184,7 @@ class BagSource:
             raise SourceError(f"{self._options.path}: {topic} gives no picture that can be read")
 
     def _pixels(self, message: Any, kind: str) -> Image | None:
-        """Return a message's picture as uint8 (H, W, 3) BGR; None where it has none."""
+        """Return the picture of a message, uint8 (H, W, 3) BGR; None: it has none."""
         if kind == IMAGE:
             return self._raw(message)
         if kind == VIDEO:
@@ -203,7 +209,7 @@ class BagSource:
         return self._bgr(pixels if channels > 1 else pixels[:, :, 0], code)
 
     def _video(self, message: Any) -> Image | None:
-        """Return the picture of one message: it holds one whole picture (foxglove's schema)."""
+        """Return the picture of a CompressedVideo message. Foxglove's schema: one per message."""
         name = _CODECS.get(str(message.format).lower())
         if name is None:
             return None
@@ -227,10 +233,10 @@ _BROKEN = (
     OSError, ValueError, KeyError, IndexError, TypeError, AttributeError, AssertionError,
     struct.error, EOFError, OverflowError, RuntimeError, MemoryError,
 )  # fmt: skip
-"""What rosbags raises for bags that are cut short or are something else."""
+"""What rosbags raises for truncated bags and for other files."""
 
 
 def _stamp_ns(message: Any) -> int:
-    """Return the header's stamp in ns, that of CompressedVideo's own field; 0: there is none."""
+    """Return the stamp of a message, ns: of its header, or of its field `timestamp`. 0: not set."""
     stamp = message.header.stamp if hasattr(message, "header") else message.timestamp
     return int(stamp.sec) * NS_PER_S + int(stamp.nanosec)

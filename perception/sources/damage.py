@@ -1,29 +1,33 @@
-"""Which pictures of a stream are damaged: by a loss itself, or by what they were predicted from.
+"""Marks the damaged pictures of a stream: by lost data, or by prediction from a damaged picture.
 
-A decoder flags only the picture whose own data is missing. Those after it are predicted from it and
-smear until the next key picture. Measured at 1 % loss of MPEG-TS over udp, 720p30, 4 Mbit/s, three
-runs of 8 s: 163 of 697 pictures differed from what was sent by more than 25 levels; the flags named
-20 of them, this rule all, and 495 others that differed less. Imports wire.
+A decoder flags only the picture whose own data is missing. The following pictures are predicted
+from it and are damaged until the next key frame. Measured at 1 % loss of MPEG-TS over udp (720p30,
+4 Mbit/s, three runs of 8 s): 163 of 697 pictures differed by more than 25 grey levels from what was
+sent. The decoder's flags named 20 of them. This rule named all, and 495 others that differed less.
+Imports wire.
 """
 
 from perception.wire import Damage
 
 MAX_CARRIED_NS = 10_000_000_000
-"""Without key pictures (intra refresh) a stream is believed again so long after its last loss."""
+"""A stream without key frames (intra refresh) counts as undamaged so long after its last loss."""
 
 
 class DamageWatch:
-    """Follows the pictures of one stream in the order in which they are decoded."""
+    """Tracks the damage of one stream. Call it in decoding order."""
 
     def __init__(self) -> None:
         self._since_ns: int | None = None
 
     def lost(self, t_ns: int) -> None:
-        """Note that a packet could not be decoded or came with a gap before it."""
+        """Record that a packet could not be decoded, or that packets before it are missing."""
         self._since_ns = t_ns
 
     def of(self, is_flagged: bool, is_key: bool, t_ns: int) -> Damage:
-        """Return the damage of the next picture. is_flagged: by the decoder or the demuxer."""
+        """Return the damage of the next picture, of time t_ns.
+
+        is_flagged: the decoder or the demuxer marked it as corrupt. is_key: it is a key frame.
+        """
         if is_flagged:
             self._since_ns = t_ns
             return "direct"

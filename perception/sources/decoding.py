@@ -1,14 +1,14 @@
-"""From a decoded FFmpeg frame to pixels in the slot that `allocate` gave (video, stream).
+"""Copies a decoded FFmpeg frame to the array that `allocate` gave, as BGR or as YUV planes.
 
-The planes of 8-bit YUV 4:2:0 are copied where the owner of the slot can do with them (0.07 ms at
-720p, 0.19 at 1080p: benchmarks.decode); all else becomes BGR.
+The planes of 8-bit YUV 4:2:0 are copied where the Allocate takes planes (0.07 ms at 720p, 0.19 ms
+at 1080p: benchmarks.decode). All other formats are converted to BGR by swscale on one thread.
 
-Measured (1080p, one thread): swscale on one thread and one copy from its own buffer 1.07 ms;
-to_ndarray + copy 1.23, with its default of automatic threads 3.97; cv2.cvtColor from packed I420
-1.25, and that knows BT.601 limited range only. swscale knows every matrix, range and format. Its
-fast path is up to 5 levels off (white 250 253 251) and equal to what cv2.VideoCapture gives; the
-accurate one takes 25.8 ms. More than one thread also gives wrong pixels at the seams of slices for
-some widths and depths (seen from BGR to 10-bit, 66 px wide), not the same from run to run.
+Measured at 1080p: swscale with one thread and one copy 1.07 ms; PyAV's to_ndarray and a copy 1.23
+ms, with automatic threads 3.97 ms; cv2.cvtColor from I420 1.25 ms, for BT.601 limited range only.
+swscale converts every matrix, range and format. Its fast path is up to 5 grey levels off (white is
+250 253 251) and equal to cv2.VideoCapture; its accurate path takes 25.8 ms. With several threads
+some pixels at the borders of slices are wrong for some widths and depths, and differ from run to
+run (seen from BGR to 10 bit, 66 px wide).
 """
 
 import io
@@ -30,7 +30,7 @@ from perception.sources import Allocate, Image, TakesPlanes
 from perception.wire import Coding
 
 MAX_PIXELS = 1 << 26
-"""The largest picture a decoder may make (8K is half of it): a lying header asks for 768 MB."""
+"""Largest picture that a decoder may allocate, px (8K is half of it). Headers can be wrong."""
 
 _TURNS = {
     90: cv2.ROTATE_90_CLOCKWISE,
@@ -47,14 +47,14 @@ _CODINGS: dict[int, tuple[Coding, Coding]] = {
     _SMPTE170M: ("bt601", "bt601-full"),
     _BT2020: ("bt2020", "bt2020-full"),
 }
-"""By the matrix of ITU-T H.273: limited range, full range."""
+"""By the matrix code of ITU-T H.273: coding for limited and for full range."""
 
 
 class Painter:
-    """Writes decoded frames of any pixel format into slots, upright: as BGR, or as their planes.
+    """Writes decoded frames of any pixel format to allocated arrays, upright, as BGR or as planes.
 
-    rotate: degrees clockwise (0, 90, 180, 270) in place of what the file's metadata asks for.
-    Untagged YUV is taken as BT.601, as OpenCV and FFmpeg do, so models see what they learnt from.
+    rotate: degrees clockwise (0, 90, 180, 270), instead of the rotation in the file's metadata.
+    YUV without a matrix tag is taken as BT.601, as in OpenCV and FFmpeg.
     """
 
     def __init__(self, rotate: int | None = None) -> None:
@@ -62,9 +62,9 @@ class Painter:
         self._reformatter = VideoReformatter()
 
     def paint(self, frame: av.VideoFrame, allocate: Allocate) -> Pixels:
-        """Return the array that `allocate` gave, filled with the frame, and what it is.
+        """Return the array that `allocate` gave, filled with the frame, and its coding.
 
-        Raises SourceError that names a pixel format which cannot be converted.
+        Raises SourceError for a pixel format that cannot be converted.
         """
         turn = self._turn(frame)
         if turn == 0 and isinstance(allocate, TakesPlanes):
@@ -73,13 +73,13 @@ class Painter:
                 planes = Pixels(allocate.planes(frame.height, frame.width, coding), coding)
                 _copy_planes(frame, planes)
                 return planes
-        return Pixels(turn_into(self._pixels(frame), turn, allocate))
+        return Pixels(copy_rotated(self._pixels(frame), turn, allocate))
 
     def _pixels(self, frame: av.VideoFrame) -> Image:
         try:
             bgr = self._reformatter.reformat(frame, format="bgr24", threads=1)
             if bgr.planes[0].line_size < 0:
-                # Bottom-up BGR (raw AVI) comes through untouched; PyAV cannot show its memory.
+                # Bottom-up BGR (raw AVI): PyAV cannot give access to it, so convert it twice.
                 bgr = self._reformatter.reformat(bgr, format="gbrp", threads=1)
                 bgr = self._reformatter.reformat(bgr, format="bgr24", threads=1)
         except (FFmpegError, ValueError) as error:
@@ -96,9 +96,9 @@ class Painter:
 
 
 def coding_of(frame: av.VideoFrame) -> Coding:
-    """Return what the frame's planes mean, bgr where they are not handed on.
+    """Return the coding of the frame's planes; bgr: the planes cannot be passed on.
 
-    Interlaced ones are not: swscale takes the colour of each field by itself.
+    Planes of interlaced frames cannot: swscale converts the chroma of each field separately.
     """
     codings = _CODINGS.get(int(frame.colorspace))
     if (
@@ -114,18 +114,21 @@ def coding_of(frame: av.VideoFrame) -> Coding:
 
 
 def _copy_planes(frame: av.VideoFrame, target: Pixels) -> None:
-    """Copy row by row: a decoder's lines may be longer than the picture is wide."""
+    """Copy the planes of a frame without the padding at the end of their rows."""
     for plane, place in zip(frame.planes, target.planes(), strict=True):
         rows = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)
         height, width = place.shape
         np.copyto(place, rows[:height, :width])
 
 
-def one_thread(container: InputContainer) -> str | None:
-    """Set the first video stream to decode on one thread, with MAX_PIXELS; return why it cannot."""
+def configure_decoder(container: InputContainer) -> str | None:
+    """Set the first video stream to one decoder thread and MAX_PIXELS.
+
+    Return why it cannot be decoded; None: it can.
+    """
     if not container.streams.video:
         return "has no video"
-    # None for a codec that FFmpeg does not know; PyAV's types leave that out.
+    # None for a codec that FFmpeg does not know. PyAV's type annotations do not say so.
     context = cast("VideoCodecContext | None", container.streams.video[0].codec_context)
     if context is None:
         return "its video codec is unknown"
@@ -135,13 +138,14 @@ def one_thread(container: InputContainer) -> str | None:
 
 
 def decode_heif(data: bytes, size: tuple[int, int]) -> Image | None:
-    """Return uint8 (H, W, 3) BGR of a HEIC or AVIF picture, upright; None where it is not whole.
+    """Return a HEIC or AVIF picture as uint8 (H, W, 3) BGR, upright. None: it cannot be decoded.
 
-    size: height and width as its header says. FFmpeg gives one tile of a picture of several.
+    size: height and width in its header, px. FFmpeg decodes only one tile of a tiled picture; its
+    size differs then, and the result is None.
     """
     try:
         with av.open(io.BytesIO(data), mode="r") as container:
-            if one_thread(container) is not None:
+            if configure_decoder(container) is not None:
                 return None
             frame = next(container.decode(video=0))
             if {frame.height, frame.width} != set(size):
@@ -155,10 +159,10 @@ def _new_image(height: int, width: int) -> Image:
     return np.empty((height, width, 3), np.uint8)
 
 
-def turn_into(pixels: Image, turn: int, allocate: Allocate) -> Image:
-    """Return the array that `allocate` gave, filled with pixels turned clockwise.
+def copy_rotated(pixels: Image, turn: int, allocate: Allocate) -> Image:
+    """Return the array that `allocate` gave, filled with the rotated picture.
 
-    pixels: uint8 (H, W, 3). turn: 0, 90, 180 or 270 degrees.
+    pixels: uint8 (H, W, 3). turn: 0, 90, 180 or 270 degrees clockwise.
     """
     height, width = pixels.shape[:2]
     image = allocate(width, height) if turn in (90, 270) else allocate(height, width)
@@ -170,13 +174,13 @@ def turn_into(pixels: Image, turn: int, allocate: Allocate) -> Image:
 
 
 def pts_ns(frame: av.VideoFrame, origin: int = 0) -> int | None:
-    """Return the frame's stamp in ns after stamp `origin` of its stream, None where it has none."""
+    """Return the time of a frame in ns after `origin` (in units of its stream); None: no pts."""
     pts, base = frame.pts, frame.time_base
     if pts is None or not base:
         return None
     return (pts - origin) * base.numerator * NS_PER_S // base.denominator
 
 
-def sane_fps(rate: Fraction | float | None) -> float | None:
-    """Return a header's frame rate where it can be true (0.1 to 1000 Hz), else None."""
+def plausible_fps(rate: Fraction | float | None) -> float | None:
+    """Return the frame rate of a header if it is plausible (0.1 to 1000 Hz), else None."""
     return float(rate) if rate and 0.1 <= rate <= 1000 else None

@@ -1,7 +1,4 @@
-"""Why an HTTP address gives no picture: what it sends instead of MPEG-TS.
-
-Imports the stdlib only.
-"""
+"""Finds out what an HTTP address sends instead of MPEG-TS. Imports the stdlib only."""
 
 import base64
 import contextlib
@@ -16,16 +13,17 @@ TIMEOUT_S = 2.0
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    """A redirect could lead to another scheme: it is an error here, which tells nothing."""
+    """Does not follow redirects: they could lead to another scheme."""
 
     def redirect_request(self, *_: Any, **__: Any) -> None:
         return None
 
 
 def explain(url: str) -> str:
-    """Return what an http(s) address sends, as "text/html is not MPEG-TS"; "" where it may be one.
+    """Return why an http(s) address is no MPEG-TS stream, such as "text/html is not MPEG-TS".
 
-    Asks for its first bytes, each within TIMEOUT_S. "" too where it cannot be asked.
+    Reads its first bytes, with a time-out of TIMEOUT_S for each read. "": they may be MPEG-TS, or
+    the address cannot be read.
     """
     parts = urlsplit(url)
     host = parts.netloc.rpartition("@")[2]
@@ -45,7 +43,7 @@ def explain(url: str) -> str:
 
 
 def _is_mpegts(start: bytes) -> bool:
-    """Whether bytes can be of a transport stream: two sync bytes a packet apart."""
+    """Return whether bytes may be MPEG-TS: they have two sync bytes one packet apart."""
     return any(
         start[at] == _SYNC and start[at + _PACKET] == _SYNC
         for at in range(min(_PACKET, len(start) - _PACKET))

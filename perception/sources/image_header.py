@@ -1,7 +1,6 @@
-"""Width and height from an image's first bytes, so that a bomb is refused before it is decoded.
+"""Reads width and height from the header of an image, to reject a huge image before decoding it.
 
-Reads what decoders here read: PNG, JPEG, BMP, WebP, TIFF, PNM, GIF, HEIC and AVIF.
-Imports the stdlib only.
+Formats: PNG, JPEG, BMP, WebP, TIFF, PNM, GIF, HEIC and AVIF. Imports the stdlib only.
 Sources: PNG 1.2 section 11.2.2, ITU T.81 B.2.2, RFC 9649, TIFF 6.0 section 2, netpbm,
 GIF89a section 18, ISO/IEC 23008-12 6.5.3 (ispe).
 """
@@ -15,9 +14,9 @@ _TIFF_FIELD = {3: "H", 4: "I"}
 
 
 def image_size(data: bytes) -> tuple[int, int] | None:
-    """Return (height, width) in px that the header of an encoded image claims.
+    """Return (height, width), px, in the header of an encoded image.
 
-    None where it is none of the formats, or the header is cut short or lies out of the data.
+    None: another format, or the header is truncated or points outside of the data.
     """
     try:
         return _size(data)
@@ -48,7 +47,7 @@ def _size(data: bytes) -> tuple[int, int] | None:
 
 
 def _heif(data: bytes) -> tuple[int, int] | None:
-    """Return the largest size that a HEIC or AVIF file gives one of its items."""
+    """Return the size of the largest item in a HEIC or AVIF file."""
     sizes: list[tuple[int, int]] = []
     at = data.find(b"ispe")
     while at >= 0 and len(sizes) < 64:

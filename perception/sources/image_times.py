@@ -1,7 +1,7 @@
-"""When the pictures of a folder were taken, from a file beside them. Imports clock and errors only.
+"""Reads a file with the times of the pictures in a folder. Imports clock and errors only.
 
-KITTI's raw data has `timestamps.txt`, a date and a time of day a line; its odometry and many other
-data sets have `times.txt`, seconds a line. Line n belongs to picture n.
+KITTI's raw data has `timestamps.txt` with a date and time on each line. KITTI odometry and many
+other data sets have `times.txt` with seconds on each line. Line n is the time of picture n.
 """
 
 import itertools
@@ -20,10 +20,7 @@ _DATE = re.compile(r"(\d{4}-\d\d-\d\d)[ T](\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?")
 
 
 def find_times(path: Path) -> Path | None:
-    """Return the file of times in a folder of pictures or in the folder above; None: there is none.
-
-    path: a folder, or a folder whose pictures are in `data` (KITTI's raw image_02).
-    """
+    """Return the file of times in a folder of pictures or in its parent; None: there is none."""
     if not path.is_dir():
         return None
     found = (folder / name for folder in (path, path.parent) for name in NAMES)
@@ -31,9 +28,10 @@ def find_times(path: Path) -> Path | None:
 
 
 def read_times(path: Path) -> list[int]:
-    """Return a time in ns a line: since 1970 for dates, taken as UTC; else as the seconds stand.
+    """Return the time of each line, ns. Dates are UTC and count from 1970; seconds are kept.
 
-    Raises SourceError where the file cannot be read, a line is no time, or times do not rise.
+    Empty lines and lines with # are skipped. Raises SourceError where the file cannot be read, a
+    line is no time, or a time is not later than the one before.
     """
     try:
         with path.open("rb") as file:
@@ -60,10 +58,10 @@ def read_times(path: Path) -> list[int]:
 
 
 def times_of(paths: Sequence[Path], file: Path) -> list[int]:
-    """Return the time of each picture in ns.
+    """Return the time of each picture, ns.
 
-    Where there are more lines than pictures, the number in a picture's name is its line, from 0.
-    Raises SourceError where they do not fit together.
+    Where there are more lines than pictures, the number in the name of a picture is its line (from
+    0). Raises SourceError where lines and pictures do not match.
     """
     times = read_times(file)
     if len(times) == len(paths):
@@ -76,13 +74,13 @@ def times_of(paths: Sequence[Path], file: Path) -> list[int]:
 
 
 def rate_of(times: Sequence[int]) -> float | None:
-    """Return pictures a second by the median gap; None for fewer than two."""
+    """Return the frame rate, Hz, from the median interval of times in ns. None: fewer than two."""
     gaps = [b - a for a, b in itertools.pairwise(times)]
     return clock.NS_PER_S / statistics.median(gaps) if gaps else None
 
 
 def _time(text: str) -> int | None:
-    """Return a line as ns; None where it is no time. Digits after the ninth are left out."""
+    """Return the time of a line, ns; None: it is no time."""
     if (parts := _DATE.fullmatch(text)) is not None:
         day, second, fraction = parts.groups()
         try:

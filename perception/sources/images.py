@@ -1,9 +1,9 @@
-"""A folder or glob of stills as a source, in natural order (img2 before img10).
+"""A folder or glob of still images as a source, in natural order (img2 before img10).
 
-Without `fps` each picture stands alone: detections, no tracks. With it they are a film, and so they
-are where a file beside them says when each was taken (image_times.py).
-8-bit grey, BGR and with alpha (dropped), 16-bit scaled to 8 by fixed levels, EXIF orientation
-applied. Sizes are read from headers first: an image bomb is skipped before it is decoded.
+Without `fps` the pictures are independent: detections, no tracks. With `fps`, or with a file of
+times (image_times.py), they are the frames of a video.
+Grey, BGR and alpha (dropped) with 8 bits are read, and 16 bits scaled to 8 by fixed levels. The
+EXIF orientation is applied. The size is read from the header first, so a huge image is not decoded.
 """
 
 import glob
@@ -37,15 +37,16 @@ Pixels = NDArray[np.uint8] | NDArray[np.uint16]
 
 
 class ImagesSource:
-    """Stills as frames: image n of those that match is at media time n / fps, or at its own time.
+    """Still images as frames. Image n has media time n / fps, or its time in the file of times.
 
-    Options: path: a folder, a glob or one file; fps: images a second of a film; None: each stands
-    alone, and a run shows STILLS_HZ of them a second; timestamps: a file of times, a line a
-    picture; without it and `fps`, timestamps.txt or times.txt in the folder or above it;
-    levels_16bit: the 16-bit values that become 0 and 255, by default the 0.5 and 99.5 percent
-    points of the first 16-bit image, then fixed; loop; realtime: None lets the run decide.
-    Images that cannot be read or are larger than 2**25 px are skipped, counted and named in
-    `problems`, and so are files of kinds that are not read.
+    Options: path: a folder, a glob or one file. fps: frames per second of a video; None: the images
+    are independent, and a run shows STILLS_HZ of them per second. timestamps: a file with a time on
+    each line; default, without fps: timestamps.txt or times.txt in the folder or its parent.
+    levels_16bit: the 16-bit values that become 0 and 255; default: the 0.5 and 99.5 percentiles of
+    the first 16-bit image, for all. loop: start again after the last one. realtime: None: the run
+    decides.
+    Images that cannot be read or have more than 2**25 px are skipped, counted and named in
+    `problems`. So are image files of kinds that are not supported.
     """
 
     class Options(BaseModel):
@@ -73,7 +74,7 @@ class ImagesSource:
         self._turn = 0
 
     def open(self) -> None:
-        """List the images. Raises SourceError where there is none."""
+        """List the images. Raises SourceError where there is none, or the times do not match."""
         options = self._options
         self._paths, others = find_images(options.path)
         file = options.timestamps or (None if options.fps else find_times(options.path))
@@ -86,7 +87,10 @@ class ImagesSource:
         self._next = self._shown = self._turn = 0
 
     def read(self, allocate: Allocate) -> Frame | None:
-        """Return the next image that can be read; None after 0.4 s of ones that cannot."""
+        """Return the next image that can be read. None: there was none in 0.4 s.
+
+        Raises SourceEnded after the last image, SourceError where none of them can be read.
+        """
         deadline = monotonic_ns() + _READ_NS
         while monotonic_ns() < deadline:
             if self._next == len(self._paths):
@@ -103,11 +107,11 @@ class ImagesSource:
 
     @property
     def expected_frames(self) -> int | None:
-        """Images found: for progress bars only."""
+        """Number of images found, for progress bars; None: not open."""
         return len(self._paths) or None
 
     def close(self) -> None:
-        """Forget the list of images."""
+        """Drop the list of images."""
         self._paths = []
         self._next = 0
 
@@ -123,7 +127,7 @@ class ImagesSource:
         self._turn += 1
 
     def _time_ns(self, n: int) -> int:
-        """Return the media time of picture n in this turn."""
+        """Return the media time of picture n in this pass over the images, ns."""
         times = self._times
         if times is None:
             at = self._turn * len(self._paths) + n
@@ -141,7 +145,7 @@ class ImagesSource:
         return pixels
 
     def _name(self, what: str, paths: list[Path], how: str) -> None:
-        """Note files that are not shown; at most MAX_NAMED of them."""
+        """Add files that are not shown to `problems`, at most MAX_NAMED names."""
         names = ", ".join(path.name for path in paths[:MAX_NAMED])
         more = f" and {len(paths) - MAX_NAMED} more" if len(paths) > MAX_NAMED else ""
         if len(self.problems) < MAX_NAMED:
@@ -168,7 +172,7 @@ def picture_times(options: ImagesSource.Options) -> list[tuple[Path, int]]:
 
 
 def read_file(path: Path) -> bytes:
-    """Return a file's bytes, at most MAX_FILE_BYTES + 1; none where it cannot be read."""
+    """Return the bytes of a file, at most MAX_FILE_BYTES + 1; b"" where it cannot be read."""
     try:
         with path.open("rb") as file:
             return file.read(MAX_FILE_BYTES + 1)
@@ -177,9 +181,10 @@ def read_file(path: Path) -> bytes:
 
 
 def decode_image(data: bytes, flags: int = _FLAGS) -> Pixels | Literal["unreadable", "too_large"]:
-    """Return pixels of an encoded image, uint8 or uint16 (H, W) or (H, W, C), or why not.
+    """Return the pixels of an encoded image, uint8 or uint16 (H, W) or (H, W, C), or a reason.
 
-    Its header is read first: more than MAX_PIXELS is refused before anything is decoded.
+    flags: of cv2.imdecode. The header is read first: an image of more than MAX_PIXELS is too_large
+    and is not decoded.
     """
     size = image_size(data)
     if size is None or not size[0] * size[1]:
@@ -198,9 +203,9 @@ def decode_image(data: bytes, flags: int = _FLAGS) -> Pixels | Literal["unreadab
 
 
 def find_images(path: Path) -> tuple[list[Path], list[Path]]:
-    """Return the image files of a folder, a glob or one path in natural order; and images left out.
+    """Return the image files of a folder, a glob or one path, and those of unsupported kinds.
 
-    Raises SourceError where there is none to read.
+    Both in natural order. Raises SourceError where there is no supported one.
     """
     text = str(path)
     try:

@@ -1,4 +1,4 @@
-"""16-bit pictures as 8-bit ones by fixed levels. Imports OpenCV."""
+"""Scales 16-bit pictures to 8 bits with fixed levels. Imports OpenCV."""
 
 from typing import Annotated
 
@@ -17,18 +17,18 @@ def _rising(levels: tuple[int, int] | None) -> tuple[int, int] | None:
 
 
 LevelsOption = Annotated[tuple[int, int] | None, AfterValidator(_rising)]
-"""The 16-bit values that become 0 and 255; None: of the first picture."""
+"""The 16-bit values that become 0 and 255; None: from the first picture."""
 
 
 class Levels:
-    """The levels of one source, the same for all of its pictures."""
+    """The levels of one source. They are the same for all of its pictures."""
 
     def __init__(self, given: tuple[int, int] | None) -> None:
-        """given: None takes the 0.5 and 99.5 percent points of the first 16-bit picture."""
+        """given: None: use the 0.5 and 99.5 percentiles of the first 16-bit picture."""
         self._levels = given
 
     def apply(self, pixels: NDArray[np.uint8] | NDArray[np.uint16]) -> Image:
-        """Return pixels of any shape as uint8; those of 8 bit as they are."""
+        """Return pixels of any shape as uint8. 8-bit pixels are not changed."""
         if pixels.dtype == np.uint8:
             return pixels.astype(np.uint8, copy=False)
         if self._levels is None:

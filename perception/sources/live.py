@@ -1,8 +1,8 @@
-"""A network stream read in a thread of its own, newest frame only; what RTSP and MPEG-TS share.
+"""Reads a network stream in a thread and keeps the newest frame. Base of RTSP, MPEG-TS and others.
 
-FFmpeg may hang in places no time-out reaches (name resolution, TEARDOWN to a frozen server), so
-nothing here waits for it: a thread that is late is abandoned and counted, and closes its connection
-itself when it wakes. Pixels are copied by the reader, only for frames that it takes.
+Some calls of FFmpeg have no time-out (name resolution, TEARDOWN to a server that hangs). So nothing
+here waits for the thread for long: a thread that does not end is abandoned and counted. It closes
+its connection when FFmpeg returns. Only frames that the reader takes are converted and copied.
 """
 
 import contextlib
@@ -27,7 +27,7 @@ from perception.clock import NS_PER_S, monotonic_ns, to_ns
 from perception.errors import SourceError, SourceLost
 from perception.sources import Allocate, Frame
 from perception.sources.damage import DamageWatch
-from perception.sources.decoding import Painter, one_thread, pts_ns, sane_fps
+from perception.sources.decoding import Painter, configure_decoder, plausible_fps, pts_ns
 from perception.sources.tap import PacketTap
 from perception.sources.timeline import LiveTimeline
 from perception.sources.urls import redact
@@ -36,13 +36,13 @@ from perception.wire import Damage
 MAX_ABANDONED = 8
 _WAIT_S = 0.5
 _NO_PICTURE_NS = 15 * NS_PER_S
-_ASK_NS = 2 * NS_PER_S
-"""A stream that is not open by then is asked what it sends."""
+_EXPLAIN_NS = 2 * NS_PER_S
+"""If a stream is not open after this time, `Address.explain` is called."""
 
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where a stream is and how FFmpeg is to open it. url may hold a password: never shown."""
+    """Where a stream is, and how FFmpeg opens it. url may contain a password and is never shown."""
 
     url: str = field(repr=False)
     demuxer: str
@@ -50,16 +50,16 @@ class Address:
     open_timeout_s: float
     read_timeout_s: float
     explain: Callable[[str], str] | None = None
-    """Given the url, return why nothing of it can be decoded; "" where that cannot be told."""
+    """From the url to the reason why it cannot be decoded; "": unknown."""
     description: bytes = b""
-    """What FFmpeg reads in place of the url: a session's description (rtp.py)."""
+    """If set, FFmpeg reads this session description instead of the url (rtp.py)."""
 
 
 class LiveStream:
-    """Opens, reads and closes one stream, again and again.
+    """Opens, reads and closes one stream. It can be opened again after it was closed.
 
-    counters: stale (frames replaced by a newer one before they were read), packets_corrupt,
-    frames_corrupt, frames_smeared (damage.py), threads_abandoned (hung in FFmpeg), and
+    counters: stale (frames that a newer one replaced before they were read), packets_corrupt,
+    frames_corrupt, frames_smeared (damage.py), threads_abandoned (FFmpeg did not return), and
     those of LiveTimeline.
     """
 
@@ -78,7 +78,7 @@ class LiveStream:
         self.tap: PacketTap | None = None
 
     def open(self) -> None:
-        """Start to connect, wait 0.5 s for it; read() gives None until it is done.
+        """Start to connect and wait for at most 0.5 s. read() returns None while connecting.
 
         Raises SourceLost where the connection fails within that time.
         """
@@ -92,9 +92,9 @@ class LiveStream:
         self._feed.wait_opened(_WAIT_S)
 
     def read(self, allocate: Allocate) -> Frame | None:
-        """Return the newest frame not yet read, None where none came within 0.5 s.
+        """Return the newest frame that was not read yet. None: there was none within 0.5 s.
 
-        Raises SourceLost where the stream ended, failed or said nothing for its time-out.
+        Raises SourceLost where the stream ended, failed, or sent nothing for its time-out.
         """
         if self._feed is None:
             raise SourceLost(f"{self._shown}: not open")
@@ -112,7 +112,7 @@ class LiveStream:
         )
 
     def close(self) -> None:
-        """Tell the thread to end and wait 0.5 s for it; safe to call twice."""
+        """Tell the thread to end and wait for at most 0.5 s. Safe to call twice."""
         feed, self._feed = self._feed, None
         if feed is None:
             return
@@ -126,11 +126,11 @@ class LiveStream:
 
 
 _Newest = tuple[av.VideoFrame, int, int, Damage, int]
-"""A picture, its arrival and media time in ns, its damage, when its packet had come in ns."""
+"""A picture, its arrival time and media time, its damage, and the arrival of its packet; ns."""
 
 
 class _Feed(threading.Thread):
-    """One connection. Everything behind `_changed` is shared with the reader."""
+    """The thread of one connection. `_changed` guards what it shares with the reader."""
 
     def __init__(
         self, address: Address, shown: str, timeline: LiveTimeline, tap: PacketTap | None
@@ -153,7 +153,7 @@ class _Feed(threading.Thread):
                 raise self._ended
 
     def take(self, timeout_s: float, counters: dict[str, int]) -> "_Newest | None":
-        """Return the newest picture; None where none came."""
+        """Return the newest picture; None: there was none within timeout_s. Raises SourceLost."""
         with self._changed:
             self._changed.wait_for(lambda: self._newest or self._ended, timeout_s)
             for name, count in self._counts.items():
@@ -163,20 +163,22 @@ class _Feed(threading.Thread):
             if newest is not None:
                 return newest
             if self._ended is None:
-                self._ended = self._late(monotonic_ns())
-            self._ask_if_late(monotonic_ns())
+                self._ended = self._timed_out(monotonic_ns())
+            self._explain_if_late(monotonic_ns())
             if self._ended is not None:
                 raise self._ended
             return None
 
-    def _ask_if_late(self, now: int) -> None:
-        if self._opened or self._asked or now - self._started_ns < _ASK_NS:
+    def _explain_if_late(self, now: int) -> None:
+        if self._opened or self._asked or now - self._started_ns < _EXPLAIN_NS:
             return
         self._asked = True
         threading.Thread(target=self._explain, name="live-stream-why", daemon=True).start()
 
     def _explain(self) -> None:
-        """End with the reason why nothing can be decoded, where the address tells one."""
+        """If `Address.explain` knows why nothing can be decoded, end the stream with that
+        reason.
+        """
         if self._opened or self._cancelled or self._address.explain is None:
             return
         why = self._address.explain(self._address.url)
@@ -208,7 +210,7 @@ class _Feed(threading.Thread):
                 self._ended = self._ended or reason
                 self._changed.notify_all()
 
-    def _late(self, now: int) -> SourceLost | None:
+    def _timed_out(self, now: int) -> SourceLost | None:
         address = self._address
         if not self._opened:
             if now - self._started_ns > to_ns(address.open_timeout_s):
@@ -237,12 +239,12 @@ class _Feed(threading.Thread):
                 container.close()
 
     def _decode(self, container: InputContainer) -> None:
-        reason = one_thread(container)
+        reason = configure_decoder(container)
         if reason is not None:
             raise SourceLost(f"{self._shown}: {reason}", 10.0)
         stream = container.streams.video[0]
         with self._changed:
-            self.fps = sane_fps(stream.average_rate) or sane_fps(stream.guessed_rate)
+            self.fps = plausible_fps(stream.average_rate) or plausible_fps(stream.guessed_rate)
             self._opened = True
             self._packet_ns = self._picture_ns = monotonic_ns()
             self._changed.notify_all()
@@ -252,9 +254,9 @@ class _Feed(threading.Thread):
                     return
 
     def _hand_over(self, packet: "av.Packet[VideoStream]", stream: VideoStream) -> bool:
-        """Decode one packet and keep its last picture; return False where no one wants more.
+        """Decode one packet and keep its last picture. Return False where the stream has ended.
 
-        Every picture is given its media time here, also one that no one takes.
+        Every picture gets its media time here, also one that is never read.
         """
         corrupt, received = packet.is_corrupt, monotonic_ns()
         try:
@@ -292,7 +294,7 @@ class _Feed(threading.Thread):
 
 
 def _lost(shown: str, error: FFmpegError) -> SourceLost:
-    """Return what went wrong without FFmpeg's own text, which repeats the URL and its password."""
+    """Return the error of a stream. FFmpeg's text is not used: it contains the URL and password."""
     if isinstance(error, HTTPUnauthorizedError | HTTPForbiddenError):
         return SourceLost(f"{shown}: user or password refused", 30.0)
     if isinstance(error, HTTPNotFoundError):

@@ -1,4 +1,4 @@
-"""A file played as a camera: each frame waits for its media time."""
+"""Plays a file in real time: each frame is returned at its media time."""
 
 from dataclasses import replace
 
@@ -10,14 +10,14 @@ _LATE_NS = 5 * NS_PER_S
 
 
 class Paced:
-    """Wraps a source that is not live and gives its frames in real time.
+    """Wraps a source that is not live and returns its frames in real time.
 
-    Frame times hang on the first frame, not on the one before: after a stall the frames that are
-    due come at once and nothing drifts. After more than 5 s late (a suspended machine, a decoder
-    slower than real time) the schedule starts anew, counted in `pace_restarts`.
+    The due time of a frame is counted from the first frame, so there is no drift: after a stall the
+    late frames are returned at once. A frame that is more than 5 s late (a suspended machine, a
+    slow decoder) starts the schedule again; `pace_restarts` counts that.
 
-    A frame is decoded, into an array of `allocate`, before its time; read() may return None while
-    it waits and returns the same frame later. Do not give its slot away meanwhile.
+    A frame is decoded into an array of `allocate` before it is due. read() may return None while it
+    waits, and returns that frame later: keep the array until then.
     """
 
     live = True
@@ -31,16 +31,16 @@ class Paced:
 
     @property
     def fps(self) -> float | None:
-        """Frames a second of the wrapped source."""
+        """Frames per second of the wrapped source."""
         return self._source.fps
 
     def open(self) -> None:
-        """Open the wrapped source; the first frame is due at once."""
+        """Open the wrapped source. The first frame is due at once."""
         self._held = self._zero_ns = None
         self._source.open()
 
     def read(self, allocate: Allocate) -> Frame | None:
-        """Return the next frame at its time, None where that is more than 0.5 s away."""
+        """Return the next frame when it is due. None: it is due in more than 0.5 s."""
         called = monotonic_ns()
         if self._held is None:
             self._held = self._source.read(allocate)

@@ -1,8 +1,8 @@
-"""Frames from the user's own process: Pusher there, PushSource in the camera process.
+"""Frames from a process of the user: Pusher in that process, PushSource in the camera process.
 
-Pixels go through a ring of shared memory that the Pusher owns, one message a frame tells where.
-A frame that the camera process comes too late for is overwritten and counted: newest wins, as with
-any camera. Imports transport and below.
+Pixels go through a ring in shared memory, which the Pusher owns. A message for each frame says
+where it is. A frame that the camera process does not copy in time is overwritten and counted.
+Imports transport and below.
 """
 
 import itertools
@@ -28,10 +28,10 @@ _numbers = itertools.count()
 
 
 class Pusher:
-    """Hands frames to the push source of a camera; use it in one thread, close it in any.
+    """Sends frames to the push source of a camera. Call send() from one thread, close() from any.
 
-    run_dir: directory of the run, as perception.connect finds it by name. camera: its name.
-    closed: whether it was closed.
+    run_dir: directory of the run; perception.connect finds it by name. camera: name of the camera.
+    closed: whether close() was called.
     """
 
     def __init__(self, run_dir: Path, camera: str) -> None:
@@ -47,12 +47,11 @@ class Pusher:
     def send(
         self, image: NDArray[np.uint8], t_ns: int | None = None, timeout_s: float = 1.0
     ) -> bool:
-        """Hand over one frame; False where the camera process did not take it within timeout_s,
-        or this is closed.
+        """Send one frame. Return whether the camera process took it within timeout_s.
 
-        image: uint8 (H, W, 3) BGR or (H, W) grey, strided or not; it is copied. t_ns: its time on
-        your own clock, which becomes media time and should rise; None: now, on the monotonic clock.
-        Raises SourceError for any other array, RingError where shared memory is too small.
+        False too after close(). image: uint8 (H, W, 3) BGR or (H, W) grey, any strides; it is
+        copied. t_ns: media time of the frame, of any clock, rising; None: the monotonic clock now.
+        Raises SourceError for other arrays, RingError where shared memory is too small.
         """
         colour = image[:, :, None] if image.ndim == 2 else image
         if image.dtype != np.uint8 or colour.ndim != 3 or colour.shape[2] not in (1, 3):
@@ -81,7 +80,7 @@ class Pusher:
         return self._socket.send(message, timeout_s)
 
     def close(self) -> None:
-        """Remove the shared memory; frames not yet taken are gone. Safe to call twice."""
+        """Remove the shared memory. Frames that were not taken are lost. Safe to call twice."""
         with self._lock:
             if not self.closed:
                 self._socket.close()
@@ -96,11 +95,11 @@ class Pusher:
 
 
 class PushSource:
-    """Gives the frames that a Pusher of the same run and camera sends; None while there are none.
+    """The frames that a Pusher of the same run and camera sends.
 
-    Options: none. counters: overwritten (came too late), time_not_rising (a repeat or glitch is
-    taken as 1 ms after the last, a clock that fell back by 1 s or more goes on from there), refused
-    (a message that fits no frame).
+    Options: none. counters: overwritten (not copied in time); refused (the message fits no frame);
+    time_not_rising: a frame whose time does not rise gets 1 ms after the last one; if its time is
+    more than 1 s back, the clock was set back, and media time continues from the last frame.
     """
 
     class Options(BaseModel):
@@ -118,14 +117,14 @@ class PushSource:
         self._offset_ns = 0
 
     def open(self) -> None:
-        """Listen in the run's directory. Raises SourceError where there is no run."""
+        """Listen on a socket in the run's directory. Raises SourceError outside of a run."""
         self.close()
         if self._run_dir is None:
             raise SourceError(f"{self._camera}: push works in a run only, not in analysis")
         self._puller = push_queue.Puller(self._run_dir, self._camera)
 
     def read(self, allocate: Allocate) -> Frame | None:
-        """Return the next frame, None where none was pushed within 0.5 s."""
+        """Return the next frame. None: none was pushed within 0.5 s."""
         if self._puller is None:
             raise SourceError(f"{self._camera}: not open")
         deadline = monotonic_ns() + _READ_NS
@@ -139,7 +138,7 @@ class PushSource:
         return None
 
     def close(self) -> None:
-        """Stop listening; safe to call twice."""
+        """Stop listening. Safe to call twice."""
         if self._puller is not None:
             self._puller.close()
         self._puller = None

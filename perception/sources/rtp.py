@@ -1,7 +1,7 @@
-"""RTP without a session: what QGroundControl and the companions of ArduPilot and PX4 send.
+"""RTP without RTSP, as QGroundControl and the companion computers of ArduPilot and PX4 use it.
 
-FFmpeg is given a description that is written here; of a user's .sdp only checked values go in, so
-no such file can name another protocol. Imports live and below.
+FFmpeg reads a session description (SDP) that is written here. Only checked values of a user's .sdp
+file are used, so such a file cannot name another protocol. Imports live and below.
 """
 
 import ipaddress
@@ -35,7 +35,7 @@ def _address(text: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """What is received: where, as what, and what its codec needs to know."""
+    """One RTP session. payload: payload type number. fmtp: format parameters of the codec."""
 
     address: str
     port: int
@@ -44,7 +44,7 @@ class Session:
     fmtp: str = ""
 
     def text(self) -> bytes:
-        """Return its description (RFC 8866)."""
+        """Return its session description (RFC 8866)."""
         family = "IP6" if ":" in self.address else "IP4"
         lines = [
             "v=0", f"o=- 0 0 IN {family} {self.address}", "s=downlink",
@@ -58,7 +58,9 @@ class Session:
 
 
 def read_sdp(path: Path) -> Session:
-    """Return the first video of an .sdp file. Raises SourceError that says what is missing."""
+    """Return the first video session of an .sdp file. Raises SourceError that says what
+    is wrong.
+    """
     try:
         if path.stat().st_size > MAX_SDP_BYTES:
             raise SourceError(f"{path}: larger than {MAX_SDP_BYTES} bytes")
@@ -85,10 +87,10 @@ def read_sdp(path: Path) -> Session:
 
 
 class RtpSource:
-    """A downlink over RTP: newest frame only, lost when it is silent for read_timeout_s.
+    """An RTP stream: newest frame only. It is lost when nothing comes for read_timeout_s.
 
-    Options: path: an .sdp file; or port, codec (h264, h265, jpeg, mpegts), payload and address: of
-    this host or a multicast group. open_timeout_s, read_timeout_s; rotate: degrees clockwise.
+    Options: path: an .sdp file; or port, codec, payload (type number) and address: of this host, or
+    a multicast group. open_timeout_s, read_timeout_s. rotate: degrees clockwise.
     """
 
     live = True
@@ -114,11 +116,11 @@ class RtpSource:
 
     @property
     def fps(self) -> float | None:
-        """Frames a second as the stream says, None before it is open."""
+        """Frames per second in the stream's header; None: not open, or unknown."""
         return self._stream.fps if self._stream is not None else None
 
     def open(self) -> None:
-        """Begin to receive. Raises SourceError for an .sdp that says nothing of use."""
+        """Start to receive. Raises SourceError for an .sdp file that cannot be used."""
         options = self._options
         if options.path is not None:
             session = read_sdp(options.path)
@@ -139,12 +141,12 @@ class RtpSource:
         self._stream.open()
 
     def read(self, allocate: Allocate) -> Frame | None:
-        """Return the newest frame; None while nothing has come. Raises SourceLost."""
+        """Return the newest frame; None: there was none within 0.5 s. Raises SourceLost."""
         if self._stream is None:
             raise SourceError("rtp: not open")
         return self._stream.read(allocate)
 
     def close(self) -> None:
-        """Stop receiving, within 0.5 s."""
+        """Stop receiving. Returns within 0.5 s."""
         if self._stream is not None:
             self._stream.close()

@@ -1,4 +1,4 @@
-"""Single JPEG pictures that an address gives, asked for again and again in a thread.
+"""A camera that gives single JPEG pictures over HTTP. A thread requests them periodically.
 
 Imports the stdlib, images and below.
 """
@@ -20,7 +20,7 @@ from pydantic import AfterValidator, Field
 from perception.clock import monotonic_ns, to_ns
 from perception.errors import SourceLost
 from perception.sources import Allocate, Frame, Image
-from perception.sources.decoding import turn_into
+from perception.sources.decoding import copy_rotated
 from perception.sources.images import decode_image
 from perception.sources.stream import StreamOptions, check_url
 from perception.sources.urls import redact
@@ -31,16 +31,16 @@ _WAIT_S = 0.5
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    """A redirect could lead to another scheme or host: it is an error here."""
+    """Does not follow redirects: they could lead to another scheme or host."""
 
     def redirect_request(self, *_: Any, **__: Any) -> None:
         return None
 
 
 class SnapshotSource:
-    """A camera's still address. Options: url; rate_hz: pictures a second; read_timeout_s.
+    """The address of a still picture. Options: url; rate_hz: requests per second; read_timeout_s.
 
-    A picture that is the same byte for byte as the last is not given again and counted (repeated).
+    A picture whose bytes equal the last one's is not returned again; `repeated` counts it.
     """
 
     live = True
@@ -62,12 +62,12 @@ class SnapshotSource:
         self._thread: threading.Thread | None = None
 
     def open(self) -> None:
-        """Begin to ask. Raises SourceLost where the first answer, within 0.5 s, is no picture."""
+        """Start to request pictures. Raises SourceLost if the first request fails within 0.5 s."""
         self.close()
         self._stop, self._lost, self._newest = threading.Event(), None, None
         self._why = ""
         self._thread = threading.Thread(
-            target=self._ask, args=(self._stop,), name="snapshots", daemon=True
+            target=self._request_pictures, args=(self._stop,), name="snapshots", daemon=True
         )
         self._thread.start()
         with self._changed:
@@ -76,9 +76,9 @@ class SnapshotSource:
                 raise SourceLost(f"{self._shown}: {redact(self._why)}")
 
     def read(self, allocate: Allocate) -> Frame | None:
-        """Return the newest picture not yet read, None where none came within 0.5 s.
+        """Return the newest picture that was not read yet. None: there was none within 0.5 s.
 
-        Raises SourceLost where the address gives no picture.
+        Raises SourceLost where the address has given no picture for read_timeout_s.
         """
         with self._changed:
             self._changed.wait_for(lambda: self._newest or self._lost, _WAIT_S)
@@ -89,17 +89,17 @@ class SnapshotSource:
                 raise lost or SourceLost(f"{self._shown}: not open")
             return None
         pixels, arrival = newest
-        image = turn_into(pixels, self._options.rotate or 0, allocate)
+        image = copy_rotated(pixels, self._options.rotate or 0, allocate)
         return Frame(image, arrival, arrival)
 
     def close(self) -> None:
-        """Stop asking; a request that hangs ends by itself."""
+        """Stop the requests. Waits for at most 0.5 s; a pending request ends by its time-out."""
         self._stop.set()
         thread, self._thread = self._thread, None
         if thread is not None:
             thread.join(_WAIT_S)
 
-    def _ask(self, stop: threading.Event) -> None:
+    def _request_pictures(self, stop: threading.Event) -> None:
         last, period_ns = b"", to_ns(1.0 / self._options.rate_hz)
         opener = urllib.request.build_opener(_NoRedirect)
         request = _request(self._options.url)
@@ -129,7 +129,7 @@ class SnapshotSource:
             stop.wait(max(0.0, (next_ns - now) / 1e9))
 
     def _take(self, data: bytes, last: bytes, now: int) -> str:
-        """Decode a picture for the reader; return why it cannot be, "" where it was."""
+        """Decode a picture for the reader. Return why it cannot be decoded; "": it was."""
         if data == last:
             self.counters["repeated"] += 1
             return ""

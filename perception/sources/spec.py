@@ -1,11 +1,11 @@
-"""A camera's `source:` in a launch file, in short or long form -> type name and options.
+"""Parses a camera's `source:` in a launch file, short or long form, to type name and options.
 
     rtsp://host/path   udp://address:port   tcp://host:port   http://host/x.ts   rtmp://host/app/key
     http://host/x.m3u8 (HLS), .mjpg (motion JPEG), .jpg (stills)   x.sdp (RTP)   0   clip.mp4
     folder/   stills/*.png   bag:drive.mcap#/topic   push   synthetic   {type: ..., options}
     {url: ...}   {path: ...}
 
-Imports errors and the table of sources; touches no file but to ask whether a path is a folder.
+Imports errors and the table of sources. Of files it only checks whether they exist or are folders.
 """
 
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ _READ = ".avif .bmp .gif .heic .heif .jpeg .jpg .pbm .pgm .png .pnm .ppm .tif .t
 _NOT_READ = ".arw .cr2 .cr3 .dng .jp2 .jpe .jxl .nef .orf .psd .raf .raw .rw2 .svg .tga"
 IMAGE_SUFFIXES = frozenset(_READ.split())
 OTHER_IMAGES = frozenset(_NOT_READ.split())
-"""Suffixes of images that are not read; they are named when they are left out."""
+"""Suffixes of unsupported images. They are skipped, and named to the user."""
 CONVERT = "convert them, e.g. `heif-convert a.heic a.jpg` or `magick a.dng a.png`"
 URL_TYPES = {
     "rtsp": "rtsp",
@@ -45,9 +45,9 @@ _RELAY = {
 def parse(spec: object) -> tuple[str, dict[str, Any]]:
     """Return the type name and the options of a source.
 
-    spec: str, int (webcam index) or mapping with `type`, or with `url`, `path` or `device`, from
-    which the type is inferred. Options are not validated here: the type's class does that.
-    Raises ConfigError where nothing fits; passwords of URLs are hidden in its text.
+    spec: str, int (webcam index), or a mapping with `type` or with one of `url`, `path`, `device`,
+    from which the type follows. The options are validated later, by the class of the type.
+    Raises ConfigError for any other spec. Its text does not contain passwords of URLs.
     """
     if isinstance(spec, Mapping):
         return _long({str(key): value for key, value in spec.items()})
@@ -71,7 +71,7 @@ def parse(spec: object) -> tuple[str, dict[str, Any]]:
 
 
 def pictures_in_data(folder: Path) -> bool:
-    """Whether a folder's pictures are in its folder `data`, as in KITTI's raw image_02."""
+    """Return whether a folder has a folder `data` with pictures, as KITTI's raw image_02 has."""
     inner = folder / "data"
     return inner.is_dir() and any(p.suffix.lower() in IMAGE_SUFFIXES for p in inner.iterdir())
 
@@ -107,7 +107,7 @@ def _url_type(url: str) -> str:
 
 
 def _bag(spec: str) -> dict[str, Any]:
-    """Return the options of bag:FILE#/topic; the topic may be left out."""
+    """Return the options of FILE#/topic. The topic is optional."""
     path, _, topic = spec.partition("#")
     if not path:
         raise ConfigError(f"bag:{spec}: expected bag:FILE#/topic")
@@ -115,7 +115,7 @@ def _bag(spec: str) -> dict[str, Any]:
 
 
 def is_bag(path: Path) -> bool:
-    """Whether a path is a ROS bag: .bag, .mcap or the folder of a ROS 2 bag."""
+    """Return whether a path is a ROS bag: .bag, .mcap or the folder of a ROS 2 bag."""
     return path.suffix.lower() in (".bag", ".mcap") or (path / "metadata.yaml").is_file()
 
 

@@ -1,4 +1,4 @@
-"""Streams from the network: RTSP cameras, and MPEG-TS over udp, tcp or http. See live.py."""
+"""Network streams: RTSP cameras, and MPEG-TS over udp, tcp or http. The reader is in live.py."""
 
 import ipaddress
 from pathlib import Path
@@ -13,11 +13,12 @@ from perception.sources.live import Address, LiveStream
 from perception.sources.tap import PacketTap
 from perception.sources.urls import redact, scheme
 
-# Measured: without a probe for the rate MPEG-TS opens in 0.04 s, not 0.77 s. No `nobuffer`: it
-# drops the key frame that the probe has read, and nothing may decode until the next.
+# Measured: without probing the frame rate MPEG-TS opens in 0.04 s instead of 0.77 s. `nobuffer` is
+# not used: it drops the key frame that the probe has read, so decoding starts at the next one.
 FAST_START = {"analyzeduration": "1000000", "fpsprobesize": "0"}
-# A parser gives a picture out when the next begins, though each PES packet is one: 33 ms at 30 fps
-# (benchmarks/decode.py: age at read() 68 ms with it, 35 without).
+# The parser returns a picture when the next one begins, 33 ms later at 30 fps. Here each PES packet
+# is a whole picture, so no parser is needed (benchmarks/decode.py: age at read() 68 ms with it, 35
+# without).
 _NO_PARSER = {"fflags": "+noparse"}
 _RTSP_PROTOCOLS = {"rtsp": "rtsp,rtp,tcp,udp", "rtsps": "rtsp,rtsps,rtp,tcp,udp,tls"}
 _TS_PROTOCOLS = {
@@ -27,13 +28,16 @@ _TS_PROTOCOLS = {
     "udp": "udp",
 }
 _UDP = {"overrun_nonfatal": "1", "fifo_size": "43690", "buffer_size": "4194304"}
-# 8 MB of 188-byte packets wait for a reader that is late, then the oldest are lost, not the stream.
+# A buffer of 8 MB for a slow reader. When it is full, the oldest packets are dropped.
 
 Seconds = Annotated[float, Field(gt=0, le=60)]
 
 
 def check_url(url: str, schemes: dict[str, str]) -> str:
-    """Return an URL of one of these schemes as it is. Raises ValueError, passwords hidden."""
+    """Return the URL if it is valid and has one of these schemes, unchanged.
+
+    Raises ValueError otherwise. Its text does not contain passwords.
+    """
     allowed = ", ".join(f"{name}://" for name in schemes)
     if scheme(url) not in schemes:
         raise ValueError(f"{redact(url)}: expected {allowed}")
@@ -52,7 +56,7 @@ def check_url(url: str, schemes: dict[str, str]) -> str:
 
 
 def _escapes(url: str) -> str:
-    """Say how to write the characters of a user name or password that end it in an URL."""
+    """Return a hint how to escape reserved characters in a user name or password; "": none."""
     userinfo = url.partition("://")[2].rpartition("@")[0]
     found = [f"{letter!r} as %{ord(letter):02X}" for letter in "#@/?[]" if letter in userinfo]
     return f"; in a user name or password write {', '.join(found)}" if found else ""
@@ -74,7 +78,7 @@ def _ts_url(url: str) -> str:
 
 
 class StreamOptions(BaseModel):
-    """What every stream takes; rotate: degrees clockwise."""
+    """Options of every stream. rotate: degrees clockwise."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
@@ -84,7 +88,11 @@ class StreamOptions(BaseModel):
 
 
 class StreamSource:
-    """What streams have in common: a thread that connects and reads, see LiveStream."""
+    """Base class of network streams; see LiveStream.
+
+    container: name of FFmpeg's demuxer. settings: options for FFmpeg. explains: for http(s), find
+    out what the address sends when it cannot be opened.
+    """
 
     live = True
 
@@ -110,7 +118,7 @@ class StreamSource:
 
     @property
     def tap(self) -> PacketTap | None:
-        """Who takes the coded packets; set it before open()."""
+        """Receiver of the coded packets. Set it before open()."""
         return self._stream.tap
 
     @tap.setter
@@ -119,28 +127,28 @@ class StreamSource:
 
     @property
     def fps(self) -> float | None:
-        """Frames a second as the stream says, None before it is open."""
+        """Frames per second in the stream's header; None: not open, or unknown."""
         return self._stream.fps
 
     def open(self) -> None:
-        """Start to connect. Raises SourceLost where that fails at once."""
+        """Start to connect. Raises SourceLost where that fails within 0.5 s."""
         self._stream.open()
 
     def read(self, allocate: Allocate) -> Frame | None:
-        """Return the newest frame; None while connecting. Raises SourceLost."""
+        """Return the newest frame; None: there was none within 0.5 s. Raises SourceLost."""
         return self._stream.read(allocate)
 
     def close(self) -> None:
-        """Disconnect, within 0.5 s."""
+        """Disconnect. Returns within 0.5 s."""
         self._stream.close()
 
 
 class RtspSource(StreamSource):
-    """An RTSP camera: newest frame only, lost when it is silent for read_timeout_s.
+    """An RTSP camera: newest frame only. It is lost when nothing comes for read_timeout_s.
 
-    Options: url: rtsp:// or rtsps://, with user:password@ where needed; transport: tcp, or udp
-    where the camera knows nothing else; open_timeout_s, read_timeout_s; rotate: degrees clockwise.
-    A wrong password is lost with retry_after_s = 30. Certificates of rtsps are not verified.
+    Options: url: rtsp:// or rtsps://, with user:password@ if needed. transport: tcp, or udp for a
+    camera without tcp. open_timeout_s, read_timeout_s. rotate: degrees clockwise. With a wrong
+    password SourceLost has retry_after_s 30. Certificates of rtsps are not verified.
     """
 
     class Options(StreamOptions):
@@ -156,10 +164,10 @@ class RtspSource(StreamSource):
 class MpegTsSource(StreamSource):
     """An MPEG transport stream over udp://, tcp:// or http(s)://: newest frame only.
 
-    Options: url: of udp the address of this host, or the multicast group, and the port that are
-    listened on; interface: this host's address that joins the group; open_timeout_s,
-    read_timeout_s; rotate: degrees clockwise. Whatever comes is read as MPEG-TS: a playlist or page
-    is refused. Certificates of https are not verified.
+    Options: url: for udp, the address of this host or the multicast group, and the port to listen
+    on. interface: address of this host that joins the group. open_timeout_s, read_timeout_s.
+    rotate: degrees clockwise. Other data than MPEG-TS, such as a playlist or a web page, is
+    refused. Certificates of https are not verified.
     """
 
     class Options(StreamOptions):
@@ -173,5 +181,5 @@ class MpegTsSource(StreamSource):
             settings |= _UDP
         if options.interface is not None:
             settings["localaddr"] = options.interface
-        # Players write udp://@host:port for what they listen on.
+        # Video players write udp://@host:port for a port that they listen on.
         super().__init__(options.url.replace("://@", "://"), "mpegts", settings, options)

@@ -1,7 +1,8 @@
-"""A drawn scene whose every box is known: a source for tests, demos and measurements.
+"""A drawn scene with known boxes: a source for tests, demos and benchmarks.
 
-Where an object is follows from seed and frame number alone, so truth(n) needs no drawing and two
-runs are equal byte for byte (cut-outs are resized by OpenCV: equal on one kind of CPU).
+The position of an object depends on the seed and the frame number only. So truth(n) needs no
+drawing, and two runs are equal byte for byte. Pictures of objects are resized by OpenCV, whose
+result may differ between kinds of CPU.
 """
 
 import math
@@ -25,9 +26,9 @@ _Sprite = tuple[Image, Mask]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Truth:
-    """What is in a frame: ids int64 (N,), boxes float32 (N, 4) xyxy px, inside the picture.
+    """The objects of a frame: ids int64 (N,), boxes float32 (N, 4) xyxy px, inside the picture.
 
-    Later rows are drawn over earlier ones; what others hide is still listed.
+    Later rows are drawn over earlier ones. Occluded objects are listed too.
     """
 
     ids: NDArray[np.int64]
@@ -36,7 +37,7 @@ class Truth:
 
 @dataclass(frozen=True, slots=True)
 class _Thing:
-    """Start and speed in px and px a frame; it bounces off the picture's edges."""
+    """A moving object: start px, velocity px per frame, picture and mask."""
 
     x: float
     y: float
@@ -47,11 +48,11 @@ class _Thing:
 
 
 class SyntheticSource:
-    """Objects that move in straight lines and bounce, on a textured background.
+    """Objects that move in straight lines and bounce off the edges, on a textured background.
 
-    Options: width, height px; fps; frames: how many, None without end; objects: how many; seed;
-    speed_px_s: the fastest; pictures: a folder of images to move around in place of drawn shapes
-    (alpha is kept as the outline); realtime: None lets the run decide.
+    Options: width, height: px. fps. frames: their number; None: endless. objects: their number.
+    seed. speed_px_s: highest speed. pictures: a folder of images to use instead of drawn shapes;
+    alpha is their mask. realtime: None: the run decides.
     """
 
     class Options(BaseModel):
@@ -78,7 +79,7 @@ class SyntheticSource:
         self._things: list[_Thing] = []
 
     def open(self) -> None:
-        """Draw background and objects. Raises SourceError where `pictures` has none."""
+        """Draw the background and the objects. Raises SourceError where `pictures` has no image."""
         options = self._options
         random = Random(options.seed)
         self._background = _background(options.height, options.width, random)
@@ -87,7 +88,7 @@ class SyntheticSource:
         self._n = 0
 
     def read(self, allocate: Allocate) -> Frame | None:
-        """Return the next frame. Raises SourceEnded after `frames` of them."""
+        """Return the next frame. Raises SourceEnded after `frames` frames."""
         if self._n is None:
             raise SourceError("synthetic: not open")
         if self._n == self._options.frames:
@@ -102,11 +103,11 @@ class SyntheticSource:
         return Frame(image, t_ns, monotonic_ns())
 
     def close(self) -> None:
-        """Forget the drawing; truth() needs the source open."""
+        """Close the source."""
         self._n = None
 
     def truth(self, n: int) -> Truth:
-        """Return what frame n (0 is the first) shows."""
+        """Return the objects of frame n, from 0. The source must have been opened."""
         boxes = [
             (x, y, x + thing.mask.shape[1], y + thing.mask.shape[0])
             for thing, (x, y) in zip(self._things, self._places(n), strict=True)
@@ -116,7 +117,7 @@ class SyntheticSource:
         )
 
     def _places(self, n: int) -> list[tuple[int, int]]:
-        """Return x, y of each object's top left corner in frame n."""
+        """Return the upper left corner (x, y) of each object in frame n, px."""
         width, height = self._options.width, self._options.height
         return [
             (
@@ -154,7 +155,7 @@ def _width(height: int, random: Random) -> int:
 
 
 def _bounce(at: float, room: int) -> int:
-    """Fold a straight line into 0..room."""
+    """Return a position on a line, reflected at 0 and at `room`, px."""
     if room <= 0:
         return 0
     at %= 2 * room
@@ -162,7 +163,7 @@ def _bounce(at: float, room: int) -> int:
 
 
 def _background(height: int, width: int, random: Random) -> Image:
-    """A sky-to-road gradient with coarse grain, so that motion estimates have something to hold."""
+    """Return a grey gradient with coarse noise, so that camera motion can be estimated."""
     rows = np.linspace(170, 70, height, dtype=np.float32)[:, None, None]
     cells = [random.random() for _ in range(64 * 64)]
     grain = np.array(cells, np.float32).reshape(64, 64)
@@ -185,7 +186,7 @@ def _shape(height: int, width: int, random: Random) -> _Sprite:
 
 
 def _pictures(folder: Path) -> list[_Sprite]:
-    """Load at most 64 images with their alpha as outline."""
+    """Return at most 64 images of a folder with their alpha as mask."""
     found: list[_Sprite] = []
     for path in find_images(folder)[0][:64]:
         pixels = decode_image(read_file(path), cv2.IMREAD_UNCHANGED)
@@ -202,7 +203,7 @@ def _pictures(folder: Path) -> list[_Sprite]:
 
 
 def _fit(sprite: Image, mask: Mask, height: int, room: int) -> _Sprite:
-    """Scale a cut-out to a height in px, at most `room` wide; its outline becomes hard."""
+    """Return an image and its mask scaled to a height, at most `room` px wide; mask 0 or 255."""
     width = min(room, max(6, round(sprite.shape[1] * height / sprite.shape[0])))
     size = (width, height)
     scaled = cv2.resize(sprite, size, interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)

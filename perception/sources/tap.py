@@ -1,7 +1,7 @@
-"""Hands a source's coded packets on, for recording and for viewers, beside the decoded frames.
+"""Passes on a source's coded packets, for recording and for viewers, beside the decoded frames.
 
-The thread that demuxes adds packets and the media times of decoded pictures; the camera process
-takes finished fragments. What is not taken in time is dropped from one key frame to the next.
+The thread that demuxes adds packets and the media times of the decoded pictures. The camera process
+takes complete fragments. Where it is too slow, fragments are dropped up to the next key frame.
 """
 
 import threading
@@ -16,14 +16,14 @@ from av.video.stream import VideoStream
 from perception.footage.fragments import Fragment, Fragmenter, UnsupportedCodec
 
 MAX_BYTES = 8 << 20
-"""Finished fragments that wait for the reader; more than that are dropped."""
+"""Limit of the complete fragments that wait for the reader, bytes. More are dropped."""
 _REORDER = 17
-"""Pictures that a decoder may hold back (16 in H.264): then a media time is estimated."""
+"""A decoder delays at most 16 pictures (H.264). After so many packets a media time is estimated."""
 
 
 @dataclass(slots=True)
 class PacketTime:
-    """When a packet's picture belongs. t_media_ns: None until its picture was decoded."""
+    """Times of a packet. t_media_ns: None until its picture was decoded."""
 
     pts: int | None
     t_media_ns: int | None
@@ -32,16 +32,16 @@ class PacketTime:
 
 @runtime_checkable
 class Tapped(Protocol):
-    """A source that can hand its coded packets on."""
+    """A source that can pass on its coded packets."""
 
     tap: "PacketTap | None"
 
 
 class PacketTap:
-    """Between a source's thread and the camera process; both may call every method.
+    """Queue of fragments between a source's thread and the camera process. It is thread-safe.
 
-    unsupported: why MP4 cannot hold packets of this source; empty where it can. lost: packets that
-    were dropped because nobody took them, rising.
+    unsupported: why the packets cannot be written to MP4; "": they can. lost: number of fragments
+    and packets that were dropped.
     """
 
     def __init__(self, max_bytes: int = MAX_BYTES) -> None:
@@ -57,7 +57,7 @@ class PacketTap:
         self.lost = 0
 
     def packet(self, packet: "av.Packet[VideoStream]", source: VideoStream, now_ns: int) -> None:
-        """Add a packet as it was demuxed, before its pictures. now_ns: arrival, monotonic."""
+        """Add a demuxed packet, before its pictures. now_ns: its arrival, monotonic time."""
         if self.unsupported or not packet.size:
             return
         with self._lock:
@@ -76,7 +76,7 @@ class PacketTap:
                 self._keep(self._fragments.end())
 
     def picture(self, pts: int | None, t_media_ns: int) -> None:
-        """Say which media time the decoded picture of a pts was given."""
+        """Set the media time of the packet with this pts, when its picture was decoded."""
         with self._lock:
             if pts is not None:
                 self._offset_ns = t_media_ns - round(pts * self._ns_per_tick)
@@ -87,7 +87,7 @@ class PacketTap:
                     return
 
     def broken(self) -> None:
-        """Say that the connection has ended: the next packet begins a new stream."""
+        """Record that the connection has ended: the next packet begins a new stream."""
         with self._lock:
             for times in self._open:
                 self._estimate(times)
@@ -99,9 +99,9 @@ class PacketTap:
                 self.lost += 1
 
     def take(self) -> list[Fragment]:
-        """Return what is complete and dated, in decoding order. A fragment's tag is its PacketTime.
+        """Return the complete fragments with a media time, in decoding order.
 
-        The newest one is not among them before the next packet has come.
+        The tag of a fragment is its PacketTime. The newest one is complete at the next packet.
         """
         taken: list[Fragment] = []
         with self._lock:
@@ -122,7 +122,8 @@ class PacketTap:
             self._bytes += len(fragment.data)
 
     def _estimate(self, times: PacketTime) -> None:
-        """Date a packet that gave no picture by the last one that did, else by its arrival."""
+        """Estimate the media time of a packet without a picture: from the last picture's offset of
+        media time and pts, else its arrival."""
         if times.t_media_ns is not None:
             return
         if self._offset_ns is None or times.pts is None:

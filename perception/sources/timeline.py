@@ -1,7 +1,7 @@
-"""Media time from what a file or stream says of it: absent, repeated and backward pts are repaired.
+"""Media time from the time stamps (pts) of a file or stream. Missing and wrong stamps are repaired.
 
-Trackers divide by differences of media time, so it must rise with every frame, and a lying stamp
-must not shift everything after it. Used by video.py and stream.py; imports clock only.
+Trackers divide by differences of media time, so it must rise with every frame. One wrong stamp must
+not shift all later frames. Used by video.py and live.py. Imports clock only.
 """
 
 from perception.clock import NS_PER_S, to_ns
@@ -13,11 +13,11 @@ _SLEW = 1024
 
 
 class Timeline:
-    """Turns the raw stamps of one pass over a stream into strictly rising media times in ns.
+    """Turns the stamps of one pass over a file into strictly rising media times, ns.
 
-    fps: given by the user, the stamps are not believed and frame n is at n / fps. header_fps: what
-    the header says, believed until stamps tell better. counters: pts_absent, pts_repeated,
-    pts_backward and pts_jumped rise with every repair.
+    fps: set by the user: frame n is at n / fps and stamps are ignored. header_fps: rate in the
+    header, used until two stamps give the period. counters: pts_absent, pts_repeated, pts_backward
+    and pts_jumped count the repairs.
     """
 
     def __init__(
@@ -34,10 +34,11 @@ class Timeline:
         self._offset = 0
 
     def stamp(self, raw_ns: int | None) -> int:
-        """Return the media time of the next frame in ns; raw_ns: its pts, None where it has none.
+        """Return the media time of the next frame, ns. raw_ns: its pts, ns; None: it has none.
 
-        A stamp that falls back a few periods is a glitch and time creeps on until the stamps have
-        caught up; one that falls back or leaps further starts a new count from the next period.
+        Where a stamp goes back by at most 4 periods, media time rises by quarter periods until the
+        stamps have caught up. Where it goes back further, or jumps by more than 10 s and 50
+        periods, media time continues one period after the last frame, with a new offset.
         """
         if self._fps is not None:
             self._last = to_ns(self._n / self._fps)
@@ -45,7 +46,7 @@ class Timeline:
             self._counters["pts_absent"] += 1
             self._last = self._next()
         else:
-            self._last = self._believe(raw_ns)
+            self._last = self._from_pts(raw_ns)
             self._raw = raw_ns
         self._n += 1
         return self._last
@@ -53,7 +54,7 @@ class Timeline:
     def _next(self) -> int:
         return 0 if self._last is None else self._last + self.period_ns
 
-    def _believe(self, raw: int) -> int:
+    def _from_pts(self, raw: int) -> int:
         if self._last is None:
             return raw
         if self._raw is None:
@@ -80,10 +81,10 @@ class Timeline:
 
 
 class LiveTimeline:
-    """Media time of a live stream: starts at arrival, then runs by the camera's own stamps.
+    """Media time of a live stream: the arrival of the first frame plus differences of its stamps.
 
-    Anchoring at arrival keeps it rising over reconnects; a slow pull towards arrival (1/1024 of the
-    difference a frame) follows the drift of the camera's clock without taking over network jitter.
+    So it rises across reconnects. The offset to the arrival is corrected by 1/1024 of the
+    difference per frame: that follows the drift of the camera's clock and filters network jitter.
     """
 
     def __init__(self, counters: dict[str, int]) -> None:
@@ -95,11 +96,11 @@ class LiveTimeline:
         self._last: int | None = None
 
     def reconnected(self) -> None:
-        """Forget the stamps of the last connection; time goes on rising."""
+        """Drop the stamps of the last connection. Media time continues to rise."""
         self._raw = self._offset = None
 
     def stamp(self, raw_ns: int | None, t_arrival_ns: int) -> int:
-        """Return media time in ns, rising; a stamp that is absent or not sane gives arrival."""
+        """Return the media time of the next frame, ns. Without a plausible stamp: its arrival."""
         t = self._media(raw_ns, t_arrival_ns)
         if self._last is not None and t <= self._last:
             t = self._last + 1

@@ -1,4 +1,4 @@
-"""What may be said of an URL: its scheme, and itself without passwords. Imports the stdlib only."""
+"""The scheme of a URL, and a URL without passwords, for logs. Imports the stdlib only."""
 
 import re
 
@@ -10,15 +10,15 @@ _SECRET = re.compile(
 
 
 def scheme(text: str) -> str | None:
-    """Return the scheme of an URL in lower case, None where the text is no URL."""
+    """Return the scheme of a URL in lower case; None: the text is no URL."""
     match = _SCHEME.match(text)
     return match[1].lower() if match else None
 
 
 def redact(text: str) -> str:
-    """Return a text with the passwords of its URLs replaced by ***, fit for logs and errors.
+    """Return a text with the passwords of its URLs replaced by ***, for logs and errors.
 
-    Everything between the first ':' after the scheme and the last '@' before a blank goes, so a
-    password with '@' or '/' in it is hidden too, and query fields that are named like secrets.
+    Replaced is all between the first ':' after the scheme and the last '@' before a blank, so also
+    a password that contains '@' or '/'; and the values of query fields with names like secrets.
     """
     return _SECRET.sub(r"\1***", _USERINFO.sub(r"\1\2:***@", text))

@@ -1,7 +1,7 @@
-"""A video file as a source: every frame, in order, at its own media time.
+"""A video file as a source: every frame in order, with its media time.
 
-One decoder thread: frame threads hold frames back (research/performance section 4). The file is
-opened as a file and only by demuxers that read one file: a playlist in disguise opens nothing.
+One decoder thread, because frame threads delay frames. The file is opened only as a file and only
+by demuxers that read a single file, so a playlist cannot open other files or addresses.
 """
 
 import stat
@@ -20,7 +20,7 @@ from perception.clock import monotonic_ns, to_ns
 from perception.errors import SourceEnded, SourceError
 from perception.sources import Allocate, Frame
 from perception.sources.damage import DamageWatch
-from perception.sources.decoding import Painter, one_thread, pts_ns, sane_fps
+from perception.sources.decoding import Painter, configure_decoder, plausible_fps, pts_ns
 from perception.sources.tap import PacketTap
 from perception.sources.timeline import Timeline
 from perception.wire import Damage
@@ -36,11 +36,12 @@ _MAX_READ_ERRORS = 20
 
 
 class VideoSource:
-    """A video file, decoded frame by frame as fast as it is read (see pacing.Paced for real time).
+    """A video file, decoded as fast as it is read (pacing.Paced plays it in real time).
 
-    Options: path; fps: the true rate where the header lies, frame n is then at n / fps; rotate:
-    degrees clockwise in place of the file's own; loop: start over at the end, media time rises on;
-    realtime: None lets the run decide; start_s, duration_s: the part of the file to play.
+    Options: path. fps: frame n is at n / fps, for a file with wrong times. rotate: degrees
+    clockwise instead of the rotation in the file. loop: start again at the end; media time
+    continues to rise. realtime: None: the run decides. start_s, duration_s: the part of the file to
+    play.
     """
 
     class Options(BaseModel):
@@ -66,23 +67,23 @@ class VideoSource:
         self._end_ns = None
         if options.duration_s is not None:
             self._end_ns = self._start_ns + to_ns(options.duration_s)
-        self._reel: _Reel | None = None
+        self._pass: _Pass | None = None
         self._held: tuple[av.VideoFrame, int, Damage] | None = None
         self._shift_ns = 0
         self._last_ns: int | None = None
         self.tap: PacketTap | None = None
 
     def open(self) -> None:
-        """Open the file and decode its first frame. Raises SourceError with the path."""
+        """Open the file and decode its first frame (for at most 5 s). Raises SourceError."""
         self.close()
         self._shift_ns, self._last_ns = 0, None
-        self._reel = self._begin()
+        self._pass = self._begin()
         deadline = monotonic_ns() + _OPEN_NS
         while self._held is None and monotonic_ns() < deadline:
             self._held = self._advance()
 
     def read(self, allocate: Allocate) -> Frame | None:
-        """Return the next frame, None where none was decoded in 0.4 s. Raises as Source does."""
+        """Return the next frame. None: none could be decoded in 0.4 s. Raises: see Source.read."""
         held, self._held = self._held, None
         deadline = monotonic_ns() + _READ_NS
         while held is None and monotonic_ns() < deadline:
@@ -99,61 +100,61 @@ class VideoSource:
 
     @property
     def expected_frames(self) -> int | None:
-        """Frames the header promises, which may be false: for progress bars only."""
+        """Number of frames in the header, for progress bars. It may be wrong. None: unknown."""
         whole = self._options.start_s == 0 and self._options.duration_s is None
-        return self._reel.expected_frames if self._reel is not None and whole else None
+        return self._pass.expected_frames if self._pass is not None and whole else None
 
     def close(self) -> None:
-        """Close the file; safe to call twice."""
-        if self._reel is not None:
-            self._reel.close()
-        self._reel = self._held = None
+        """Close the file. Safe to call twice."""
+        if self._pass is not None:
+            self._pass.close()
+        self._pass = self._held = None
 
-    def _begin(self) -> "_Reel":
+    def _begin(self) -> "_Pass":
         options = self._options
         if self._start_ns and options.fps is None:
-            reel = _Reel(options.path, None, self.counters, self.tap, seek_ns=self._start_ns)
-            if reel.landed_before(self._start_ns):
-                self.fps = reel.fps
-                return reel
-            reel.close()
-        reel = _Reel(options.path, options.fps, self.counters, self.tap)
-        self.fps = options.fps or reel.fps
-        return reel
+            one = _Pass(options.path, None, self.counters, self.tap, seek_ns=self._start_ns)
+            if one.landed_before(self._start_ns):
+                self.fps = one.fps
+                return one
+            one.close()
+        one = _Pass(options.path, options.fps, self.counters, self.tap)
+        self.fps = options.fps or one.fps
+        return one
 
     def _advance(self) -> tuple[av.VideoFrame, int, Damage] | None:
-        """Take one step: return a frame that is to be shown, None where the step gave none."""
-        if self._reel is None:
+        """Decode one step. Return a frame that is to be shown; None: the step gave none."""
+        if self._pass is None:
             raise SourceError(f"{self._options.path}: not open")
-        item = next(self._reel, None)
+        item = next(self._pass, None)
         if item is None or (self._end_ns is not None and item[1] >= self._end_ns):
             self._next_pass()
             return None
         picture, t_ns = item
         if picture is None or t_ns < self._start_ns:
             return None
-        if self._reel.shown == 0 and self._last_ns is not None:
-            self._shift_ns = self._last_ns + self._reel.period_ns - t_ns
-        self._reel.shown += 1
+        if self._pass.shown == 0 and self._last_ns is not None:
+            self._shift_ns = self._last_ns + self._pass.period_ns - t_ns
+        self._pass.shown += 1
         self._last_ns = t_ns + self._shift_ns
         if self.tap is not None:
             self.tap.picture(picture.pts, self._last_ns)
-        return picture, self._last_ns, self._reel.damage
+        return picture, self._last_ns, self._pass.damage
 
     def _next_pass(self) -> None:
-        assert self._reel is not None
+        assert self._pass is not None
         path = self._options.path
-        if self._reel.shown == 0:
+        if self._pass.shown == 0:
             where = f" at {self._options.start_s:g} s or later" if self._start_ns else ""
             raise SourceError(f"{path}: no frame can be decoded{where}")
         if not self._options.loop:
             raise SourceEnded(f"{path}: end of file")
-        self._reel.close()
-        self._reel = self._begin()
+        self._pass.close()
+        self._pass = self._begin()
 
 
-class _Reel:
-    """One pass over a file: yields (frame, t_ns), (None, 0) for a step without a frame."""
+class _Pass:
+    """One pass over a file. Iterates over (frame, t_ns); (None, 0) for a step without a frame."""
 
     def __init__(
         self,
@@ -169,7 +170,9 @@ class _Reel:
         self._watch, self._t_ns = DamageWatch(), 0
         self.damage: Damage = "none"
         self.expected_frames: int | None = self._stream.frames or None
-        self.fps = sane_fps(self._stream.average_rate) or sane_fps(self._stream.guessed_rate)
+        self.fps = plausible_fps(self._stream.average_rate) or plausible_fps(
+            self._stream.guessed_rate
+        )
         self._origin = self._stream.start_time or 0
         self._timeline = Timeline(counters, fps=fps, header_fps=self.fps)
         if seek_ns:
@@ -181,7 +184,7 @@ class _Reel:
     def period_ns(self) -> int:
         return self._timeline.period_ns
 
-    def __iter__(self) -> "_Reel":
+    def __iter__(self) -> "_Pass":
         return self
 
     def __next__(self) -> tuple[av.VideoFrame | None, int]:
@@ -195,7 +198,7 @@ class _Reel:
             self._tap.broken()
 
     def landed_before(self, t_ns: int) -> bool:
-        """Return whether the first frame after a seek is stamped, and not after t_ns."""
+        """Return whether the first frame after a seek has a pts and is not later than t_ns."""
         for picture, at_ns in self._steps:
             if picture is not None:
                 self._first = picture, at_ns
@@ -265,7 +268,7 @@ def _open(path: Path) -> tuple[InputContainer, VideoStream]:
         container = av.open(name, options=_OPTIONS, metadata_errors="replace")
     except FFmpegError as error:
         raise SourceError(f"{path}: not a video that can be read: {error.strerror}") from error
-    reason = one_thread(container)
+    reason = configure_decoder(container)
     if reason is not None:
         container.close()
         raise SourceError(f"{path}: {reason}")

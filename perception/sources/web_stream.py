@@ -1,7 +1,7 @@
-"""What IP cameras, phones and servers send besides RTSP: RTMP, HLS and motion JPEG over HTTP.
+"""RTMP, HLS and motion JPEG over HTTP, for IP cameras, phones and servers.
 
-Each is opened by its own demuxer and with its own protocols: a playlist that names a file, or
-another scheme, opens nothing. Imports stream and below.
+Each type has one demuxer and a list of allowed protocols, so a playlist cannot open a file or
+another scheme. Imports stream and below.
 """
 
 from pathlib import Path
@@ -17,7 +17,7 @@ _SEGMENTS = "mpegts,mov,mp4,m4a,aac,hls"
 
 
 class RtmpSource(StreamSource):
-    """An RTMP stream. Options: url; listen: be the server that one drone or encoder sends to."""
+    """An RTMP stream. Options: url; listen: act as the server for one drone or encoder."""
 
     class Options(StreamOptions):
         url: Annotated[str, AfterValidator(lambda url: check_url(url, _RTMP))] = Field(repr=False)
@@ -31,7 +31,7 @@ class RtmpSource(StreamSource):
 
 
 class HlsSource(StreamSource):
-    """An HLS playlist (.m3u8), MPEG-TS or MP4 segments; some seconds late by its nature."""
+    """An HLS playlist (.m3u8) of MPEG-TS or MP4 segments. HLS has a delay of some seconds."""
 
     class Options(StreamOptions):
         url: Annotated[str, AfterValidator(lambda url: check_url(url, _HTTP))] = Field(repr=False)

@@ -1,7 +1,7 @@
-"""A webcam by index or /dev/video*, through OpenCV's V4L2, in a thread of its own.
+"""A webcam by index or /dev/video*, read by OpenCV (V4L2) in a thread.
 
-A driver may hang in a read for ever; the thread is then abandoned and counted. It grabs every frame
-and decodes only those that are asked for, straight into the slot that `allocate` gave.
+A driver may never return from a read: then the thread is abandoned and counted. The thread grabs
+every frame and decodes only those that the reader waits for, into the array that `allocate` gave.
 """
 
 import os
@@ -17,18 +17,19 @@ from pydantic import BaseModel, ConfigDict, Field
 from perception.clock import NS_PER_S, monotonic_ns, to_ns
 from perception.errors import SourceError, SourceLost
 from perception.sources import Allocate, Frame, Image
-from perception.sources.decoding import turn_into
+from perception.sources.decoding import copy_rotated
 
 _WAIT_S = 0.5
 _OPEN_NS = 10 * NS_PER_S
 
 
 class WebcamSource:
-    """A webcam: newest frame only, lost when it gives none for read_timeout_s.
+    """A webcam: newest frame only. It is lost when it gives no frame for read_timeout_s.
 
-    Options: device: index or /dev/video*; width, height, fps: asked of the driver, which may give
-    others; fourcc: pixel format asked for (MJPG is often needed for full rate over USB); rotate:
-    degrees clockwise; read_timeout_s. Media time is arrival. counters: stale, threads_abandoned.
+    Options: device: index or /dev/video*. width, height, fps, fourcc (pixel format; MJPG is often
+    needed for the full rate over USB): requested of the driver, which may choose others. rotate:
+    degrees clockwise. read_timeout_s. Media time is the arrival time. counters: stale (grabbed and
+    not decoded), threads_abandoned.
     """
 
     class Options(BaseModel):
@@ -54,9 +55,9 @@ class WebcamSource:
         self._worked = False
 
     def open(self) -> None:
-        """Open the device, at most 0.5 s; read() gives None until it is done.
+        """Start to open the device and wait for at most 0.5 s. read() returns None until then.
 
-        Raises SourceError where there is no such webcam, SourceLost where there was one before.
+        Raises SourceError where there is no such webcam, SourceLost if it has worked before.
         """
         self.close()
         reason = _unusable(self._path)
@@ -68,7 +69,7 @@ class WebcamSource:
         self._grabber.wait_opened(_WAIT_S)
 
     def read(self, allocate: Allocate) -> Frame | None:
-        """Return the next frame, None where none came within 0.5 s. Raises SourceLost."""
+        """Return the next frame; None: there was none within 0.5 s. Raises SourceLost."""
         if self._grabber is None:
             raise SourceLost(f"{self._path}: not open")
         got = self._grabber.take(allocate, _WAIT_S)
@@ -79,11 +80,11 @@ class WebcamSource:
         self.fps = self._options.fps or self._grabber.fps
         pixels, slot, arrival = got
         if slot is None or pixels is not slot:
-            slot = turn_into(_bgr(pixels), self._options.rotate, allocate)
+            slot = copy_rotated(_bgr(pixels), self._options.rotate, allocate)
         return Frame(slot, arrival, arrival)
 
     def close(self) -> None:
-        """Give the device back, waiting 0.5 s at most; safe to call twice."""
+        """Release the device. Waits for at most 0.5 s. Safe to call twice."""
         grabber, self._grabber = self._grabber, None
         if grabber is None:
             return
@@ -93,7 +94,7 @@ class WebcamSource:
 
 
 class _Grabber(threading.Thread):
-    """Grabs frames as they come; decodes one where the reader waits for it."""
+    """The thread that grabs all frames, and decodes one when the reader waits for it."""
 
     def __init__(self, path: Path, options: WebcamSource.Options) -> None:
         super().__init__(name="webcam", daemon=True)
@@ -114,7 +115,7 @@ class _Grabber(threading.Thread):
             self._raise_ended()
 
     def take(self, allocate: Allocate, timeout_s: float) -> tuple[Image, Image | None, int] | None:
-        """Return pixels, the slot where they are in it already, and arrival."""
+        """Return pixels, the array of `allocate` (None: not allocated), and the arrival time."""
         with self._changed:
             self._changed.wait_for(lambda: self._size or self._ended, timeout_s)
             if self._size is not None and not self._wanted and self._ended is None:
@@ -137,7 +138,7 @@ class _Grabber(threading.Thread):
             return stale
 
     def cancel(self) -> None:
-        """From here on the thread writes into no slot."""
+        """Tell the thread to end. From now on it does not write into an array of `allocate`."""
         with self._changed:
             self._cancelled, self._wanted, self._slot = True, False, None
 
@@ -186,7 +187,7 @@ class _Grabber(threading.Thread):
 
 
 def open_device(path: Path, options: WebcamSource.Options) -> Any:
-    """Return OpenCV's capture of a device, set up as the options ask."""
+    """Return the cv2.VideoCapture of a device with the options set."""
     capture = cv2.VideoCapture(str(path), cv2.CAP_V4L2)
     if options.fourcc is not None:
         capture.set(cv2.CAP_PROP_FOURCC, cv2.VideoWriter.fourcc(*options.fourcc))
@@ -216,5 +217,5 @@ def _unusable(path: Path) -> str | None:
 
 
 def _bgr(pixels: Image) -> Image:
-    """Return a frame as BGR where a driver gives grey."""
+    """Return a frame as BGR. Some drivers give grey."""
     return pixels if pixels.ndim == 3 else np.repeat(pixels[:, :, None], 3, axis=2)
