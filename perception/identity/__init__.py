@@ -1,7 +1,7 @@
-"""Who a person is: find faces in tracks, judge their quality, compare with a gallery, decide.
+"""Face recognition: finds faces of tracks, rates their quality, compares them with a gallery.
 
-An embedder turns an aligned face into a vector and knows the published operating points of its
-model. To add one: a class that fits Embedder, one row in EMBEDDERS. Imports assets and below.
+An embedder turns an aligned face into a vector. It has the published operating points of its model.
+To add one: a class that fits Embedder, and one row in EMBEDDERS. Imports assets and below.
 """
 
 from typing import Any, Protocol
@@ -17,11 +17,11 @@ Image = NDArray[np.uint8]
 
 
 class Embedder(Protocol):
-    """A network that places faces so that those of one person lie close together.
+    """A network that maps faces to vectors. Those of one person have a high cosine similarity.
 
-    model: what made the vectors; vectors of two models are never compared. accept: cosine at or
-    above which two faces are one person's. reject: cosine below which they are not; between the two
-    nothing is said. Both from a published evaluation of the model, never from the user's faces.
+    model: name of the network; vectors of two models are never compared. accept: two faces with a
+    cosine of at least this are of one person. reject: two faces with a lower cosine are of two
+    persons. In between nothing is decided. Both are from a published evaluation of the model.
     """
 
     Options: type[BaseModel]
@@ -30,11 +30,11 @@ class Embedder(Protocol):
     reject: float
 
     def __init__(self, options: Any) -> None:
-        """Load the model. Raises ModelError, which names the file and what is wrong."""
+        """Load the model. Raises ModelError that names the file and the fault."""
         ...
 
     def embed(self, face: Image) -> Vector:
-        """Return float32 (D,) of length 1 for an aligned face, uint8 (112, 112, 3) BGR."""
+        """Return the unit vector, float32 (D,), of an aligned face, uint8 (112, 112, 3) BGR."""
         ...
 
 
@@ -45,5 +45,5 @@ EMBEDDERS = {
 
 
 def embedder_class(name: str) -> Any:
-    """Return the class of an embedder; ConfigError with the nearest name where there is none."""
+    """Return the class of an embedder. Raises ConfigError with the nearest name if unknown."""
     return load(EMBEDDERS, "perception.embedders", name)

@@ -1,7 +1,8 @@
-"""Known, unknown or undecided: evidence of a track's faces, summed, against the gallery.
+"""Decides for a track: known, unknown or undecided, from its faces and the gallery.
 
-Open set: a stranger has to come out as one. Thresholds are the embedder's published operating
-points; nothing here was fitted to faces at hand (benchmarks/identity.py measures). Pure arithmetic.
+Open-set recognition: a person who is not enrolled must be called unknown. The thresholds are the
+published operating points of the embedder; none was fitted to own data. benchmarks/identity.py
+measures the result. No I/O.
 """
 
 from collections import deque
@@ -15,15 +16,16 @@ from perception.identity.gallery import Templates
 
 State = Literal["known", "unknown", "undecided"]
 WINDOW = 12
-"""Faces that count: so an older person's faces are gone 12 faces after a tracker's mix-up."""
+"""Only the last so many faces of a track count. After an id switch of the tracker, the faces of the
+other person are gone after so many faces."""
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """Who a track is. who: only where known.
+    """Who a track is. who: name; None unless known.
 
-    confidence: 0..1; known: mean cosine to that person; unknown: one minus the highest mean cosine
-    to anybody; undecided: 0. faces: usable faces seen until then.
+    confidence: 0..1. known: mean cosine to that person; unknown: 1 - the highest mean cosine to
+    anybody; undecided: 0. faces: number of usable faces until then.
     """
 
     state: State
@@ -32,16 +34,17 @@ class Decision:
     faces: int
 
     def is_same(self, other: "Decision | None") -> bool:
-        """Whether both say the same of the person, however sure."""
+        """Return whether both have the same state and name. The confidence may differ."""
         return other is not None and (self.state, self.who) == (other.state, other.who)
 
 
 @dataclass(frozen=True, slots=True)
 class Thresholds:
-    """accept, reject: cosines, see Embedder. min_faces: usable faces before anybody is named.
+    """accept, reject: cosines, see Embedder. min_faces: usable faces needed for `known`.
 
-    Twice as many make a stranger: a wrong `unknown` cannot be taken back from a phone. deadline_s:
-    seconds of media time after which what is not decided is said to be undecided.
+    `unknown` needs twice as many before the deadline, because an alert that was sent cannot be
+    taken back. deadline_s: age of a track, media time, from which it is `undecided` without a
+    decision.
     """
 
     accept: float
@@ -51,8 +54,10 @@ class Thresholds:
 
 
 class Evidence:
-    """The faces of one track. The mean of cosines is the cosine with the mean of unit vectors, so
-    what is kept is vectors, and a changed gallery needs no second look."""
+    """The faces of one track as vectors. After a change of the gallery they can be compared again.
+
+    The weighted mean of the cosines is computed as the product with the weighted mean vector.
+    """
 
     def __init__(self, thresholds: Thresholds) -> None:
         self._thresholds = thresholds
@@ -61,15 +66,15 @@ class Evidence:
         self.decision: Decision | None = None
 
     def add(self, vector: Vector, weight: float) -> None:
-        """Add a usable face: float32 (D,) of length 1, weight above 0."""
+        """Add a usable face. vector: float32 (D,) of length 1. weight: above 0."""
         self._faces.append((vector, max(weight, 1e-3)))
         self.count += 1
 
     def decide(self, templates: Templates, age_s: float) -> Decision | None:
-        """Return what is known of a track that has been seen for age_s; None: still gathering.
+        """Return the decision on a track of age age_s; None: not enough faces yet.
 
-        A decision stays until the evidence says another. Exactly one person has to reach `accept`:
-        where two do, nobody is named.
+        A decision is kept until the faces give another one. `known` needs exactly one person with a
+        mean cosine of at least `accept`; with two such persons there is no decision.
         """
         self.decision = self._weigh(templates, age_s) or self.decision
         if self.decision is None and age_s >= self._thresholds.deadline_s:
@@ -91,7 +96,7 @@ class Evidence:
         return None
 
     def scores(self, templates: Templates) -> Vector:
-        """Return the weighted mean cosine to each person, float32 (P,)."""
+        """Return the weighted mean cosine to each person, float32 (P,); (0,) without faces."""
         if not templates.names or not self._faces:
             return np.zeros(0, np.float32)
         total = sum(weight for _, weight in self._faces)

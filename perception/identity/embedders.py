@@ -1,7 +1,7 @@
-"""Face embedders over ONNX files, run by OpenCV's DNN on one thread.
+"""Face embedders from ONNX files, run by OpenCV's DNN module.
 
-Used through identity.EMBEDDERS; imports assets and errors.
-Source: Zhong et al., SFace, IEEE TIP 2021; its file and operating points are OpenCV Zoo's.
+Used through identity.EMBEDDERS. Imports assets and errors.
+Source: Zhong et al., SFace, IEEE TIP 2021; model file and operating points from the OpenCV Zoo.
 """
 
 from pathlib import Path
@@ -17,18 +17,18 @@ from perception.identity import Image, Vector
 from perception.identity.faces import SIDE, quiet_opencv
 
 SFACE_LFW = 0.363
-"""Cosine operating point on LFW (99.60 %): OpenCV tutorial `dnn_face`, table of thresholds."""
+"""Cosine threshold for LFW (accuracy 99.60 %): OpenCV tutorial `dnn_face`, table of thresholds."""
 SFACE_CPLFW = 0.275
-"""The same on CPLFW, pairs of different pose (91.05 %): what may still be one person, turned."""
+"""Cosine threshold for CPLFW, pairs of faces in different pose (accuracy 91.05 %)."""
 
 Cosine = Annotated[float, Field(gt=-1, lt=1)]
 
 
 class SFace:
-    """SFace of the OpenCV Zoo: 112x112 -> 128 numbers."""
+    """SFace of the OpenCV Zoo: a face of 112x112 px to 128 numbers."""
 
     class Options(BaseModel):
-        """model: the asset, or the path of the same network."""
+        """model: asset name, or path of the same network."""
 
         model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -39,16 +39,16 @@ class SFace:
         self.model, self.accept, self.reject = "sface", SFACE_LFW, SFACE_CPLFW
 
     def embed(self, face: Image) -> Vector:
-        """Return float32 (128,) of length 1; see Embedder.embed."""
+        """Return the unit vector, float32 (128,); see Embedder.embed."""
         return self._network.run(face)
 
 
 class OnnxEmbedder:
-    """Any ONNX network that takes faces aligned to the ArcFace template, 112x112."""
+    """Any ONNX network for faces of 112x112 px that are aligned to the ArcFace template."""
 
     class Options(BaseModel):
-        """model: path. accept, reject: cosines of its published evaluation. rgb, mean, scale:
-        pixels become (value - mean) * scale, in this colour order."""
+        """model: path. accept, reject: cosines from its published evaluation. rgb: colour order of
+        the input, else BGR. mean, scale: the input is (pixel - mean) * scale."""
 
         model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -73,12 +73,12 @@ class OnnxEmbedder:
         self.reject: float = options.reject
 
     def embed(self, face: Image) -> Vector:
-        """Return float32 (D,) of length 1; see Embedder.embed."""
+        """Return the unit vector, float32 (D,); see Embedder.embed."""
         return self._network.run(face)
 
 
 class _Network:
-    """A model file opened; `run` gives a vector of length 1."""
+    """An open model file."""
 
     def __init__(self, path: Path, rgb: bool, mean: float, scale: float) -> None:
         self._path, self._rgb, self._mean, self._scale = path, rgb, mean, scale
@@ -89,7 +89,7 @@ class _Network:
                 raise ModelError(f"{path}: not a model that OpenCV reads: {error.err}") from None
             outputs = len(self._net.getUnconnectedOutLayersNames())
         if outputs != 1:
-            raise ModelError(f"{path}: has {outputs} outputs, an embedder has one vector")
+            raise ModelError(f"{path}: has {outputs} outputs, expected 1 (a vector)")
         self.run(np.full((SIDE, SIDE, 3), 128, np.uint8))
 
     def run(self, face: Image) -> Vector:
@@ -99,8 +99,12 @@ class _Network:
             self._net.setInput(blob)
             found = np.asarray(self._net.forward(), np.float32).reshape(-1)
         except cv2.error as error:
-            raise ModelError(f"{self._path}: takes no face of {SIDE}x{SIDE}: {error.err}") from None
+            text = f"{self._path}: does not accept a face of {SIDE}x{SIDE} px: {error.err}"
+            raise ModelError(text) from None
         length = float(np.linalg.norm(found))
         if not 16 <= len(found) <= 4096 or not np.isfinite(length) or length == 0:
-            raise ModelError(f"{self._path}: gave {len(found)} numbers of length {length}")
+            raise ModelError(
+                f"{self._path}: output of {len(found)} numbers, norm {length:.3g}: expected 16 to "
+                "4096 numbers and a finite norm above 0"
+            )
         return found / np.float32(length)

@@ -1,7 +1,7 @@
-"""Faces in a picture: YuNet finds them with five landmarks, a similarity aligns them.
+"""Face detection with five landmarks (YuNet), and alignment by a similarity transform.
 
-Imports assets and errors. Sources: Wu et al., YuNet, Machine Intelligence Research 2023; template:
-Deng et al., ArcFace, CVPR 2019 (its five points in 112x112).
+Imports assets and errors. Sources: Wu et al., YuNet, Machine Intelligence Research 2023; template
+of five points in 112x112 px: Deng et al., ArcFace, CVPR 2019.
 """
 
 import contextlib
@@ -19,9 +19,9 @@ from perception.identity import Image
 
 SIDE = 112
 """Side in px of an aligned face."""
-FOUND = 0.8
-"""Lowest score of a face; OpenCV Zoo's demo asks 0.9, which loses faces half turned away."""
-_OVERLAP = 0.3
+MIN_SCORE = 0.8
+"""Lowest score of a face. The demo of the OpenCV Zoo has 0.9, which misses half-turned faces."""
+_NMS_IOU = 0.3
 _TEMPLATE = np.array(
     [[38.2946, 51.6963], [73.5318, 51.5014], [56.0252, 71.7366], [41.5493, 92.3655],
      [70.7299, 92.2041]],
@@ -31,9 +31,10 @@ _TEMPLATE = np.array(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Face:
-    """A face in a picture: xyxy box px, score, landmarks float32 (5, 2) px.
+    """A face in a picture: box xyxy px, score 0..1, landmarks float32 (5, 2) px.
 
-    Landmarks: the eye, then the other, nose tip, mouth corners; left to right in the picture.
+    Landmarks: left eye, right eye, nose tip, left and right corner of the mouth; left and right as
+    in the picture.
     """
 
     box: tuple[float, float, float, float]
@@ -42,7 +43,7 @@ class Face:
 
     @property
     def width_px(self) -> float:
-        """Width of the box."""
+        """Width of the box, px."""
         return self.box[2] - self.box[0]
 
     @property
@@ -52,22 +53,23 @@ class Face:
 
 
 class FaceFinder:
-    """YuNet behind one call. model: asset name or path. Raises ModelError."""
+    """The face detector YuNet. model: asset name or path. Raises ModelError."""
 
     def __init__(self, model: str = "yunet") -> None:
         path = assets.resolve(model, "face")
         with quiet_opencv():
             try:
                 self._net: Any = cv2.FaceDetectorYN.create(
-                    str(path), "", (SIDE, SIDE), FOUND, _OVERLAP, 1000
+                    str(path), "", (SIDE, SIDE), MIN_SCORE, _NMS_IOU, 1000
                 )
             except cv2.error as error:
                 raise ModelError(f"{path}: not a YuNet model: {error.err}") from None
 
     def find(self, image: Image, long_side: int = 640) -> list[Face]:
-        """Return the faces of a uint8 (H, W, 3) BGR picture, widest first; none in an empty one.
+        """Return the faces of a uint8 (H, W, 3) BGR picture, the widest first.
 
-        long_side: px that the picture is made smaller to while it is searched, never larger.
+        long_side: a larger picture is scaled down to this long side, px, for detection. A picture
+        with a side below 16 px has no faces.
         """
         height, width = image.shape[:2]
         if height < 16 or width < 16:
@@ -91,9 +93,10 @@ def _face(row: NDArray[np.float32], back: NDArray[np.float32]) -> Face:
 
 
 def align(image: Image, face: Face) -> Image:
-    """Return the face turned, scaled and moved to the ArcFace template: uint8 (112, 112, 3) BGR.
+    """Return a face aligned to the ArcFace template: uint8 (112, 112, 3) BGR.
 
-    The least-squares similarity without reflection, solved over complex numbers.
+    image: uint8 (H, W, 3) BGR. The transform is the least-squares similarity (rotation, scale,
+    shift) of the landmarks, solved in complex numbers.
     """
     source = face.landmarks.astype(np.float64) @ (1, 1j)
     target = _TEMPLATE.astype(np.float64) @ (1, 1j)
@@ -106,7 +109,7 @@ def align(image: Image, face: Face) -> Image:
 
 @contextlib.contextmanager
 def quiet_opencv() -> Generator[None]:
-    """Keep OpenCV from writing to stderr while it opens a model: what is wrong is raised."""
+    """Turn off OpenCV's output to stderr while it opens a model. Errors are raised anyway."""
     logging: Any = cv2.utils.logging
     before = logging.setLogLevel(logging.LOG_LEVEL_SILENT)
     try:

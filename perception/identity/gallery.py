@@ -1,7 +1,9 @@
-"""The gallery: people with their aligned faces and embeddings, encrypted at rest, one file each.
+"""The gallery: enrolled people with their aligned faces and vectors, encrypted, one file per
+person.
 
-File names are random; names, pictures and numbers stand in the ciphertext only. A file is written
-beside and renamed, so a gallery is whole at every moment. Imports config, clock, errors.
+File names are random. Names, pictures and vectors are only in the ciphertext. A file is written
+under another name and renamed, so the gallery is complete after a crash at any time. Imports
+errors.
 """
 
 import contextlib
@@ -31,7 +33,11 @@ _RESERVED = ("known", "unknown", "undecided", "none", "null")
 
 
 class Portrait(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One enrolled face. vector: float32 bytes. picture: PNG of the aligned face, 112x112."""
+    """One enrolled face.
+
+    vector: bytes of float32 (D,). picture: PNG of the aligned face, 112x112 px. eyes_px: distance
+    of the eyes in the original. t_wall_ns: wall time of the enrollment.
+    """
 
     vector: bytes
     picture: bytes
@@ -45,7 +51,7 @@ class Portrait(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 class Person(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Somebody enrolled. model: what made the vectors."""
+    """An enrolled person. model: the embedder that made the vectors."""
 
     name: str
     model: str
@@ -53,14 +59,14 @@ class Person(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     @property
     def template(self) -> Vector:
-        """The mean of the person's vectors, float32 (D,) of length 1."""
+        """The mean of the person's vectors as a unit vector, float32 (D,)."""
         mean = np.mean([portrait.embedding for portrait in self.portraits], axis=0)
         return np.asarray(mean / max(float(np.linalg.norm(mean)), 1e-9), np.float32)
 
 
 @dataclass(frozen=True, slots=True)
 class Erased:
-    """What `Gallery.erase` removed, and how many files, pictures, embeddings of it are left."""
+    """Result of `Gallery.erase`: files and pictures removed, and files that are left."""
 
     files: int
     pictures: int
@@ -69,18 +75,18 @@ class Erased:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Templates:
-    """Everybody that one model can compare: names, and float32 (P, D), a row of length 1 each."""
+    """The people that were enrolled with one model: names, and unit vectors float32 (P, D)."""
 
     names: tuple[str, ...]
     vectors: Vector
 
     @classmethod
     def of(cls, people: Sequence[Person], model: str) -> "Templates":
-        """Return those of `people` that were enrolled with this model."""
+        """Return those of `people` that were enrolled with this model. Raises ConfigError."""
         known = [person for person in people if person.model == model]
         vectors = [person.template for person in known]
         if len({len(vector) for vector in vectors}) > 1:
-            raise ConfigError(f"the gallery's vectors of {model} differ in length: enroll anew")
+            raise ConfigError(f"the gallery's vectors of {model} differ in length: enroll again")
         return cls(
             tuple(person.name for person in known),
             np.stack(vectors) if vectors else np.zeros((0, 0), np.float32),
@@ -88,10 +94,10 @@ class Templates:
 
 
 def checked_name(name: str) -> str:
-    """Return a name in its normal form (NFC, single spaces).
+    """Return a name in normal form (NFC, single spaces).
 
-    Raises ConfigError unless it is 1 to 64 letters, digits, spaces, ' . - _ and begins with a
-    letter or digit: names are shown in web pages and used in topics.
+    Raises ConfigError unless it has 1 to 64 letters, digits, spaces and ' . - _ and begins with a
+    letter or digit. Names are shown in web pages and used in MQTT topics.
     """
     clean = " ".join(unicodedata.normalize("NFC", name).split())
     if len(clean) > MAX_NAME:
@@ -103,17 +109,17 @@ def checked_name(name: str) -> str:
             "a letter or digit first"
         )
     if clean.casefold() in _RESERVED:
-        raise ConfigError(f"{clean!r} cannot be a name: it is what the line says of a stranger")
+        raise ConfigError(f"{clean!r} cannot be a name: it is reserved for decisions and states")
     return clean
 
 
 def default_gallery() -> Path:
-    """Return where the gallery stands where nothing else is said."""
+    """Return the default folder of the gallery."""
     return Path(user_data_dir("perception")) / "gallery"
 
 
 def version(folder: Path | None) -> int:
-    """Return what changes whenever somebody is enrolled or erased; 0 where there is no gallery."""
+    """Return a number that changes when somebody is enrolled or erased; 0: there is no gallery."""
     try:
         return (folder or default_gallery()).expanduser().stat().st_mtime_ns
     except OSError:
@@ -121,10 +127,11 @@ def version(folder: Path | None) -> int:
 
 
 class Gallery:
-    """People in a folder.
+    """The enrolled people in a folder.
 
-    folder: made, mode 0700, at the first enrollment. key: see Cipher; its file is made then too.
-    Raises ConfigError where the key is wrong or missing though there is a gallery.
+    folder: created with mode 0700 at the first enrollment; None: the default. key: see Cipher; a
+    missing key file is created then too. damaged: names of the files that cannot be read.
+    Raises ConfigError where there is a gallery and its key is wrong or missing.
     """
 
     def __init__(self, folder: Path | None = None, key: str | Path | None = None) -> None:
@@ -134,7 +141,7 @@ class Gallery:
         self.people()
 
     def people(self) -> list[Person]:
-        """Return everybody, by name; files that cannot be opened are named in `damaged`."""
+        """Return all people, sorted by name. Files that cannot be read are listed in `damaged`."""
         self.damaged = []
         if not (self.folder / _CHECK).is_file():
             if self._files():
@@ -145,7 +152,7 @@ class Gallery:
         return sorted(found, key=lambda person: person.name.casefold())
 
     def find(self, name: str) -> Person:
-        """Return somebody by name, case ignored. Raises ConfigError, which says who there is."""
+        """Return a person by name, ignoring case. Raises ConfigError that lists the names."""
         clean, people = checked_name(name).casefold(), self.people()
         for person in people:
             if person.name.casefold() == clean:
@@ -154,16 +161,17 @@ class Gallery:
         raise ConfigError(f"nobody named {checked_name(name)!r} is enrolled; there is: {there}")
 
     def enroll(self, name: str, model: str, portraits: Sequence[Portrait]) -> Person:
-        """Add portraits to somebody, who is new where the name is; all of them or none.
+        """Add all portraits to the person with this name, who is created if needed.
 
-        A portrait that is there already is not added twice. Raises ConfigError.
+        A portrait with a vector that is there already is skipped. Raises ConfigError, and changes
+        nothing, for a wrong name, another model, too many pictures or a write error.
         """
         name = checked_name(name)
         with self._writing() as cipher:
             old = next((p for p in self.people() if p.name.casefold() == name.casefold()), None)
             if old is not None and old.model != model:
                 raise ConfigError(
-                    f"{old.name} was enrolled with {old.model}, not {model}: erase and enroll anew"
+                    f"{old.name} was enrolled with {old.model}, not {model}: erase and enroll again"
                 )
             kept = list(old.portraits) if old else []
             vectors = {portrait.vector for portrait in kept}
@@ -177,9 +185,9 @@ class Gallery:
         return person
 
     def erase(self, name: str) -> Erased:
-        """Overwrite and remove every file of somebody, then look again what is left.
+        """Overwrite and remove every file of a person, then count the files that are left.
 
-        Raises ConfigError where nobody has that name.
+        Raises ConfigError where nobody has this name.
         """
         person = self.find(name)
         with self._writing() as cipher:
@@ -198,7 +206,7 @@ class Gallery:
         return sorted(self.folder.glob(f"*{SUFFIX}")) if self.folder.is_dir() else []
 
     def _places(self, name: str, cipher: Cipher) -> list[Path]:
-        """Return the files that hold this person."""
+        """Return the files of this person."""
         return [
             path
             for path in self._files()
@@ -217,21 +225,24 @@ class Gallery:
         return None
 
     def _cipher(self, *, make: bool) -> Cipher:
-        """Return the cipher, after it has opened the gallery's check (written by `make`)."""
+        """Return the cipher, if it decrypts the check file of the gallery, else ConfigError.
+
+        make: create the check file, and the key file, if missing.
+        """
         check = self.folder / _CHECK
         cipher = Cipher(self._key, make=make and not check.exists())
         if make and not check.exists():
             _write(check, cipher.seal(_CHECK_TEXT))
         if cipher.open(_read(check)) != _CHECK_TEXT:
             raise ConfigError(
-                f"wrong key: the gallery {self.folder} was made with another than {cipher.where}; "
-                "bring that key back, or move the folder away and enroll anew"
+                f"wrong key: the gallery {self.folder} was not made with {cipher.where}; restore "
+                "the right key, or move the folder away and enroll again"
             )
         return cipher
 
     @contextlib.contextmanager
     def _writing(self) -> Generator[Cipher]:
-        """Hold the gallery alone; make it where there is none."""
+        """Lock the gallery for writing; create it if missing."""
         try:
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             fd = os.open(self.folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
@@ -248,14 +259,14 @@ def _read(path: Path) -> bytes:
     try:
         with path.open("rb") as file:
             return file.read(MAX_FILE_BYTES)
-    except FileNotFoundError:  # erased by another program meanwhile
+    except FileNotFoundError:  # another program has erased it
         return b""
     except OSError as error:
         raise ConfigError(f"gallery file {path}: {error.strerror}") from None
 
 
 def _write(path: Path, data: bytes) -> None:
-    """Write a file of mode 0600 whole: beside, to the disk, renamed."""
+    """Write a file of mode 0600 atomically: to another name, fsync, rename."""
     part = path.with_name(f"{path.name}.part")
     fd = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
     try:

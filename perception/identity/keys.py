@@ -1,7 +1,7 @@
-"""The key of the gallery: a file that only its owner may read, or the key itself from ${ENV}.
+"""The key of the gallery: a file that only its owner can read, or the key itself from ${ENV}.
 
 Encryption is Fernet of `cryptography`: AES-128-CBC with HMAC-SHA256. Imports errors only.
-No message of this module ever shows a key, nor a text that may have been meant as one.
+No message of this module contains a key, or a text that may be a mistyped key.
 """
 
 import os
@@ -19,7 +19,7 @@ _SUFFIX = ".key"
 
 
 def default_key_file() -> Path:
-    """Return where the key stands where nothing else is said: never beside the gallery."""
+    """Return the default path of the key file. It is not in the gallery's folder."""
     return Path(user_config_dir("perception")) / f"gallery{_SUFFIX}"
 
 
@@ -29,10 +29,11 @@ def new_key() -> str:
 
 
 class Cipher:
-    """Seals and opens bytes with the key of `given`: a file's path, or a key of 44 characters.
+    """Encrypts and decrypts bytes.
 
-    make: make the key file, mode 0600, where there is none. Raises ConfigError where there is no
-    key, where others may read it, or where it is none.
+    given: path of the key file, or a key of 44 characters; None: the default file. make: create a
+    missing key file with mode 0600. Raises ConfigError where the key is missing or malformed, or
+    other users can read its file.
     """
 
     def __init__(self, given: str | Path | None, *, make: bool = False) -> None:
@@ -50,14 +51,14 @@ class Cipher:
         try:
             self._fernet = Fernet(key.encode())
         except ValueError:
-            raise ConfigError(f"{self.where} holds no key of 44 characters") from None
+            raise ConfigError(f"{self.where} is not a key of 44 characters") from None
 
     def seal(self, data: bytes) -> bytes:
         """Return data encrypted and signed."""
         return self._fernet.encrypt(data)
 
     def open(self, data: bytes) -> bytes | None:
-        """Return what was sealed, or None: another key, or changed since."""
+        """Return the decrypted data; None: wrong key, or the data was changed."""
         try:
             return self._fernet.decrypt(data)
         except InvalidToken:
@@ -76,8 +77,8 @@ def _read(path: Path, *, make: bool) -> str:
             text = file.read(256).decode("ascii", "replace").strip()
     except FileNotFoundError:
         raise ConfigError(
-            f"key file {path} is not there: bring it back (without it the gallery cannot be "
-            "read), or name another with identity.key"
+            f"key file {path} does not exist: restore it (the gallery cannot be read without it), "
+            "or set identity.key to another file"
         ) from None
     except OSError as error:
         raise ConfigError(f"key file {path}: {error.strerror}") from None

@@ -1,7 +1,7 @@
-"""Is a face good enough to be compared: size, sharpness, pose and light, each a gate of its own.
+"""Face quality: size, sharpness, pose and brightness, each with a threshold.
 
-A poor face is the cause of most wrong names, so it is left out rather than weighed. Gates are
-geometry and photometry of the aligned face; none was chosen by what the embedder says of it.
+Faces of poor quality cause most wrong names, so they are not used at all. The thresholds are
+geometric and photometric; none was fitted to the results of an embedder.
 """
 
 from dataclasses import dataclass
@@ -16,24 +16,28 @@ from perception.identity.faces import SIDE, Face
 Flaw = Literal["small", "blurred", "turned", "dark", "bright", "flat", "cut"]
 
 MIN_EYES_PX = 18.0
-"""Half of the distance of the eyes in the template: beyond it alignment enlarges twofold."""
+"""Smallest distance of the eyes: half of that in the template. Alignment enlarges such a face by
+2."""
 ENROLL_EYES_PX = 30.0
+"""Smallest distance of the eyes for enrollment."""
 MIN_SHARPNESS = 0.12
 MAX_YAW = 0.45
 MAX_ROLL_DEG = 40.0
 NOSE_BETWEEN = 0.2, 0.85
 LIGHT = 35.0, 225.0
 MIN_CONTRAST = 14.0
+"""Units: see Quality."""
 
 
 @dataclass(frozen=True, slots=True)
 class Quality:
-    """What was measured of a face.
+    """Measurements of a face.
 
-    eyes_px: distance of the eyes in the picture. sharpness: energy of detail relative to contrast.
-    yaw: how far the nose tip is from the middle of the eyes, in eye distances; 0 is frontal.
-    nose: its height between eyes (0) and mouth (1). roll_deg. light, contrast: mean and standard
-    deviation of grey. flaw: the first gate that it fails, None where it is usable.
+    eyes_px: distance of the eyes in the picture. sharpness: standard deviation of the Laplacian by
+    contrast. yaw: offset of the nose tip from the middle of the eyes, along the line of the eyes,
+    in eye distances; 0 is frontal. nose: position of the nose tip between eyes (0) and mouth (1).
+    roll_deg: rotation in the picture. light, contrast: mean and standard deviation of grey levels.
+    flaw: the first threshold that the face fails; None: it is usable.
     """
 
     eyes_px: float
@@ -47,13 +51,17 @@ class Quality:
 
     @property
     def weight(self) -> float:
-        """How much a usable face counts beside others of its track, 0..1: large, sharp, frontal."""
+        """Weight of a usable face among those of its track, 0..1: for size, sharpness and pose."""
         size = min(1.0, self.eyes_px / (2 * MIN_EYES_PX))
         return size * min(1.0, self.sharpness / (2 * MIN_SHARPNESS)) * (1 - 0.8 * abs(self.yaw))
 
 
 def judge(image: Image, face: Face, aligned: Image, *, min_eyes_px: float = MIN_EYES_PX) -> Quality:
-    """Measure a face of a picture, uint8 (H, W, 3), and its aligned form, uint8 (112, 112, 3)."""
+    """Return the quality of a face.
+
+    image: uint8 (H, W, 3) BGR. face: found in it. aligned: uint8 (112, 112, 3) BGR, from `align`.
+    min_eyes_px: smallest distance of the eyes, px.
+    """
     right, left, nose, *mouth = face.landmarks.astype(np.float64)
     across = left - right
     eyes_px = float(np.hypot(*across))

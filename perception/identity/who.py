@@ -1,7 +1,8 @@
-"""The stage: tracks of one camera and now and then a picture in, who is who out.
+"""Names the people of one camera, from its track messages and some of its pictures.
 
-It looks at few faces, the undecided first, and says something only where it is new; the identity
-process and the benchmark drive it. A plain object in media time. Imports wire and below.
+It examines few faces per picture, those of undecided tracks first, and returns only new decisions
+and repeats. The identity process and the benchmark call it. All times are media time. Imports wire
+and below.
 """
 
 from collections import Counter
@@ -18,23 +19,24 @@ from perception.identity.quality import MIN_EYES_PX, judge
 from perception.wire import CONFIRMED, Track, TrackMessage
 
 PERSON = "person"
-LOOKS = 3
-"""Tracks that are looked at in one picture."""
-AGAIN_S = 1.0
-"""How often a decided track is looked at again: trackers mix people up."""
+MAX_LOOKS = 3
+"""Most tracks whose faces are searched in one picture."""
+RECHECK_S = 1.0
+"""Period at which a decided track is examined again, because trackers can switch ids."""
 REPEAT_S = 2.0
-"""How often a decision is told again: its receiver may have been down."""
+"""Period at which a decision is returned again, because its receiver may have been down."""
 CROP_SIDE = 320
-"""Long side in px to which the upper part of a person is made smaller before it is searched."""
-_NARROWEST_PX = 2 * MIN_EYES_PX
+"""The crop of a person's upper part is scaled down to this long side, px, for face detection."""
+_MIN_WIDTH_PX = 2 * MIN_EYES_PX
 _RIVAL = 0.6
+"""A second face of at least this width, relative to the first, makes the crop ambiguous."""
 
 Box = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True, slots=True)
 class Who:
-    """What is to be told of a track. is_new: not told before."""
+    """A decision on a track, to be sent. is_new: false for a repeat."""
 
     track_id: int
     decision: Decision
@@ -42,12 +44,12 @@ class Who:
 
     @property
     def details(self) -> dict[str, str | float | bool | None]:
-        """What an alert says of it: who (a name, unknown, undecided), known, confidence."""
+        """The details for an alert: who (a name, unknown or undecided), known, confidence."""
         return details(self.decision.state, self.decision.who, self.decision.confidence)
 
 
 def details(state: str, who: str | None, confidence: float) -> dict[str, str | float | bool | None]:
-    """Return what an alert says of a decision; known and confidence are None where undecided."""
+    """Return the details of a decision for an alert. Undecided: known and confidence are None."""
     known = {"known": True, "unknown": False}.get(state)
     return {
         "who": who or state,
@@ -65,10 +67,10 @@ class _Track:
 
 
 class Recogniser:
-    """Who the people of one camera are.
+    """Recognises the people of one camera.
 
-    rate_hz: looks a second at each undecided track. counters: looks, usable, and faces left out by
-    cause; numbers only, nothing of a face.
+    rate_hz: face searches per second for each undecided track. counters: looks (searches), usable
+    (faces), left_out.<cause> (searches without a usable face).
     """
 
     def __init__(
@@ -87,23 +89,23 @@ class Recogniser:
 
     @property
     def model(self) -> str:
-        """What makes the vectors: only people enrolled with it can be known."""
+        """Name of the embedder. Only people who were enrolled with it can be known."""
         return self._embedder.model
 
     def wanted(self, message: TrackMessage) -> list[Track]:
-        """Return the tracks whose faces shall be looked for in this frame, most urgent first."""
+        """Return the tracks whose faces are to be searched in this frame, most urgent first."""
         t_ns = message.stamp.t_media_ns
         due = [
             track
             for track in _people(message)
             if track.unseen_s == 0 and _is_large(track) and self._is_due(track.track_id, t_ns)
         ]
-        return sorted(due, key=lambda track: self._urgency(track.track_id))[:LOOKS]
+        return sorted(due, key=lambda track: self._urgency(track.track_id))[:MAX_LOOKS]
 
     def update(self, message: TrackMessage, image: Image | None) -> list[Who]:
-        """Return what is new of the tracks, and what is to be told again.
+        """Return the new decisions on the tracks of a frame, and those to repeat.
 
-        image: uint8 (H, W, 3) BGR of exactly this frame, or None where it is gone.
+        image: uint8 (H, W, 3) BGR of exactly this frame; None: it is not available any more.
         """
         t_ns, people = message.stamp.t_media_ns, _people(message)
         for track in self.wanted(message) if image is not None else ():
@@ -123,8 +125,11 @@ class Recogniser:
         return told
 
     def _decide(self, people: list[Track]) -> dict[int, Decision]:
-        """Return what is decided; nobody is in two places, so of two who fit one person, the one
-        that fits less is undecided, except where two boxes are round one body."""
+        """Return the decisions by track id.
+
+        Where two visible tracks are the same person, the one with the lower confidence becomes
+        undecided, unless their boxes are around one body.
+        """
         decided: dict[int, Decision] = {}
         for track in people:
             evidence = self._state(track.track_id).evidence
@@ -143,7 +148,7 @@ class Recogniser:
         return decided
 
     def faces(self, track_id: int) -> int:
-        """Return how many usable faces of a track were seen."""
+        """Return the number of usable faces of a track so far."""
         state = self._tracks.get(track_id)
         return state.evidence.count if state else 0
 
@@ -164,7 +169,7 @@ class Recogniser:
         state.evidence.add(self._embedder.embed(aligned), quality.weight)
 
     def _face_of(self, image: Image, track: Track, people: list[Track]) -> Face | str:
-        """Return the face of a track in a picture, in its pixels, or why there is none."""
+        """Return the face of a track, in px of the picture, or the cause why there is none."""
         x1, y1, x2, y2 = upper_part(track.box, image.shape[0], image.shape[1])
         crop = image[y1:y2, x1:x2]
         found = [_moved(face, x1, y1) for face in self._finder.find(crop, CROP_SIDE)]
@@ -182,7 +187,7 @@ class Recogniser:
         state = self._tracks.get(track_id)
         if state is None or state.looked_ns is None:
             return True
-        wait_ns = clock.to_ns(AGAIN_S) if _is_settled(state) else self._period_ns
+        wait_ns = clock.to_ns(RECHECK_S) if _is_settled(state) else self._period_ns
         return abs(t_ns - state.looked_ns) >= wait_ns
 
     def _urgency(self, track_id: int) -> tuple[bool, int]:
@@ -203,11 +208,14 @@ def _people(message: TrackMessage) -> list[Track]:
 
 
 def _is_large(track: Track) -> bool:
-    return track.box[2] - track.box[0] >= _NARROWEST_PX
+    return track.box[2] - track.box[0] >= _MIN_WIDTH_PX
 
 
 def upper_part(box: Box, height: int, width: int) -> tuple[int, int, int, int]:
-    """Return where the head of a person in `box` has to be: x1, y1, x2, y2, whole px inside."""
+    """Return the region of a person's head: x1, y1, x2, y2, whole px, clipped to the picture.
+
+    box: of the person, xyxy px. height, width: of the picture.
+    """
     x1, y1, x2, y2 = box
     pad = 0.15 * (x2 - x1)
     bottom = min(y2, y1 + max(0.5 * (y2 - y1), x2 - x1))
@@ -217,7 +225,7 @@ def upper_part(box: Box, height: int, width: int) -> tuple[int, int, int, int]:
 
 
 def _is_same_body(a: Box, b: Box) -> bool:
-    """Whether the smaller box lies for the most part in the larger."""
+    """Return whether at least half of the smaller box is inside the other one."""
     width = min(a[2], b[2]) - max(a[0], b[0])
     height = min(a[3], b[3]) - max(a[1], b[1])
     areas = [(box[2] - box[0]) * (box[3] - box[1]) for box in (a, b)]
@@ -231,7 +239,11 @@ def _moved(face: Face, dx: int, dy: int) -> Face:
 
 
 def _owner(face: Face, people: list[Track]) -> int | None:
-    """Return the person whose head is nearest, in widths of its box, of those who enclose it."""
+    """Return the track id of the person that a face belongs to; None: nobody.
+
+    Of the people whose box contains the centre of the face, it is the one whose expected head
+    position is nearest, in widths of its box.
+    """
     x, y = face.centre
     best: tuple[float, int] | None = None
     for track in people:

@@ -115,7 +115,7 @@ def test_models_that_are_none_are_named(tmp_path):
         FaceFinder(str(wrong))
     with pytest.raises(ModelError, match=r"wrong\.onnx: not a model that OpenCV reads"):
         SFace(SFace.Options(model=str(wrong)))
-    with pytest.raises(ModelError, match=r"has 12 outputs, an embedder has one"):
+    with pytest.raises(ModelError, match=r"has 12 outputs, expected 1"):
         SFace(SFace.Options(model=str(assets.fetch("yunet"))))
 
 

@@ -70,7 +70,7 @@ def test_templates_are_of_one_model(gallery):
     assert templates.names == ("Anna",)
     assert np.allclose(np.linalg.norm(templates.vectors, axis=1), 1)
     assert Templates.of([], "sface").names == ()
-    with pytest.raises(ConfigError, match=r"with sface, not other.onnx: erase and enroll anew"):
+    with pytest.raises(ConfigError, match=r"with sface, not other.onnx: erase and enroll again"):
         gallery.enroll("Anna", "other.onnx", [portrait(4)])
 
 
@@ -154,10 +154,10 @@ def test_wrong_missing_and_open_keys_are_named_and_never_shown(gallery, key, tmp
         Gallery(gallery.folder, key)
     key.chmod(0o600)
     key.write_text("short")
-    with pytest.raises(ConfigError, match="holds no key of 44 characters"):
+    with pytest.raises(ConfigError, match="is not a key of 44 characters"):
         Gallery(gallery.folder, key)
     key.unlink()
-    with pytest.raises(ConfigError, match="is not there: bring it back"):
+    with pytest.raises(ConfigError, match="does not exist: restore it"):
         Gallery(gallery.folder, key)
     with pytest.raises(ConfigError, match="is not there"):
         gallery.enroll("Bob", "sface", [portrait(2)])

@@ -7,7 +7,7 @@ from perception import wire as m
 from perception.identity.decide import Thresholds
 from perception.identity.faces import Face
 from perception.identity.gallery import Templates
-from perception.identity.who import LOOKS, Recogniser, upper_part
+from perception.identity.who import MAX_LOOKS, Recogniser, upper_part
 
 HEIGHT, WIDTH = 480, 640
 ANNA, BOB = np.eye(4, dtype=np.float32)[:2]
@@ -204,7 +204,7 @@ def test_at_most_so_many_are_looked_at_in_a_picture_and_all_in_turn():
     boxes = [(i, (10.0 + 60 * i, 50.0, 65.0 + 60 * i, 300.0)) for i in range(8)]
     stage = recogniser()
     stage.update(frame(0, *boxes), IMAGE)
-    assert stage.counters["looks"] == LOOKS
+    assert stage.counters["looks"] == MAX_LOOKS
     wanted = {t.track_id for t in stage.wanted(frame(1, *boxes))}
     assert wanted == {3, 4, 5}
 
