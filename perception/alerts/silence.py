@@ -19,7 +19,7 @@ class Silence:
     def covers(self, name: str, sink: Sink, row: Delivery) -> bool:
         """Return whether the sink does not hear of this delivery; then the store notes why."""
         rest = False
-        once, end = sink.when.once, sink.when.hears_the_end(row.alert)
+        once, end = sink.when.once, sink.when.wants_end(row.alert)
         told = (once or end) and self._store.outbox.has_had(name, row.alert.key)
         if told and not once:
             return False
@@ -41,4 +41,4 @@ class Silence:
         last = self._last[place]
         if last is None or last.key == alert.key:
             return False
-        return sink.when.rests(alert, last) or self._store.outbox.rested(name, alert.key)
+        return sink.when.in_cooldown(alert, last) or self._store.outbox.rested(name, alert.key)

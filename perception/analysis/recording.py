@@ -27,7 +27,7 @@ from perception.recording.stills import StillsWriter
 from perception.recording.summary import ProcessSummary, Summary
 from perception.rules.zones import Line, Zone
 from perception.sinks.snapshot import SnapshotSink
-from perception.sinks.when import Heard
+from perception.sinks.when import SinkFilter
 from perception.sources import Frame
 from perception.wire import (
     Alert,
@@ -100,7 +100,7 @@ class _Work:
         self._who = stages.make_recognisers(what, [camera.name]).get(camera.name)
         self._book = AlertBook(camera.name, stages.make_rules(camera))
         self._sinks = stages.make_sinks(what)
-        self._heard = {name: Heard(sink.when) for name, sink in self._sinks.items()}
+        self._filters = {name: SinkFilter(sink.when) for name, sink in self._sinks.items()}
         self._place, self._feed, why = make_placer(camera) or (None, None, "")
         self._offset = OffsetWatch(self._feed)
         stills = stages.is_stills(camera)
@@ -239,7 +239,7 @@ class _Work:
                     alert = msgspec.structs.replace(
                         alert, snapshot=str(path), picture_offset_ms=0.0
                     )
-                elif not isinstance(sink, SnapshotSink) and self._heard[name].hears(alert):
+                elif not isinstance(sink, SnapshotSink) and self._filters[name].sends(alert):
                     sink.send(alert, None)
             except SinkError as error:
                 self.problems.append(str(error))

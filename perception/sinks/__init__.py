@@ -1,9 +1,8 @@
-"""Where alerts go: a file, a folder of pictures, later a broker or a phone. One file each.
+"""Sinks: receivers of alerts, such as a file, an MQTT broker, a URL, a phone. One file for each.
 
-A sink is a plain object that sends one alert and says so, or raises SinkError; it is called again
-with the same alert until it does, so doing it twice has to be harmless (the alert's key says it is
-the same). To add one: a file with a class that fits Sink, one row in SINKS. Imports wire and
-below.
+A sink sends one alert and returns, or raises SinkError. It may be called again with the same alert,
+so sending twice must be harmless (the delivery key is the same). To add one: a file with a class
+that fits Sink, and one row in SINKS. Imports wire and below.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,61 +19,60 @@ from perception.wire import Alert, short_id, text_id
 
 
 class Sink(Protocol):
-    """Sends alerts. Options: its part of the launch file, a When. when: those options."""
+    """Sends alerts. Options: model of its launch file options, a When. when: the options."""
 
     Options: type[When]
     when: When
 
     def __init__(self, options: Any, folder: Path) -> None:
-        """folder: where the run's output goes; relative paths in the options start there."""
+        """folder: output folder of the run. Relative paths in the options are relative to it."""
         ...
 
     def send(self, alert: Alert, picture: NDArray[np.uint8] | None) -> None:
-        """Send one state of an alert; returning means it has arrived.
+        """Send one state of an alert. When it returns, the alert is delivered.
 
-        picture: uint8 (H, W, 3) BGR of the alert's frame, or None where it is not to be had.
-        Raises SinkRefused where it will never take this one, any other SinkError where it may take
-        it later.
+        picture: uint8 (H, W, 3) BGR of the alert's frame; None: not available. Raises SinkRefused
+        for a permanent error (this alert is never sent), any other SinkError for a transient one.
         """
         ...
 
 
 @runtime_checkable
 class Remembers(Protocol):
-    """A sink that has to know what it told of before this process was started."""
+    """A sink that needs to know what it delivered before this process was started."""
 
     def restore(self, told: Sequence[Alert]) -> None:
-        """told: what arrived there last of each rule, and of each alert that is open there."""
+        """told: the last delivered state of each open alert, and the last alert of each rule."""
         ...
 
 
 @runtime_checkable
 class Announces(Protocol):
-    """A sink that tells others what there is before anything happens."""
+    """A sink that announces cameras and rules before the first alert."""
 
     def announce(self, rules: Mapping[str, Mapping[str, str]]) -> None:
-        """rules: the kind of each rule by its name, by camera, as the launch file has them."""
+        """rules: by camera, the kind of each rule by its name, from the launch file."""
         ...
 
     def connected(self, camera: str, is_connected: bool) -> None:
-        """Say whether frames of a camera come."""
+        """Set whether frames of a camera are coming."""
         ...
 
 
 INSTANT = "line"
-"""The kind of alert that is over as it begins: raised, never cleared."""
+"""The kind of rule whose alerts have no duration: they are raised and never cleared."""
 
 
 def delivery_key(alert: Alert) -> str:
-    """Return what is the same whenever this state of an alert is sent: the idempotency key."""
+    """Return the idempotency key of this state of an alert."""
     return f"{alert.key}-{alert.state}-{alert.frame_id}"
 
 
 def document(alert: Alert) -> dict[str, Any]:
-    """Return an alert as it is written for others, as JSON: its fields, and two ids as text.
+    """Return an alert as a dict for JSON: its fields, and two ids as text.
 
-    track, frame: of track_id and frame_id, which have more digits than a browser or jq keeps.
-    track is None where no single track is to blame.
+    track, frame: text of track_id and frame_id, which exceed the integer precision of a browser and
+    of jq. track is None where the alert is not about a single track.
     """
     track = text_id(alert.track_id) if short_id(alert.track_id) else None
     ids = {"track": track, "frame": text_id(alert.frame_id)}
@@ -91,9 +89,9 @@ SINKS = {
 }
 
 FILES = ("jsonl", "snapshot")
-"""The sinks that write files only: a recording that is analysed again calls nobody."""
+"""The sinks that write files only. The analysis of a recording uses no others."""
 
 
 def sink_class(name: str) -> Any:
-    """Return the class of a sink; ConfigError with the nearest name where there is none."""
+    """Return the class of a sink. Raises ConfigError with the nearest name for an unknown one."""
     return load(SINKS, "perception.sinks", name)

@@ -1,6 +1,6 @@
-"""Alerts as messages to people: e-mail, Telegram, ntfy, ... by one apprise URL.
+"""Alerts as messages to people: e-mail, Telegram, ntfy and others, each by an apprise URL.
 
-Needs the `notify` extra. Imports wire and errors.
+Needs the extra `notify`. Imports wire and errors.
 """
 
 import importlib
@@ -24,7 +24,7 @@ FIELDS = ("camera", "rule", "kind", "state", "class_name", "details")
 
 
 def _template(text: str) -> str:
-    """Refuse a text with anything but plain {names} of FIELDS in it."""
+    """Return the text. Raises ValueError for a placeholder other than {name} of FIELDS."""
     for _, name, spec, conversion in string.Formatter().parse(text):
         if name is not None and (name not in FIELDS or spec or conversion):
             raise ValueError(f"{{{name}}} is not one of {', '.join(FIELDS)}")
@@ -32,15 +32,15 @@ def _template(text: str) -> str:
 
 
 def messenger(urls: tuple[str, ...]) -> Any:
-    """Return apprise's messenger for URLs. Raises ValueError: apprise missing, or a URL wrong."""
+    """Return an apprise.Apprise for URLs. Raises ValueError: apprise missing, or a wrong URL."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # of its plugins' own imports
+        warnings.simplefilter("ignore", DeprecationWarning)  # raised by imports of apprise
         try:
             apprise: Any = importlib.import_module("apprise")
         except ImportError:
             text = "the apprise sink needs: pip install 'perception-line[notify]'"
             raise ValueError(text) from None
-        logging.getLogger("apprise").setLevel(logging.CRITICAL)  # its lines bear the URLs
+        logging.getLogger("apprise").setLevel(logging.CRITICAL)  # its log lines contain the URLs
         made = apprise.Apprise()
         for number, url in enumerate(urls, 1):
             if not made.add(url):
@@ -59,14 +59,16 @@ Template = Annotated[str, AfterValidator(_template)]
 
 
 class AppriseSink:
-    """Tells people of alerts, with the snapshot where there is one.
+    """Sends alerts as messages, with the snapshot if there is one.
 
-    By default once an alert, when it is raised or, with filters, at the first update that passes.
+    By default one message per alert: when it is raised, or at the first update that passes `only`.
     """
 
     class Options(When):
-        """urls: as apprise writes them, ntfy://topic, tgram://token/chat, ...; they are secrets.
-        title, body: texts with {camera}, {rule}, {kind}, {state}, {class_name}, {details}."""
+        """urls: of apprise, such as ntfy://topic or tgram://token/chat. They are secrets.
+
+        title, body: texts with {camera}, {rule}, {kind}, {state}, {class_name}, {details}.
+        picture: attach the snapshot."""
 
         urls: Annotated[tuple[str, ...], AfterValidator(_known)] = Field(min_length=1, repr=False)
         title: Template = "{camera}: {class_name}"
@@ -100,7 +102,7 @@ class AppriseSink:
 
 
 def _fill(template: str, alert: Alert) -> str:
-    """Return the text with what the alert says, without control characters."""
+    """Return the template filled with the fields of an alert, without control characters."""
     details = ", ".join(f"{k}: {v}" for k, v in alert.details.items() if v is not None)
     words = {name: getattr(alert, name) for name in FIELDS[:-1]} | {"details": details}
     plain = {name: _CONTROL.sub(" ", str(value))[:200] for name, value in words.items()}

@@ -1,7 +1,7 @@
-"""Alerts with a place as Cursor-on-Target events, for ATAK, WinTAK and TAK servers.
+"""Alerts with a position as Cursor-on-Target events, for ATAK, WinTAK and TAK servers.
 
-One event 2.0 an alert state, over udp, tcp or TLS. Source: the CoT base schema, MITRE MP 090284 and
-MTR 060039. Imports wire and errors.
+One event (version 2.0) for each state of an alert, over udp, tcp or TLS. Source: the CoT base
+schema, MITRE MP 090284 and MTR 060039. Imports wire and errors.
 """
 
 from dataclasses import dataclass
@@ -19,19 +19,19 @@ from perception.sinks.when import When
 from perception.wire import Alert, short_id, text_id
 
 UNKNOWN_M = "9999999.0"
-"""What the schema writes where a height or an error is not known."""
+"""Value of the schema for an unknown height or error."""
 
 
 class CotSink:
-    """Sends each state of an alert whose track has a place; others are refused.
+    """Sends each state of an alert whose track has a position. Other alerts raise SinkRefused.
 
-    The uid is the same for all events of a track. An event is stale stale_s after its frame; that
-    of a cleared alert is stale at once. Over udp nobody says whether it arrived.
+    All events of a track have the same uid. An event becomes stale stale_s after its frame; that of
+    a cleared alert is stale at once. Over udp there is no acknowledgement.
     """
 
     class Options(When, LinkOptions):
-        """url, timeout_s, ca, cert, key: see LinkOptions. cot_type: of the events, a-u-G: unknown,
-        on the ground.
+        """url, timeout_s, ca, cert, key: see LinkOptions. cot_type: type of the events; a-u-G:
+        unknown, on the ground.
         """
 
         cot_type: CotType = "a-u-G"
@@ -47,7 +47,7 @@ class CotSink:
         self._link.send(event(alert, self._options.cot_type, self._options.stale_s))
 
     def close(self) -> None:
-        """End the connection; the next event opens another."""
+        """Close the connection. The next event opens a new one."""
         self._link.close()
 
 
@@ -73,10 +73,13 @@ class Mark:
 
 
 def event(alert: Alert, cot_type: str, stale_s: float) -> bytes:
-    """Return an alert as an event of CoT 2.0, XML. Raises SinkRefused where it has no place."""
+    """Return an alert as a CoT 2.0 event, XML. Raises SinkRefused where it has no position.
+
+    cot_type: type of the event. stale_s: s from the frame until the event is stale.
+    """
     lat, lon = alert.details.get("lat"), alert.details.get("lon")
     if not isinstance(lat, int | float) or not isinstance(lon, int | float):
-        raise SinkRefused(f"alert {alert.key}: its track has no place on the map")
+        raise SinkRefused(f"alert {alert.key}: its track has no position on the map")
     error = alert.details.get("error_m")
     seen = alert.t_wall_ns
     return written(

@@ -1,7 +1,5 @@
-"""Alerts as lines of JSON in a file, one for each state an alert takes.
-
-Imports wire and errors.
-"""
+"""Alerts as lines of JSON in a file, one line for each state of an alert. Imports wire and
+errors."""
 
 import json
 import os
@@ -22,14 +20,14 @@ _TAIL_BYTES = 1 << 20
 
 
 class JsonlSink:
-    """Appends one line an alert. The file is opened each time, so it may be moved away at any time.
+    """Appends one line per alert state. The file is opened each time, so it can be moved any time.
 
-    A line torn by a kill or a full disk is cut off before the next is written: it was never
-    acknowledged, so it comes again. A line may stand twice; its key and state are then the same.
+    An incomplete last line, after a kill or with a full disk, is removed before the next one is
+    written; its alert is sent again. A line can be there twice, with the same key and state.
     """
 
     class Options(When):
-        """path: the file. fsync: wait until each line is on the disk."""
+        """path: of the file. fsync: return only when the line is on the disk."""
 
         path: Annotated[Path, AfterValidator(Path.expanduser)] = Path("alerts.jsonl")
         fsync: bool = True
@@ -40,7 +38,7 @@ class JsonlSink:
         self._fsync: bool = options.fsync
 
     def send(self, alert: Alert, picture: NDArray[np.uint8] | None) -> None:
-        """Append the alert; see Sink.send."""
+        """Append the alert to the file; see Sink.send."""
         line = msgspec.json.encode(document(alert)) + b"\n"
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -57,13 +55,13 @@ class JsonlSink:
         written = os.write(handle, line)
         if written < len(line):
             os.ftruncate(handle, end)
-            raise SinkError(f"{self.path}: no room for {len(line)} bytes")
+            raise SinkError(f"{self.path}: no space for {len(line)} bytes")
         if self._fsync:
             os.fsync(handle)
 
 
 def _whole(handle: int) -> int:
-    """Cut off a torn last line, end a whole one, and return the file's length."""
+    """Remove an incomplete last line, or end a complete one. Return the length of the file."""
     end = os.fstat(handle).st_size
     if end == 0 or os.pread(handle, 1, end - 1) == b"\n":
         return end

@@ -1,15 +1,16 @@
-"""Alerts to an MQTT broker, found by Home Assistant by themselves.
+"""Alerts to an MQTT broker, with discovery by Home Assistant.
 
-Needs the `notify` extra. Topics, under `topic` (perception):
-  available                      online, offline (retained, the broker's last will)
-  events                         JSON {"type": new | update | end, "after": the alert}, as Frigate's
-  <camera>/camera/connected      ON while frames of the camera come, OFF else (retained)
-  <camera>/<rule>                ON while an alert is open, OFF else (retained)
-  <camera>/<rule>/alert          the last alert as JSON (retained)
+Needs the extra `notify`. Topics, under `topic` (perception):
+  available                      online or offline (retained; offline is the last will)
+  events                         JSON {"type": new | update | end, "after": the alert}, as Frigate
+  <camera>/camera/connected      ON while frames of the camera come, else OFF (retained)
+  <camera>/camera/picture        the last snapshot of the camera, JPEG
+  <camera>/<rule>                ON while an alert is open, else OFF (retained)
+  <camera>/<rule>/alert          the last alert, JSON (retained)
   <camera>/<rule>/snapshot       its picture, JPEG (retained)
-With each connection it says again which cameras and rules there are and which are ON, and when Home
-Assistant says `online` on <discovery>/status: broker and Home Assistant may have forgotten.
-Imports wire and errors.
+Devices and states are published again after each connect, and when Home Assistant publishes
+`online` on <discovery>/status, because the broker or Home Assistant may have lost them. Imports
+wire and errors.
 """
 
 import importlib
@@ -35,20 +36,23 @@ TYPES = {"raised": "new", "updated": "update", "cleared": "end"}
 MAX_PICTURE_BYTES = 2 << 20
 _UNSAFE = re.compile(r"[^A-Za-z0-9_-]+")
 Message = tuple[str, bytes, bool]
-"""Topic, payload, whether it is retained."""
+"""Topic, payload, retained."""
 Topic = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*$", max_length=100)]
 
 
 class MqttSink:
-    """Publishes with QoS 1: an alert has arrived when the broker has acknowledged all of it.
+    """Publishes with QoS 1. An alert is delivered when the broker has acknowledged all its
+    messages.
 
-    What a broker does with it then is not ours to promise: one that is killed may forget. Messages
-    bear the alert's key, so a repeat can be told.
+    A broker that is killed afterwards may lose them. Messages contain the key of the alert, so a
+    receiver can recognise a duplicate.
     """
 
     class Options(When):
-        """host, port, tls, username, password: of the broker. discovery: Home Assistant's prefix,
-        null: none. timeout_s: for the broker's acknowledgement."""
+        """host, port, tls, username, password: of the broker. port: default 1883, with tls 8883.
+
+        topic: first levels of all topics. discovery: discovery prefix of Home Assistant; null: no
+        discovery. timeout_s: for the acknowledgement of the broker."""
 
         host: Annotated[str, Field(min_length=1, max_length=253)]
         port: Annotated[int, Field(ge=1, le=65535)] | None = None
@@ -65,11 +69,13 @@ class MqttSink:
             if importlib.util.find_spec("paho") is None:
                 raise ValueError("the mqtt sink needs: pip install 'perception-line[notify]'")
             if self.once or "state" in self.only:
-                raise ValueError("ON without OFF: leave out `once` and `state` in `only` for mqtt")
+                raise ValueError(
+                    "mqtt needs all states of an alert: remove `once` and `only: state`"
+                )
             return self
 
     def __init__(self, options: Any, folder: Path) -> None:
-        """Starts to connect, and to reconnect whenever that is lost, in a thread of the client."""
+        """Start the client's thread, which connects and reconnects."""
         self.when: When = options
         self._options: MqttSink.Options = options
         self._lock = threading.Lock()
@@ -104,11 +110,11 @@ class MqttSink:
         if self._options.discovery:
             client.subscribe(f"{self._options.discovery}/status", qos=1)
         self._connected.set()
-        self._say_all()
+        self._publish_all()
 
     def _on_message(self, client: Any, userdata: Any, message: Any) -> None:
         if message.payload == b"online":
-            self._say_all()
+            self._publish_all()
 
     def _on_disconnect(self, client: Any, userdata: Any, flags: Any, reason: Any, *_: Any) -> None:
         if self._connected.is_set():
@@ -116,7 +122,10 @@ class MqttSink:
             self._connected.clear()
 
     def announce(self, rules: Mapping[str, Mapping[str, str]]) -> None:
-        """Take which rules there are; those whose alerts the filters leave out are not told."""
+        """Publish the devices and states of new rules; see Announces.
+
+        Rules that `only` excludes are not published.
+        """
         only, messages = self._options.only, list[Message]()
         with self._lock:
             for camera, kinds in rules.items():
@@ -136,7 +145,7 @@ class MqttSink:
                 self._publish(messages)
 
     def connected(self, camera: str, is_connected: bool) -> None:
-        """Say whether frames of a camera come; see Announces."""
+        """Publish whether frames of a camera are coming; see Announces."""
         with self._lock:
             if camera not in self._rules:
                 return
@@ -145,18 +154,18 @@ class MqttSink:
                 self._publish([self._connectivity(camera)])
 
     def restore(self, told: Sequence[Alert]) -> None:
-        """Take what the broker was told of before this process began; see Remembers."""
+        """Restore the rules and open alerts from what was delivered before; see Remembers."""
         with self._lock:
             for alert in told:
                 self._rules.setdefault(alert.camera, {})[alert.rule] = alert.kind
                 if alert.kind != INSTANT:
-                    self._note(alert)
+                    self._record(alert)
         if self._connected.is_set():
-            self._say_all()
+            self._publish_all()
 
-    def _say_all(self) -> None:
-        """Publish all that is lasting: the devices, and which rules have an open alert."""
-        with self._lock:  # held while publishing: no old state goes after a new one
+    def _publish_all(self) -> None:
+        """Publish all devices, states of rules and connectivity states."""
+        with self._lock:  # held while publishing, so that no older state is sent after a newer one
             messages = [self._device(camera) for camera in self._rules if self._options.discovery]
             messages += [
                 self._state(camera, rule)
@@ -181,7 +190,7 @@ class MqttSink:
         with self._lock:
             try:
                 waiting = self._publish(self._messages(alert))
-            except ValueError as error:  # larger than MQTT allows, or a topic it does not
+            except ValueError as error:  # the payload is too large, or the topic is not allowed
                 raise SinkRefused(f"mqtt {place}: {error}") from None
         for info in waiting:
             try:
@@ -192,9 +201,9 @@ class MqttSink:
                 raise SinkError(f"mqtt {place}: not acknowledged in time")
 
     def _messages(self, alert: Alert) -> list[Message]:
-        """Return all that tells of an alert."""
+        """Return the messages of an alert."""
         options = self._options
-        base = f"{options.topic}/{word(alert.camera)}/{word(alert.rule)}"
+        base = f"{options.topic}/{topic_level(alert.camera)}/{topic_level(alert.rule)}"
         said = document(alert)
         body = msgspec.json.encode(said)
         event = msgspec.json.encode({"type": TYPES[alert.state], "after": said})
@@ -206,7 +215,7 @@ class MqttSink:
             messages += [self._device(alert.camera)] if options.discovery else []
         messages += [(f"{options.topic}/events", event, False), (f"{base}/alert", body, True)]
         if alert.kind != INSTANT:
-            self._note(alert)
+            self._record(alert)
             messages.append(self._state(alert.camera, alert.rule))
         if alert.snapshot:
             path = Path(alert.snapshot)
@@ -216,30 +225,30 @@ class MqttSink:
                 messages.append((self._picture_topic(alert.camera), picture, False))
         return messages
 
-    def _note(self, alert: Alert) -> None:
-        """Note whether an alert is open."""
+    def _record(self, alert: Alert) -> None:
+        """Record whether an alert is open."""
         opened = self._open.setdefault((alert.camera, alert.rule), set())
         (opened.discard if alert.state == "cleared" else opened.add)(alert.key)
 
     def _state(self, camera: str, rule: str) -> Message:
-        """Return the message that says whether a rule has any alert open."""
+        """Return the state message of a rule: whether it has an open alert."""
         is_open = bool(self._open.get((camera, rule)))
-        topic = f"{self._options.topic}/{word(camera)}/{word(rule)}"
+        topic = f"{self._options.topic}/{topic_level(camera)}/{topic_level(rule)}"
         return topic, b"ON" if is_open else b"OFF", True
 
     def _connectivity(self, camera: str) -> Message:
-        """Return the message that says whether frames of a camera come."""
-        topic = f"{self._options.topic}/{word(camera)}/camera/connected"
+        """Return the connectivity message of a camera."""
+        topic = f"{self._options.topic}/{topic_level(camera)}/camera/connected"
         return topic, b"ON" if self._online[camera] else b"OFF", True
 
     def _picture_topic(self, camera: str) -> str:
-        return f"{self._options.topic}/{word(camera)}/camera/picture"
+        return f"{self._options.topic}/{topic_level(camera)}/camera/picture"
 
     def _device(self, name: str) -> Message:
-        """Return Home Assistant's device message of a camera."""
+        """Return the discovery message of a camera: a Home Assistant device with its entities."""
         rules = self._rules[name]
-        options, camera = self._options, word(name)
-        device = f"{word(options.client_id)}_{camera}"
+        options, camera = self._options, topic_level(name)
+        device = f"{topic_level(options.client_id)}_{camera}"
         connected = f"{device}_connected"
         parts: dict[str, Any] = {
             connected: {
@@ -257,18 +266,18 @@ class MqttSink:
             "topic": self._picture_topic(name),
         }
         for rule, kind in rules.items():
-            base = f"{options.topic}/{camera}/{word(rule)}"
-            part = f"{device}_{word(rule)}"
+            base = f"{options.topic}/{camera}/{topic_level(rule)}"
+            part = f"{device}_{topic_level(rule)}"
             about = {"json_attributes_topic": f"{base}/alert"}
             if kind == INSTANT:
                 shown = {"platform": "sensor", "state_topic": f"{base}/alert"}
                 shown["value_template"] = "{{ value_json.details.direction }}"
             else:
                 shown = {"platform": "binary_sensor", "state_topic": base}
-            parts[part] = {"name": word(rule), "unique_id": part, **shown, **about}
+            parts[part] = {"name": topic_level(rule), "unique_id": part, **shown, **about}
             parts[f"{part}_picture"] = {
                 "platform": "image",
-                "name": f"{word(rule)} picture",
+                "name": f"{topic_level(rule)} picture",
                 "unique_id": f"{part}_picture",
                 "image_topic": f"{base}/snapshot",
                 "content_type": "image/jpeg",
@@ -284,7 +293,7 @@ class MqttSink:
         return topic, json.dumps(payload).encode(), True
 
     def close(self) -> None:
-        """Say offline and end the connection."""
+        """Publish `offline` and disconnect."""
         if self._connected.is_set():
             topic = f"{self._options.topic}/available"
             self._client.publish(topic, "offline", qos=1, retain=True).wait_for_publish(1.0)
@@ -292,6 +301,6 @@ class MqttSink:
         self._client.loop_stop()
 
 
-def word(name: str) -> str:
-    """Return a name as one level of a topic: no wildcard, no slash, nothing a template reads."""
+def topic_level(name: str) -> str:
+    """Return a name as one topic level: letters, digits, _ and -, at most 64; others become _."""
     return _UNSAFE.sub("_", name)[:64] or "_"

@@ -1,7 +1,8 @@
-"""A JPEG of each alert at its raise, its box drawn. Imports wire and errors; OpenCV.
+"""A JPEG of each raised alert with its box drawn. Imports wire, errors and OpenCV.
 
-The alert process saves the picture while its frame is still in the ring, before the alert is
-committed, so that the alert bears the file's name wherever it is sent. It goes when the alert does.
+The alert process saves the picture while the frame is still in the ring, before the alert is
+stored. So the alert contains the path of the file in every sink. The file is removed with the
+alert.
 """
 
 import os
@@ -25,21 +26,21 @@ _UNSAFE = re.compile(r"[^A-Za-z0-9_-]+")
 
 
 class SnapshotSink:
-    """Writes <camera>-<time>-<first 8 of the key>.jpg; the same alert gives the same name."""
+    """Writes <camera>-<time>-<first 8 characters of the key>.jpg. An alert always has this name."""
 
     class Options(When):
-        """path: the folder. quality: of the JPEG. draw: the box and what it is.
+        """path: of the folder. quality: of the JPEG. draw: draw the box and its label.
 
-        once: none of a better look."""
+        once: do not replace the picture when the object is seen better later."""
 
         path: Annotated[Path, AfterValidator(Path.expanduser)] = Path("snapshots")
         quality: Annotated[int, Field(ge=1, le=100)] = 85
         draw: bool = True
 
         @model_validator(mode="after")
-        def _takes_no_rest(self) -> Self:
+        def _has_no_cooldown(self) -> Self:
             if self.cooldown_s:
-                raise ValueError("a picture is no message: leave out `cooldown_s` for snapshot")
+                raise ValueError("snapshot has no `cooldown_s`: remove it")
             return self
 
     def __init__(self, options: Any, folder: Path) -> None:
@@ -49,12 +50,12 @@ class SnapshotSink:
         self._draw: bool = options.draw
 
     def send(self, alert: Alert, picture: NDArray[np.uint8] | None) -> None:
-        """Save the picture of an alert that is raised or better seen; see Sink.send."""
+        """Save the picture if `wants` says so; see Sink.send."""
         if picture is not None and self.wants(alert):
             self.save(alert, picture)
 
     def wants(self, alert: Alert) -> bool:
-        """Say whether this state of an alert is one to take a picture of."""
+        """Return whether to save a picture: the alert is raised, or its object is seen better."""
         better = alert.state == "updated" and alert.details.get("better_look") is True
         return (alert.state == "raised" or (better and not self.when.once)) and self.when.wants(
             alert
@@ -63,14 +64,15 @@ class SnapshotSink:
     def save(self, alert: Alert, picture: NDArray[np.uint8]) -> Path:
         """Write the picture, uint8 (H, W, 3) BGR, and return its path. Raises SinkError.
 
-        Written beside and renamed: a reader never sees half a picture. `picture` is not changed.
+        It is written to another name and renamed, so readers see complete files only. `picture` is
+        not changed.
         """
         path = self.folder / file_name(alert)
         shown = draw_box(picture, alert) if self._draw else picture
         try:
             _, data = cv2.imencode(".jpg", shown, [cv2.IMWRITE_JPEG_QUALITY, self._quality])
         except cv2.error:
-            text = f"{path}: a picture of shape {picture.shape}, {picture.dtype} makes no JPEG"
+            text = f"{path}: a picture {picture.dtype} {picture.shape} cannot be written as JPEG"
             raise SinkError(text) from None
         part = path.with_suffix(".part")
         try:
@@ -87,9 +89,9 @@ class SnapshotSink:
 
 
 def erase(alert: Alert) -> None:
-    """Remove the picture that an alert names, where it still is and bears the alert's own name.
+    """Remove the snapshot of an alert, if its file name is that of the alert.
 
-    Raises SinkError where it cannot be removed.
+    A missing file is no error. Raises SinkError where it cannot be removed.
     """
     if alert.snapshot is None or Path(alert.snapshot).name != file_name(alert):
         return
@@ -100,7 +102,7 @@ def erase(alert: Alert) -> None:
 
 
 def file_name(alert: Alert) -> str:
-    """Return <camera>-<UTC time>-<key>.jpg in safe characters, sorting by time."""
+    """Return <camera>-<UTC time>-<key>.jpg in letters, digits, _ and -. It sorts by time."""
     start = datetime.fromtimestamp(alert.start_t_wall_ns // NS_PER_S, UTC)
     millis = alert.start_t_wall_ns // 1_000_000 % 1000
     camera = _UNSAFE.sub("_", alert.camera)[:40]
@@ -109,7 +111,7 @@ def file_name(alert: Alert) -> str:
 
 
 def draw_box(picture: NDArray[np.uint8], alert: Alert) -> NDArray[np.uint8]:
-    """Return a copy of a picture with the alert drawn on it as in the videos."""
+    """Return a copy of a picture, uint8 (H, W, 3), with the alert drawn on it."""
     shown = np.array(picture, np.uint8, order="C")
     if shown.size:
         draw.alerts(shown, [alert])

@@ -1,7 +1,7 @@
-"""Alerts as signed JSON to a URL of the user's own. Imports wire, clock and errors.
+"""Alerts as signed JSON to a URL of the user. Imports wire, clock and errors.
 
-The answer is not trusted: no redirect is followed, little of it is read, and one deadline holds for
-the whole exchange, the look-up of the host's name included, however slowly bytes drip.
+The server is not trusted: redirects are not followed, at most 64 KiB of the answer are read, and
+one deadline holds for all of the request, from the name look-up to the last byte.
 """
 
 import base64
@@ -28,7 +28,7 @@ from perception.sinks.when import When
 from perception.wire import Alert
 
 _LATER = (408, 425, 429)
-"""Answers of the 4xx kind that ask to be tried again: timeout, too early, too many requests."""
+"""Status codes 4xx that are transient: timeout, too early, too many requests."""
 MAX_REPLY_BYTES = 64 << 10
 
 
@@ -45,15 +45,16 @@ def _checked(url: str) -> str:
 
 
 class WebhookSink:
-    """POSTs each state of an alert as JSON; any answer 200 to 299 means it has arrived.
+    """POSTs each state of an alert as JSON. It is delivered when the status is 200 to 299.
 
-    Idempotency-Key is the same whenever the same state is sent again. With a secret,
-    X-Perception-Signature is `t=<unix seconds>,v1=<hex>`: HMAC-SHA256 of `<t>.<body>`; who receives
-    should compare in constant time and refuse an old t.
+    The header Idempotency-Key is the same when the same state is sent again. With a secret, the
+    header X-Perception-Signature is `t=<unix seconds>,v1=<hex>`, the HMAC-SHA256 of `<t>.<body>`.
+    The receiver should compare it in constant time and reject an old t.
     """
 
     class Options(When):
-        """url: http or https, user:password@ for basic authentication. timeout_s: for all of it."""
+        """url: http or https, with user:password@ for basic authentication. secret: of the
+        signature. headers: added to the request. timeout_s: of the whole request."""
 
         url: Annotated[str, AfterValidator(_checked)] = Field(repr=False)
         secret: str | None = Field(default=None, min_length=8, repr=False)
@@ -118,9 +119,9 @@ class WebhookSink:
 
 
 class _Exchange:
-    """One request and its answer, in a thread: a look-up of a name cannot be cut short.
+    """One request in a thread, because a name look-up has no time-out.
 
-    status: of the answer, None where there is none. error: why.
+    status: of the answer; None: there is none. error: why there is none.
     """
 
     def __init__(
@@ -134,16 +135,16 @@ class _Exchange:
         self._thread.start()
 
     def hangs(self, deadline_ns: int) -> bool:
-        """Say whether it is not over by a time, monotonic."""
+        """Wait until a monotonic time, ns. Return whether the request is still running then."""
         self._thread.join(max(0.0, clock.seconds(deadline_ns - clock.monotonic_ns())))
         return self._thread.is_alive()
 
     def cut(self) -> None:
-        """End it, wherever it hangs; a look-up ends by itself, and nothing is sent then."""
+        """Abort the request. After a pending name look-up nothing is sent."""
         self._over.set()
         sock = self._connection.sock
         if isinstance(sock, socket.socket):
-            with contextlib.suppress(OSError):  # it ended by itself
+            with contextlib.suppress(OSError):  # already closed
                 sock.shutdown(socket.SHUT_RDWR)
 
     def _work(self) -> None:
@@ -162,19 +163,19 @@ class _Exchange:
 
 
 def signature(secret: str, t_s: int, body: bytes) -> str:
-    """Return what X-Perception-Signature says of a body sent at t_s (unix seconds)."""
+    """Return the value of X-Perception-Signature for a body sent at t_s, unix seconds."""
     digest = hmac.new(secret.encode(), b"%d." % t_s + body, hashlib.sha256).hexdigest()
     return f"t={t_s},v1={digest}"
 
 
 def _reason(error: Exception | None) -> str:
-    """Return why an exchange failed, without what the other side wrote."""
+    """Return why a request failed, without text from the server."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"certificate not trusted: {error.verify_message}"
     if isinstance(error, TimeoutError):
         return "no answer in time"
     if isinstance(error, http.client.RemoteDisconnected):
-        return "no answer: it hung up"
+        return "no answer: the server closed the connection"
     if isinstance(error, OSError):
         return error.strerror or type(error).__name__
-    return f"no proper answer: {type(error).__name__}"
+    return f"not a valid HTTP answer: {type(error).__name__}"

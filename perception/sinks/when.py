@@ -1,4 +1,4 @@
-"""Which alerts a sink hears of; every sink's options begin with these. Imports hours, wire."""
+"""Which alerts a sink gets: options that every sink has. Imports hours and wire."""
 
 from collections.abc import Mapping
 from typing import Annotated
@@ -13,16 +13,16 @@ Words = Word | tuple[Word, ...]
 
 
 class When(Hours):
-    """Filters, and the rest a sink gets after an alert.
+    """Filters and cool-down of a sink.
 
-    only: what has to be so, by field of the alert (camera, rule, kind, state, class_name) or by key
-    of its details (zone, direction, known, ...): one value, or several that are all right; null
-    stands for none; `who: [unknown, undecided]` waits for the name and leaves out whom you know.
-    hours, time_zone: by the wall time of the alert. Whoever was told of an alert is told of its end
-    too, whatever the filters, unless they name a `state`: a lamp goes off again.
-    once: only the first state of an alert that passes. cooldown_s: after an alert has really been
-    delivered, new ones of the same camera and rule are left out for so long, by the times of their
-    raises. expire_s: what could not be delivered within so long is given up.
+    only: allowed values, by field of the alert (camera, rule, kind, state, class_name) or by key of
+    its details (zone, direction, known, ...). A value or a list of values; null: the key is
+    missing. `who: [unknown, undecided]` waits for a decision and skips known people. hours,
+    time_zone: hours of the day, by the wall time of the alert. A sink that got an alert also gets
+    its end, whatever the filters, unless `only` has a `state`. once: send only the first state of
+    an alert that passes. cooldown_s: after an alert was delivered, later alerts of the same camera
+    and rule are not sent, if they were raised less than so long after it. expire_s: an alert that
+    was not delivered within so long is given up.
     """
 
     only: dict[str, Words] = Field(default_factory=dict[str, Words])
@@ -31,7 +31,7 @@ class When(Hours):
     cooldown_s: Annotated[float, Field(ge=0.0, le=86_400.0, allow_inf_nan=False)] = 0.0
 
     def wants(self, alert: Alert) -> bool:
-        """Say whether the filters let this state of an alert pass."""
+        """Return whether this state of an alert passes `only` and `hours`."""
         for name in self.only:
             value = alert.details.get(name)
             if name in ("camera", "rule", "kind", "state", "class_name"):
@@ -40,15 +40,16 @@ class When(Hours):
                 return False
         return self.active(alert.t_wall_ns)
 
-    def hears_the_end(self, alert: Alert) -> bool:
-        """Say whether this is the end of an alert and who was told of it wants to hear that."""
+    def wants_end(self, alert: Alert) -> bool:
+        """Return whether this is the end of an alert that a sink which got the alert must get."""
         return alert.state == "cleared" and "state" not in self.only
 
-    def rests(self, alert: Alert, last: Alert) -> bool:
-        """Say whether an alert begins in the rest after one that was delivered, as it was raised.
+    def in_cooldown(self, alert: Alert, last: Alert) -> bool:
+        """Return whether an alert was raised within cooldown_s after the last delivered one.
 
-        By media time within one run of the camera, alerts about the camera itself by the uptime of
-        the machine: a wall clock that is set back neither makes the rest longer nor ends it.
+        Clocks: media time within one run of the camera; the uptime of the machine for alerts about
+        the camera itself; else wall time. So a wall clock that is set back changes nothing in the
+        first two cases.
         """
         since_ns = alert.start_t_media_ns - last.start_t_media_ns
         if since_ns <= 0 or alert.frame_id >> 32 != last.frame_id >> 32:
@@ -60,15 +61,15 @@ class When(Hours):
 
 
 def passes(only: Mapping[str, Words], name: str, value: object) -> bool:
-    """Whether `only` lets this value of a field pass; a field that it does not name always does."""
+    """Return whether `only` allows this value of a field. A field that it does not name passes."""
     words = only.get(name, (value,))
     return value in (words if isinstance(words, tuple) else (words,))
 
 
-class Heard:
-    """What one sink hears of, where no store says what it has had: analysis of a recording.
+class SinkFilter:
+    """Filters and cool-down of one sink in the analysis of a recording, where there is no store.
 
-    The same decisions as alerts.silence.Silence takes for a run.
+    It decides as alerts.silence.Silence does in a run.
     """
 
     def __init__(self, when: When) -> None:
@@ -77,17 +78,19 @@ class Heard:
         self._rested: set[str] = set()
         self._last: dict[tuple[str, str], Alert] = {}
 
-    def hears(self, alert: Alert) -> bool:
-        """Say whether this state of an alert is sent; one that is counts as delivered."""
+    def sends(self, alert: Alert) -> bool:
+        """Return whether this state of an alert is sent. If so it counts as delivered."""
         when, place = self._when, (alert.camera, alert.rule)
         if alert.key in self._had:
-            passes = not when.once and (when.hears_the_end(alert) or when.wants(alert))
+            passes = not when.once and (when.wants_end(alert) or when.wants(alert))
         else:
             last = self._last.get(place)
-            rests = last is not None and last.key != alert.key and when.rests(alert, last)
-            if when.wants(alert) and rests:
+            in_cooldown = (
+                last is not None and last.key != alert.key and when.in_cooldown(alert, last)
+            )
+            if when.wants(alert) and in_cooldown:
                 self._rested.add(alert.key)
-            passes = when.wants(alert) and not rests and alert.key not in self._rested
+            passes = when.wants(alert) and not in_cooldown and alert.key not in self._rested
         if passes:
             self._had.add(alert.key)
             self._last[place] = alert

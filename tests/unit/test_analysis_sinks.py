@@ -3,7 +3,7 @@ from typing import Any
 
 from perception.analysis import batch
 from perception.launchfile import config
-from perception.sinks.when import Heard, When
+from perception.sinks.when import SinkFilter, When
 from tests.scenes import alert
 
 LAUNCH = """
@@ -35,20 +35,20 @@ def _alert(n: int, state: str = "raised", t_s: float = 0.0, rule: str = "visitor
 
 
 def test_a_file_hears_of_what_its_filters_let_pass() -> None:
-    heard = Heard(When(only={"rule": "visitor"}))
-    assert heard.hears(_alert(1))
-    assert not heard.hears(_alert(2, rule="other"))
-    assert heard.hears(_alert(1, "cleared"))
-    assert not heard.hears(_alert(2, "cleared", rule="other"))
+    heard = SinkFilter(When(only={"rule": "visitor"}))
+    assert heard.sends(_alert(1))
+    assert not heard.sends(_alert(2, rule="other"))
+    assert heard.sends(_alert(1, "cleared"))
+    assert not heard.sends(_alert(2, "cleared", rule="other"))
 
 
 def test_once_and_cooldown_are_by_media_time() -> None:
-    once = Heard(When(once=True))
-    told = [once.hears(_alert(1, state)) for state in ("raised", "updated", "cleared")]
+    once = SinkFilter(When(once=True))
+    told = [once.sends(_alert(1, state)) for state in ("raised", "updated", "cleared")]
     assert told == [True, False, False]
-    rest = Heard(When(cooldown_s=10))
-    assert rest.hears(_alert(1, t_s=0.0))
-    assert rest.hears(_alert(1, "cleared", t_s=0.0))
-    assert not rest.hears(_alert(2, t_s=5.0))
-    assert not rest.hears(_alert(2, "cleared", t_s=5.0))
-    assert rest.hears(_alert(3, t_s=11.0))
+    rest = SinkFilter(When(cooldown_s=10))
+    assert rest.sends(_alert(1, t_s=0.0))
+    assert rest.sends(_alert(1, "cleared", t_s=0.0))
+    assert not rest.sends(_alert(2, t_s=5.0))
+    assert not rest.sends(_alert(2, "cleared", t_s=5.0))
+    assert rest.sends(_alert(3, t_s=11.0))

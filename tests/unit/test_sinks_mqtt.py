@@ -12,7 +12,7 @@ from perception.alerts.store import AlertStore
 from perception.clock import monotonic_ns
 from perception.errors import SinkError
 from perception.sinks import sink_class
-from perception.sinks.mqtt import word
+from perception.sinks.mqtt import topic_level
 from tests.receivers import Broker, Listener, until
 from tests.scenes import alert, written
 
@@ -198,9 +198,9 @@ def test_names_cannot_leave_their_level_of_the_topic(broker, listener):
     sink.send(alert(1, camera="a/#+b\x00", rule="{{ x }}", class_name="<script>"), None)
     until(lambda: listener.payloads("perception/a_b_/_x_"))
     sink.close()
-    assert word("../..") == "_"
-    assert word("é" * 300) == "_"
-    assert len(word("x" * 300)) == 64
+    assert topic_level("../..") == "_"
+    assert topic_level("é" * 300) == "_"
+    assert len(topic_level("x" * 300)) == 64
 
 
 def test_wrong_password_is_named_and_never_shown(tmp_path, request):
