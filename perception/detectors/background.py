@@ -1,7 +1,7 @@
-"""What moves in the picture of a camera that stands still: what differs from its background.
+"""Background subtraction for a fixed camera: finds what differs from the background.
 
-The background is a mixture of normal distributions for each pixel, with its own noise: leaves that
-swing, rain and sensor noise become part of it. What stands still for `absorb_s` becomes background
+The background is a mixture of Gaussians for each pixel with its own noise, so moving leaves, rain
+and sensor noise become part of it. An object that stands still for `absorb_s` becomes background
 too. Imports cv2 and wire.
 
 Source: OpenCV's BackgroundSubtractorMOG2: Zivkovic 2004 (ICPR), Zivkovic and van der Heijden 2006.
@@ -17,30 +17,32 @@ from numpy.typing import NDArray
 from perception.wire import Detections
 
 SIDE_PX = 640
-"""Pictures with a longer side are scaled down to this, where `size` does not say otherwise."""
+"""Default of the option `size`: pictures with a longer side are scaled down to it."""
 MIN_PX = 60
-"""Least area of a spot in the picture that is looked at, where `min_px` does not say otherwise."""
+"""Default of the option `min_px`: smallest area of a blob, px^2 of the scaled picture."""
 FLOOD_SHARE = 0.7
-"""Where more of the picture differs the light has changed: the background is learned anew."""
+"""Where a larger share of the picture differs, the light has changed: the background is learned
+again."""
 LEARN_FRAMES = 15
-"""Pictures in which a background is learned before anything is found."""
+"""In the first so many pictures of a background nothing is returned."""
 DEVIATIONS = 4.0
-"""A pixel differs by more than so many standard deviations of its noise."""
+"""A pixel is foreground where it differs by more standard deviations of its noise."""
 MAX_NOISE = 16.0
-"""Largest standard deviation of a pixel that is taken for noise, grey levels."""
+"""Upper bound of the standard deviation of a pixel's noise, grey levels."""
 _BACKGROUND_SHARE = 0.9
 _OPEN = np.ones((3, 3), np.uint8)
 _CLOSE = np.ones((9, 5), np.uint8)
-"""Head, body and legs of a person are joined: higher than wide."""
+"""Higher than wide, to join head, body and legs of a person."""
 
 Grey = NDArray[np.uint8]
 
 
 class Background:
-    """The background of one camera. flooded: how often it was learned anew."""
+    """The background of one camera. flooded: how often it was learned again."""
 
     def __init__(self, contrast: float, absorb_s: float, min_px: int, max_side_px: float) -> None:
-        """contrast: grey levels. absorb_s: s of media time. min_px, max_side_px: of a spot."""
+        """contrast: grey levels. absorb_s: s of media time. min_px: area of a blob, px^2.
+        max_side_px: longer side of a blob. Both in px of the scaled picture."""
         self._contrast, self._absorb_s = contrast, absorb_s
         self._min_px, self._max_side_px = min_px, max_side_px
         self._model: Any = None
@@ -50,10 +52,11 @@ class Background:
         self.flooded = 0
 
     def find(self, grey: Grey, t_ns: int, scale: float) -> Detections:
-        """Return what differs from the background, boxes in px of the picture before `scale`.
+        """Return the blobs that differ from the background, boxes in px of the original picture.
 
-        grey: uint8 (H, W). t_ns: its media time. Class 0. A score is at most 0.5 where the spot
-        was not in the last picture; else it rises with the contrast towards 1.
+        grey: uint8 (H, W), the picture scaled by `scale`. t_ns: its media time. All have class 0.
+        The score is 0.5 for a blob that overlaps none of the last picture; else it rises with the
+        contrast from 0.5 towards 1.
         """
         if self._size != grey.shape or t_ns <= self._last_ns:
             self._learn_anew(grey)

@@ -44,13 +44,13 @@ Span = Annotated[float, Field(gt=0.0, le=5.0, allow_inf_nan=False)]
 class MotionOptions(BaseModel):
     """Options of the `motion` detector.
 
-    camera: moving or fixed. contrast: grey levels (of 255) above the noise. min_px: smallest area of
-    a blob, px^2. max_side_px: larger boxes are dropped. size: pictures with a longer side are scaled
-    down to it; areas and sides are measured there.
+    camera: moving or fixed. contrast: grey levels (of 255) above the noise. min_px: smallest area
+    of a blob, px^2. max_side_px: larger boxes are dropped. size: pictures with a longer side are
+    scaled down to it; areas and sides are measured there.
 
-    For a moving camera (min_px 18, max_side_px 90, size 1920): spans_s: age of the two pictures that
-    this one is compared with, s of media time; an object that moves by less than its length in the
-    longer one is missed. noise: factor on the mean difference around, added to contrast.
+    For a moving camera (min_px 18, max_side_px 90, size 1920): spans_s: age of the two pictures
+    that this one is compared with, s of media time; an object that moves by less than its length in
+    the longer one is missed. noise: factor on the mean difference around, added to contrast.
 
     For a fixed camera (min_px 60, any side, size 640): absorb_s: what stands still for so long
     becomes background.

@@ -167,7 +167,7 @@ def test_each_camera_has_its_own_past():
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"spans_s": [0.5, 0.2]}, "expected two that rise"),
+        ({"spans_s": [0.5, 0.2]}, "the second must be larger"),
         ({"spans_s": [0.1, float("nan")]}, "spans_s"),
         ({"contrast": 0}, "contrast"),
         ({"sizes": 3}, "sizes"),
