@@ -338,7 +338,7 @@ def test_bf16_is_refused_where_the_cpu_lacks_it(monkeypatch):
             return ["FP32"]
 
     monkeypatch.setattr(openvino, "Core", Core)
-    with pytest.raises(ModelError, match="no bf16 instructions; take f32"):
+    with pytest.raises(ModelError, match="no bf16 instructions; use f32"):
         OnnxDetector(OnnxOptions(precision="bf16"))
 
 

@@ -155,5 +155,5 @@ def test_a_gpu_that_is_not_there_is_one_line():
     torch = importlib.import_module("torch")
     if torch.cuda.is_available():
         pytest.skip("there is a GPU")
-    with pytest.raises(ModelError, match=r"^device cuda: PyTorch \S+ sees no GPU here$"):
+    with pytest.raises(ModelError, match=r"^device cuda: PyTorch \S+ finds no GPU$"):
         UltralyticsDetector(UltralyticsOptions(device="cuda"))
