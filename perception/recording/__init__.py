@@ -1,1 +1,1 @@
-"""What a run leaves behind: annotated video, tracks as text, the summary."""
+"""The result files of a run: annotated video, tracks, maps, summary."""

@@ -1,6 +1,6 @@
-"""Tracks as a ROS 2 bag, without ROS: vision_msgs/Detection2DArray, and the same as JSON text.
+"""Writes tracks to a ROS 2 bag: vision_msgs/Detection2DArray, and the same as JSON text.
 
-Written by rosbags, of the extra `vehicle`. Imports wire, errors and clock.
+Uses rosbags, of the extra `vehicle`; ROS is not needed. Imports wire, errors and clock.
 """
 
 import json
@@ -30,16 +30,16 @@ DEFINITIONS = {
     ),
     ARRAY: "std_msgs/Header header\nvision_msgs/Detection2D[] detections",
 }
-"""The fields of vision_msgs 4, as ROS 2 Humble and later have them."""
+"""Message definitions of vision_msgs 4, of ROS 2 Humble and later."""
 
 
 def write_bag(messages: Iterable[TrackMessage], folder: Path) -> int:
-    """Write a ROS 2 bag (MCAP) of confirmed tracks; return how many frames it has.
+    """Write a ROS 2 bag (MCAP) of confirmed tracks. Return how many frames it has.
 
-    folder: made here; it must not be there yet. Topics: /<camera>/tracks and /<camera>/tracks_json.
-    A header's stamp is the media time, its frame_id the camera; boxes are px; `id` is the track's.
-    The pose of a hypothesis is empty: its covariance is -1, which says that it is not known.
-    Raises SinkError where rosbags is missing or the bag cannot be written.
+    folder: is created; it must not exist. Topics: /<camera>/tracks and /<camera>/tracks_json. The
+    stamp of a header is the media time, its frame_id the camera. Boxes are in px. `id` is that of
+    the track. The pose of a hypothesis is unknown: its covariance is -1. Raises SinkError where
+    rosbags is missing or the bag cannot be written.
     """
     try:
         from rosbags.rosbag2 import StoragePlugin, Writer, WriterError
@@ -77,7 +77,7 @@ def write_bag(messages: Iterable[TrackMessage], folder: Path) -> int:
 
 
 def topic_name(camera: str) -> str:
-    """Return a camera's name as ROS 2 allows it in a topic: letters, digits, _; no digit first."""
+    """Return a camera's name as valid in a ROS 2 topic: letters, digits and _, no digit first."""
     name = re.sub(r"[^A-Za-z0-9_]", "_", camera)
     return f"camera_{name}" if name[0].isdigit() else name
 
@@ -125,7 +125,7 @@ def _text(message: TrackMessage) -> str:
 
 
 def _confirmed(message: TrackMessage) -> list[dict[str, Any]]:
-    """Return the confirmed tracks as JSON values; ttc_s and metres where they are known."""
+    """Return the confirmed tracks as JSON values, with ttc_s and metres where known."""
     rows: list[dict[str, Any]] = []
     for i in (message.tracks.states == CONFIRMED).nonzero()[0].tolist():
         track = message.tracks.row(i, message.names)

@@ -1,6 +1,6 @@
-"""What a flight leaves, gathered frame by frame: the camera's path, footprints, every target.
+"""Collects the data of a flight frame by frame: path of the camera, footprints, targets.
 
-Bounded: paths are thinned to half when they grow too long. Imports wire.
+Memory is bounded: of a path that becomes too long, every second point is dropped. Imports wire.
 """
 
 import math
@@ -13,12 +13,12 @@ STEP_NS = 200_000_000
 FOOTPRINT_NS = 2_000_000_000
 MAX_POINTS, MAX_TARGETS, MAX_FOOTPRINTS = 4_000, 20_000, 400
 WALL_BEGINS_NS = 1_000_000_000_000_000_000
-"""Wall times before 2001 are none: analysis has no wall clock."""
+"""An earlier wall time (before 2001) means unknown: analysis has no wall clock."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fix:
-    """A point of a path. t_s: media time. utc_ns: None where not known. picture: of a still."""
+    """A point of a path. t_s: media time. utc_ns: None: unknown. picture: file name of a still."""
 
     t_s: float
     utc_ns: int | None
@@ -30,7 +30,11 @@ class Fix:
 
 @dataclass(slots=True)
 class Target:
-    """One track on the map: its path, its newest place, and how often it was seen."""
+    """One track on the map.
+
+    place: newest position. best: that with the smallest ellipse. seen: number of frames with a
+    detection. step_ns: media time between two points of the path.
+    """
 
     track_id: int
     class_name: str
@@ -57,8 +61,8 @@ class Mark:
 
 
 class Flight:
-    """Everything of one camera's flight. stills: each frame is a picture of its own: none is left
-    out between two, and no line joins them.
+    """The flight of one camera. stills: the frames are independent pictures: all are kept, and no
+    line joins them. left_out: frames of targets beyond MAX_TARGETS.
     """
 
     def __init__(self, camera: str, *, stills: bool = False) -> None:
@@ -75,7 +79,7 @@ class Flight:
         self._most_views = MAX_POINTS if stills else MAX_FOOTPRINTS
 
     def add(self, message: TrackMessage, alerts: Iterable[Alert] = (), picture: str = "") -> None:
-        """Take one frame and the alerts that were raised with it. picture: a still's name."""
+        """Add one frame and the alerts raised with it. picture: file name of a still."""
         self.frames += 1
         stamp = message.stamp
         view = self.view = View.of(message.view.tolist())
@@ -140,7 +144,7 @@ class Flight:
 
 
 def ring(place: Place, corners: int = 36) -> list[tuple[float, float]]:
-    """Return the 95 % ellipse as (lon, lat), counter-clockwise, closed by its first point."""
+    """Return the 95 % ellipse as a closed, counter-clockwise polygon of (lon, lat), degrees."""
     turn = math.radians(place.bearing_deg)
     per_lat = 111_320.0
     per_lon = max(per_lat * math.cos(math.radians(place.lat_deg)), 1.0)
@@ -155,7 +159,7 @@ def ring(place: Place, corners: int = 36) -> list[tuple[float, float]]:
 
 
 def parts(points: list[tuple[float, float]]) -> list[list[tuple[float, float]]]:
-    """Return a line of (lon, lat) cut at the antimeridian, as RFC 7946, 3.1.9 asks for."""
+    """Return a line of (lon, lat) split at the antimeridian, as RFC 7946, 3.1.9 requires."""
     found: list[list[tuple[float, float]]] = []
     for lon, lat in points:
         lon = (lon + 180.0) % 360.0 - 180.0

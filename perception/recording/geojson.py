@@ -17,7 +17,7 @@ Feature = dict[str, Any]
 
 
 def iso(utc_ns: int | None) -> str | None:
-    """Return a UTC time as ISO 8601 with milliseconds."""
+    """Return a UTC time as ISO 8601 with milliseconds; None for None."""
     if utc_ns is None:
         return None
     text = datetime.fromtimestamp(utc_ns / 1e9, UTC).isoformat(timespec="milliseconds")
@@ -25,7 +25,7 @@ def iso(utc_ns: int | None) -> str | None:
 
 
 def features(flight: Flight) -> list[Feature]:
-    """Return the flight path, footprints, targets with paths and ellipses, and alerts."""
+    """Return the features: flight path, footprints, targets with paths and ellipses, alerts."""
     found: list[Feature] = []
     if len(flight.path) > 1 and not flight.stills:
         about = {"kind": "flight", "camera": flight.camera, "frames": flight.frames}
@@ -55,7 +55,7 @@ def features(flight: Flight) -> list[Feature]:
 
 
 def picture_properties(fix: Fix, view: View) -> dict[str, Any]:
-    """Return where a still was taken from and where its camera looked."""
+    """Return height and viewing direction of a still, for the properties of its feature."""
     return {
         "kind": "picture",
         "height_m": round(fix.height_m, 1),
@@ -66,7 +66,7 @@ def picture_properties(fix: Fix, view: View) -> dict[str, Any]:
 
 
 def target_properties(target: Target) -> dict[str, Any]:
-    """Return what is known of a target, for the properties of its features."""
+    """Return the properties of a target's features."""
     picture = {"picture": target.last.picture} if target.last.picture else {}
     return {
         **picture,
@@ -83,7 +83,7 @@ def target_properties(target: Target) -> dict[str, Any]:
 
 
 def place_properties(place: Place) -> dict[str, Any]:
-    """Return height, 95 % ellipse, speed and course of a place, and its reservation."""
+    """Return height, 95 % ellipse, speed and course of a position, and why it is uncertain."""
     return {
         "height_m": round(place.height_m, 1),
         "ellipse_major_m": round(place.major_m, 1),
@@ -101,7 +101,7 @@ def collection(flight: Flight) -> str:
 
 
 def load_targets(path: Path) -> list[dict[str, Any]]:
-    """Return the properties of the targets in a flight's GeoJSON, with lat and lon."""
+    """Return the properties of the targets in a GeoJSON file, with lat and lon. No file: []."""
     if not path.is_file():
         return []
     found: list[dict[str, Any]] = []
@@ -113,7 +113,7 @@ def load_targets(path: Path) -> list[dict[str, Any]]:
 
 
 def gpx(flight: Flight) -> bytes:
-    """Return the flight path as GPX 1.1, of stills a way point each; times where there is UTC."""
+    """Return the flight path as GPX 1.1, for stills a way point each, with times where known."""
     root = Xml.Element("gpx", version="1.1", creator="perception")
     root.set("xmlns", "http://www.topografix.com/GPX/1/1")
     parent, kind = root, "wpt"
@@ -143,7 +143,7 @@ def _line(path: list[Fix], about: dict[str, Any]) -> Feature:
 
 
 def _polygon(points: list[tuple[float, float]], about: dict[str, Any]) -> Feature:
-    """Return a polygon whose outer ring runs counter-clockwise; one across 180 degrees is cut."""
+    """Return a polygon, counter-clockwise; one across the antimeridian is split in two."""
     first = points[0][0]
     points = [(first + (lon - first + 180.0) % 360.0 - 180.0, lat) for lon, lat in points]
     ends = itertools.pairwise(points)

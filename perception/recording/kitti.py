@@ -1,4 +1,4 @@
-"""Tracks as KITTI's tracking text, which its development kit and TrackEval read.
+"""Writes tracks in KITTI's tracking format, which its development kit and TrackEval read.
 
 Imports the rest of this room.
 """
@@ -16,17 +16,17 @@ TYPES = {
     "train": "Tram",
     "tram": "Tram",
 }
-"""KITTI's type of a class name; all others are Misc."""
+"""KITTI's type by class name. All other classes are Misc."""
 _UNKNOWN_3D = "-1 -1 -1 -1000 -1000 -1000 -10"
-"""Height, width, length m; x, y, z m; rotation: KITTI's own values for what is not known."""
+"""KITTI's values for unknown height, width, length m; x, y, z m; rotation."""
 
 
 class KittiWriter(LabelWriter):
-    """Writes `frame id type truncated occluded alpha x1 y1 x2 y2`, seven of 3D, `score`; px.
+    """Writes `frame id type truncated occluded alpha x1 y1 x2 y2`, seven 3D values, `score`; px.
 
-    frame: the source's frame number, from 0. Truncation, occlusion and all of 3D have KITTI's
-    values for unknown: our metres are of the nearest point, KITTI's of the middle. Source of the
-    format: the readme of KITTI's tracking development kit.
+    frame: number of the frame in the source, from 0. Truncation, occlusion and the 3D values are
+    written as unknown: KITTI's positions are of the centre of an object, ours of its nearest point.
+    Source of the format: the readme of KITTI's tracking development kit.
     """
 
     def line(

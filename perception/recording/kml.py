@@ -13,11 +13,11 @@ _STYLES = {
     "target": ("ff3388ff", "2"),
     "ellipse": ("aa3388ff", "2"),
 }
-"""Colours as KML writes them: opacity, blue, green, red."""
+"""Colour (KML: opacity, blue, green, red) and line width."""
 
 
 def kml(flight: Flight) -> bytes:
-    """Return the flight path, footprints, targets and alerts; times where there is UTC."""
+    """Return the KML of a flight: path, footprints, targets and alerts, with times where known."""
     root = Xml.Element("kml", xmlns=_NAMESPACE)
     document = Xml.SubElement(root, "Document")
     Xml.SubElement(document, "name").text = f"flight of {flight.camera}"

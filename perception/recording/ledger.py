@@ -1,6 +1,6 @@
-"""Where the time of frames goes in a running line: the last seconds, by camera and step.
+"""Latency of a running line in the last seconds, by camera and step.
 
-Made from the health messages of all processes; used by `perception top` and the client.
+Computed from the health messages of all processes. Used by `perception top` and the client.
 """
 
 import math
@@ -24,15 +24,15 @@ STEPS = {
     "alert": "age of an alert",
     "sent": "age of an alert at the sinks",
 }
-"""Steps of a frame in their order. Ages count from when it came out of the decoder.
+"""Steps of a frame in order, with their titles. An age is the time since the decoder returned it.
 
-sent: by the wall clock, of alerts raised in this run, counted once for each sink that took them.
+sent: wall time, of alerts raised in this run, counted once for each sink that delivered them.
 """
 WINDOW_S = 5.0
 
 
 class Step(NamedTuple):
-    """A step's times in the window, ms. frames: how many; alerts for `alert` and `sent`."""
+    """Percentiles of a step in the window, ms. frames: their number; `alert`, `sent`: alerts."""
 
     name: str
     frames: int
@@ -43,7 +43,8 @@ class Step(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ProcessState:
-    """A process now. cpu: cores used in the window. rss_bytes: its peak."""
+    """A process now. cpu: cores used in the window. rss_bytes: peak. silent_s: s since its last
+    health message."""
 
     name: str
     pid: int
@@ -55,14 +56,14 @@ class ProcessState:
 
 
 class Ledger:
-    """What a line's processes said in the last window_s seconds. `take` every health message."""
+    """The health messages of the last window_s seconds. Call `take` with every message."""
 
     def __init__(self, window_s: float = WINDOW_S) -> None:
         self._window_ns = clock.to_ns(window_s)
         self._said: dict[str, deque[tuple[int, HealthMessage]]] = {}
 
     def take(self, message: HealthMessage) -> None:
-        """Take a health message of any process."""
+        """Add a health message of any process."""
         now = clock.monotonic_ns()
         said = self._said.setdefault(message.process, deque())
         if said and said[-1][1].epoch != message.epoch:
@@ -72,7 +73,7 @@ class Ledger:
             said.popleft()
 
     def steps(self, camera: str) -> list[Step]:
-        """Return the steps of a camera's frames that had any, in their order."""
+        """Return the steps of a camera that had frames in the window, in order."""
         found: list[Step] = []
         for name in STEPS:
             whole = Histogram()
@@ -84,7 +85,7 @@ class Ledger:
         return found
 
     def rate(self, counter: str) -> float:
-        """Return counts a second of a counter, as `read.front`."""
+        """Return the rate of a counter in the window, 1/s. counter: its name, as `read.front`."""
         total = 0.0
         for said in self._said.values():
             (_, first), (_, last) = said[0], said[-1]
@@ -95,7 +96,7 @@ class Ledger:
         return max(0.0, total)
 
     def counted(self, prefix: str) -> dict[str, int]:
-        """Return all counters that begin with a prefix, by what follows it, since their start."""
+        """Return the counters with a prefix, without it, since the start of their processes."""
         found: dict[str, int] = {}
         for said in self._said.values():
             for name, count in said[-1][1].counters.items():
@@ -105,7 +106,7 @@ class Ledger:
         return found
 
     def processes(self) -> list[ProcessState]:
-        """Return the processes that have said anything, by name."""
+        """Return the processes that have sent a health message, sorted by name."""
         now = clock.monotonic_ns()
         found: list[ProcessState] = []
         for name, said in sorted(self._said.items()):
@@ -120,7 +121,7 @@ class Ledger:
 
 
 def _since(said: deque[tuple[int, HealthMessage]], name: str) -> dict[int, int]:
-    """Return the bins of a latency that were counted in the window."""
+    """Return the counts of a latency histogram in the window, by bin."""
     before = said[0][1].latencies.get(name, {}) if len(said) > 1 else {}
     bins = said[-1][1].latencies.get(name, {})
     counts = {at: n - before.get(at, 0) for at, n in bins.items()}

@@ -1,4 +1,4 @@
-"""The newest targets as GeoJSON, for a map that follows a run. Imports wire and this room."""
+"""The newest targets of a running line as GeoJSON. Imports wire and this room."""
 
 import json
 from typing import Any
@@ -9,9 +9,9 @@ from perception.wire import CONFIRMED, TrackMessage, places, short_id
 
 
 def live_collection(message: TrackMessage, flight: Flight) -> str:
-    """Return the camera and the confirmed tracks of a frame as the text of a FeatureCollection.
+    """Return the camera and the confirmed tracks of a frame as a FeatureCollection, JSON text.
 
-    Where the camera's place is not known there are no features, and `reason` says why.
+    If the position of the camera is unknown, there are no features, and `reason` has the cause.
     """
     found: list[Feature] = []
     view, newest = flight.view, flight.newest

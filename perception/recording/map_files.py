@@ -1,7 +1,7 @@
 """The map files of one camera: GeoJSON, KML, GPX and a page that needs no network.
 
-Each is written whole under another name and then renamed, so a reader never sees half of it.
-Imports wire, errors and the rest of this room.
+A file is written under another name and renamed, so readers see complete files only. Imports wire,
+errors and the rest of this room.
 """
 
 import json
@@ -23,11 +23,10 @@ SAVE_NS = 30 * NS_PER_S
 
 
 class MapFiles:
-    """Writes map-<camera>.geojson, .kml, .gpx and a page at the end; live ones while it runs.
+    """Writes map-<camera>.geojson, .kml, .gpx and a page at the end of a run.
 
-    page: name of the page. live: targets-<camera>.geojson has the newest targets, once a second,
-    and the others are saved each 30 s, so that a run that is killed leaves a map. stills: see
-    Flight.
+    page: file name of the page. live: also write targets-<camera>.geojson with the newest targets
+    every second, and all files every 30 s, so that there is a map after a kill. stills: see Flight.
     """
 
     def __init__(
@@ -40,7 +39,7 @@ class MapFiles:
         self._save_ns: int | None = None
 
     def add(self, message: TrackMessage, alerts: Iterable[Alert] = (), picture: str = "") -> None:
-        """Take one frame. alerts: raised with it. picture: a still's name. Raises SinkError."""
+        """Add one frame. alerts: raised with it. picture: name of a still. Raises SinkError."""
         self.flight.add(message, alerts, picture)
         if not self._live:
             return
@@ -55,7 +54,7 @@ class MapFiles:
             self.close()
 
     def close(self) -> None:
-        """Write all files; none where no frame had a place. Raises SinkError."""
+        """Write all files; none if no frame had a position. Raises SinkError."""
         flight = self.flight
         if not flight.frames_placed:
             return
@@ -74,7 +73,7 @@ class MapFiles:
 
 
 def replace_file(path: Path, data: bytes) -> None:
-    """Replace a file at once. Raises SinkError."""
+    """Write a file atomically. Raises SinkError."""
     beside = path.with_name(f".{path.name}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -85,7 +84,7 @@ def replace_file(path: Path, data: bytes) -> None:
 
 
 def page(flight: Flight) -> str:
-    """Return a page with the flight in it: one file, nothing is fetched."""
+    """Return an HTML page that contains the flight. It loads nothing else."""
     data = {
         "camera": flight.camera,
         "stills": flight.stills,
@@ -95,7 +94,7 @@ def page(flight: Flight) -> str:
         "path": [[round(f.t_s, 2), round(f.lon_deg, 7), round(f.lat_deg, 7)] for f in flight.path],
         "features": features(flight),
     }
-    # `<` as an escape: no text of a track or camera can end the script element.
+    # `<` is escaped, so that no name of a track or camera can end the script element.
     text = json.dumps(data).replace("<", "\\u003c")
     frame = resources.files("perception.recording").joinpath("map_page.html").read_text()
     return frame.replace("/*DATA*/", text)

@@ -1,4 +1,4 @@
-"""Tracks as text for scorers: what such files have in common, and the form of MOTChallenge.
+"""Writes tracks as text for evaluation: a base class, and the format of MOTChallenge.
 
 Imports wire and errors.
 """
@@ -15,14 +15,14 @@ from perception.wire import CONFIRMED, TrackMessage, short_id
 
 
 class LabelWriter(ABC):
-    """Writes the confirmed tracks of each frame as text, one a line. A subclass gives `line`.
+    """Writes the confirmed tracks of each frame, one per line. A subclass defines `line`.
 
-    The tracker keeps a track confirmed for a moment (coast_s, hidden_s) while it is not detected.
-    Where the camera or the tracker was started again, its numbers go on above the last ones.
+    A track that is not detected stays confirmed for coast_s or hidden_s and is written then too.
+    After a restart of the camera or the tracker the numbers continue above the last ones.
     """
 
     def __init__(self, path: str | Path) -> None:
-        """path: made with its first message."""
+        """path: of the file. It is created with the first message."""
         self.path = Path(path)
         self._file = TextFile(path)
         self._frames, self._ids = _Rising(), _Rising()
@@ -31,7 +31,7 @@ class LabelWriter(ABC):
     def line(
         self, frame: int, track_id: int, class_name: str, box: list[float], score: float
     ) -> str:
-        """Return a line without its end. frame: from 0. box: xyxy px."""
+        """Return a line without line end. frame: number from 0. box: xyxy px. score: 0..1."""
 
     def add(self, message: TrackMessage) -> None:
         """Write the rows of one frame. Raises SinkError where the file cannot be written."""
@@ -53,14 +53,14 @@ class LabelWriter(ABC):
         self._file.write("".join(f"{line}\n" for line in lines).encode())
 
     def close(self) -> None:
-        """End the file. Raises SinkError where the rest cannot be written."""
+        """Write the rest and close the file. Raises SinkError."""
         self._file.close()
 
 
 class MotWriter(LabelWriter):
     """Writes MOTChallenge text: `frame,id,x,y,w,h,score,-1,-1,-1`, px from the upper left.
 
-    frame: the source's frame number + 1.
+    frame: number of the frame in the source, from 1.
     """
 
     def line(
@@ -73,7 +73,7 @@ class MotWriter(LabelWriter):
 
 
 class _Rising:
-    """Gives the low part of ids, lifted above all earlier ones where a new epoch begins."""
+    """Returns the low half of ids, with an offset so that a new epoch continues above the last."""
 
     def __init__(self) -> None:
         self._epoch: int | None = None
@@ -93,8 +93,8 @@ class _Rising:
 def read_mot(path: str | Path) -> NDArray[np.float64]:
     """Return float64 (rows, 7) of MOTChallenge text: frame from 1, id, x, y, w, h px, score.
 
-    Further columns are left out; (0, 7) for an empty file. Raises SourceError where the file cannot
-    be read or a line has fewer than 7 numbers.
+    Other columns are ignored. An empty file gives (0, 7). Raises SourceError where the file cannot be
+    read or a line has fewer than 7 numbers.
     """
     rows: list[list[float]] = []
     try:

@@ -1,6 +1,6 @@
-"""From what processes counted to the summary of a run; the same for live runs and analysis.
+"""Makes the summary of a run from the metrics of its processes, for live runs and analysis.
 
-Stands above plan and metrics; used by supervisor and analysis.
+Used by supervisor and analysis. Imports plan and metrics.
 """
 
 from collections.abc import Container, Mapping
@@ -21,9 +21,9 @@ from perception.recording.summary import (
 from perception.wire.plan import Plan
 
 NOT_TAKEN, NOT_TRACKED = "not_taken", "not_tracked"
-"""Causes of drops that no process named: detection, or tracking, was starting or restarting."""
+"""Causes of drops that no process counted, because detection or tracking was not running."""
 ON_THEIR_WAY = (NOT_TAKEN, NOT_TRACKED)
-"""While a line runs these are frames between two processes too: no drops yet."""
+"""During a run these also contain frames between two processes, which are not dropped yet."""
 
 
 LOST = "lost"
@@ -44,9 +44,9 @@ def summarise(
 ) -> Summary:
     """Return the summary of a run.
 
-    metrics: of all processes together. alerts: raised, by camera and rule. problems: sentences by
-    camera. restarted: cameras whose process was started again: what it counted in its last quarter
-    of a second is not known, so frames that others had of it count as read.
+    metrics: of all processes, merged. alerts: number raised, by camera and rule. problems: sentences
+    by camera. restarted: cameras whose process was restarted; its counts of the last 0.25 s are
+    lost, so frames that other processes got from it count as read.
     """
     return Summary(
         run=RunSummary(
@@ -95,7 +95,7 @@ def models(plan: Plan) -> dict[str, ModelSummary]:
 
 
 def merge(parts: list[Metrics]) -> Metrics:
-    """Return the counters and latencies of several processes added up, gauges side by side."""
+    """Return the metrics of several processes: counters and latencies are added, gauges joined."""
     whole = Metrics()
     for part in parts:
         whole.add(part)
@@ -103,7 +103,7 @@ def merge(parts: list[Metrics]) -> Metrics:
 
 
 def dropped(metrics: Metrics, camera: str) -> dict[str, int]:
-    """Return frames of a camera that were read but not tracked, by cause."""
+    """Return the number of frames of a camera that were read but not tracked, by cause."""
     causes = _counted(metrics, f"dropped.{camera}.")
     causes.pop("not_drawn", None)
     tracked, detected, read = (
@@ -111,7 +111,7 @@ def dropped(metrics: Metrics, camera: str) -> dict[str, int]:
     )
     missing = read - tracked - sum(causes.values())
     if missing < 0 and LOST in causes:
-        # Detection was killed after it had counted drops and before it could tell tracking.
+        # Detection was killed after it had counted these drops and before it had reported them.
         causes[LOST] = max(0, causes[LOST] + missing)
     not_tracked = min(max(0, missing), max(0, detected - tracked - causes.get(LOST, 0)))
     rest = {NOT_TAKEN: missing - not_tracked, NOT_TRACKED: not_tracked}
@@ -119,9 +119,9 @@ def dropped(metrics: Metrics, camera: str) -> dict[str, int]:
 
 
 def missed(metrics: Metrics, camera: str) -> dict[str, int]:
-    """Return tracked frames that a process behind tracking never heard of, by process and cause.
+    """Return the number of tracked frames that a later process did not get, by process and cause.
 
-    Of an output process that was killed what it wrote until 0.25 s before that is known.
+    Of an output process that was killed, the counts of the last 0.25 s are lost.
     """
     causes = _counted(metrics, f"missed.{camera}.")
     written = metrics.counters.get(f"written.{camera}")
@@ -132,7 +132,7 @@ def missed(metrics: Metrics, camera: str) -> dict[str, int]:
 
 
 def _counted(metrics: Metrics, prefix: str) -> dict[str, int]:
-    """Return the counters whose names begin with a prefix, without it."""
+    """Return the counters with a prefix, by their names without it."""
     found = ((name, n) for name, n in metrics.counters.items() if name.startswith(prefix))
     return {name.removeprefix(prefix): n for name, n in found}
 
@@ -171,7 +171,7 @@ def _camera(
     return CameraSummary(
         source=shown_source(plan, name),
         frames_read=max(count("read"), seen) if restarted else count("read"),
-        # What a killed process had counted since its last beat is known from the next one's counts.
+        # Counts that a killed process did not report follow from those of the next process.
         frames_detected=max(count("detected"), count("tracked")),
         frames_tracked=count("tracked"),
         dropped=drops,
@@ -190,7 +190,7 @@ def _camera(
 
 
 def shown_source(plan: Plan, camera: str) -> str:
-    """Return a camera's source for people, passwords masked."""
+    """Return a camera's source as text, with passwords masked."""
     source = plan.cameras[camera].source
     options: dict[str, Any] = source.options
     place = options.get("url") or options.get("path") or options.get("device") or ""

@@ -1,4 +1,4 @@
-"""A table for the terminal that stays readable where it is narrow. Imports rich only."""
+"""A table for the terminal that is readable at small widths too. Imports rich only."""
 
 from collections.abc import Sequence
 
@@ -9,17 +9,17 @@ from rich.table import Table
 from rich.text import Text
 
 FOLD_CELLS = 24
-"""A word longer than this, a path say, may be broken: no column needs more for one word."""
+"""Longer words, such as paths, may be broken. Cells are columns of the terminal."""
 _GAP, _EDGES = 3, 2
-"""Cells between two columns of the table, and at its two edges together."""
+"""Cells between two columns, and at both edges together."""
 
 
 class Sheet:
-    """A table with a row per entry, or a block of `title  value` lines per entry.
+    """A table with one row per entry. In a narrow terminal: a block of `title  value` lines each.
 
-    The blocks are shown where the terminal is so narrow that the table would break words. Nothing
-    is left out in either form, and no line is wider than the terminal.
-    columns: titles, at least one. right: titles of columns aligned to the right. title: a heading.
+    The blocks are used where the table would have to break words. Both forms show all values, and
+    no line is wider than the terminal. columns: titles, at least one. right: titles of the columns
+    that are aligned to the right. title: heading.
     """
 
     def __init__(self, *columns: str, right: Sequence[str] = (), title: str = "") -> None:
@@ -27,13 +27,13 @@ class Sheet:
         self._rows: list[list[Text]] = []
 
     def add_row(self, *cells: str | Text) -> None:
-        """Add a row. Raises ValueError where there are more or fewer cells than columns."""
+        """Add a row. Raises ValueError where the number of cells is not that of the columns."""
         if len(cells) != len(self._columns):
             raise ValueError(f"{len(cells)} cells in a table of {len(self._columns)} columns")
         self._rows.append([Text(cell) if isinstance(cell, str) else cell for cell in cells])
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """Yield the table where it fits into options.max_width cells, the blocks otherwise."""
+        """Yield the table if it fits into options.max_width cells, else the blocks."""
         del console
         widths = self._widths(options.max_width)
         if widths:
@@ -46,7 +46,7 @@ class Sheet:
             yield Text()
 
     def _widths(self, available: int) -> list[int]:
-        """Return the cells of each column; empty where words of FOLD_CELLS would be broken."""
+        """Return the width of each column, cells; []: words up to FOLD_CELLS would be broken."""
         columns = [
             [title, *(row[i].plain for row in self._rows)] for i, title in enumerate(self._columns)
         ]
@@ -77,7 +77,7 @@ class Sheet:
         return table
 
     def _block(self, row: Sequence[Text], width: int) -> Table:
-        """Return a line per cell that is not empty; titles take half of the width at most."""
+        """Return one line per cell that is not empty. Titles have at most half of the width."""
         block = Table.grid(padding=(0, 2, 0, 0), pad_edge=False)
         block.add_column(style="dim", overflow="fold", max_width=width // 2)
         block.add_column(overflow="fold")

@@ -1,4 +1,4 @@
-"""What the analysis of stills leaves: a picture with its boxes for each, all boxes as COCO, a map.
+"""Result files of an analysis of stills: annotated pictures, all boxes as COCO JSON, a map.
 
 Imports draw, wire, errors and this room.
 """
@@ -22,17 +22,17 @@ QUALITY = 90
 
 
 class StillsWriter:
-    """Writes annotated-<camera>/<name>.jpg and coco-<camera>.json, the form of COCO's ground truth.
+    """Writes annotated-<camera>/<name>.jpg and coco-<camera>.json, in COCO's ground truth format.
 
-    Each annotation has a `score` as well, so that `annotations` alone is COCO's results format.
-    category_id is the model's class id + 1: COCO's own begin at 1. bbox: x, y, width, height in px.
+    Each annotation also has a `score`, so `annotations` alone is COCO's results format. category_id
+    is the class id of the model + 1. bbox: x, y, width, height in px.
     """
 
     def __init__(
         self, folder: str | Path, camera: str, pictures: bool, map_page: str | None = None
     ) -> None:
-        """folder: made with the first still. pictures: False writes none. map_page: name of the
-        map's page, None: no map.
+        """folder: is created with the first still. pictures: write annotated pictures. map_page:
+        file name of the map's page; None: no map.
         """
         self._folder = Path(folder)
         self._map = (
@@ -56,10 +56,10 @@ class StillsWriter:
         classes: Mapping[int, str],
         image: NDArray[np.uint8],
     ) -> None:
-        """Write one still. name: its file's. image: uint8 (H, W, 3) BGR, left as it is.
+        """Add one still. name: of its file. image: uint8 (H, W, 3) BGR, not changed.
 
-        message: the objects that are drawn. found: all detections. classes: the names of their
-        classes by class id. Raises SinkError.
+        message: the objects to draw. found: all detections, for the COCO file. classes: class names
+        by class id. Raises SinkError.
         """
         self._images.append(
             {

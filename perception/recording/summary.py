@@ -1,7 +1,7 @@
-"""summary.json: what a run did. The table at its end is made in summary_table.py.
+"""summary.json: the summary of a run. The table in the terminal is made in summary_table.py.
 
-The structs below are the documented schema; `schema()` gives it as JSON Schema. Every duration
-is in s or ms, memory in bytes. Imports metrics, clock and errors.
+The structs below are its schema; `schema()` returns it as JSON Schema. Durations are in s or ms,
+memory in bytes. Imports metrics, clock and errors.
 """
 
 import math
@@ -28,7 +28,7 @@ Milliseconds = Annotated[float | None, Meta(description="ms; null where nothing 
 
 
 class Ages(msgspec.Struct, frozen=True, kw_only=True):
-    """How old frames were at one step: time since they came out of the decoder."""
+    """Age of the frames at one step: time since the decoder returned them."""
 
     count: Count = 0
     p50_ms: Milliseconds = None
@@ -37,7 +37,7 @@ class Ages(msgspec.Struct, frozen=True, kw_only=True):
 
     @classmethod
     def of(cls, times: Histogram | Mapping[int, int]) -> Self:
-        """Make the percentiles of a histogram or its sparse form."""
+        """Return the percentiles of a histogram or of its sparse form."""
         histogram = times if isinstance(times, Histogram) else Histogram.from_sparse(times)
 
         def percentile(p: float) -> float | None:
@@ -53,7 +53,7 @@ class Ages(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CameraSummary(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of one camera's frames."""
+    """The frames of one camera and their results."""
 
     source: Annotated[str, Meta(description="as given, passwords masked")]
     frames_read: Annotated[int, Meta(ge=0, description="frames that the source gave")]
@@ -101,7 +101,7 @@ class CameraSummary(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ProcessSummary(msgspec.Struct, frozen=True, kw_only=True):
-    """One process of the run, all its starts together."""
+    """One process of the run, all its starts added up."""
 
     pids: Annotated[list[int], Meta(description="one a start, in order")]
     cpu_s: Annotated[float, Meta(ge=0, description="CPU seconds, all starts and threads")]
@@ -113,7 +113,7 @@ class ProcessSummary(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ModelSummary(msgspec.Struct, frozen=True, kw_only=True):
-    """Weights that were used."""
+    """A model that was used."""
 
     name: str
     licence: str
@@ -141,7 +141,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     processes: dict[str, ProcessSummary] = {}
 
     def write(self, path: str | Path) -> None:
-        """Write the summary as JSON, whole or not at all. Raises SinkError where it cannot be."""
+        """Write the summary as JSON, atomically. Raises SinkError."""
         path = Path(path)
         part = path.with_name(path.name + ".part")
         try:
@@ -153,7 +153,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
-        """Return what `write` wrote. Raises SourceError where it is not there or not a summary."""
+        """Return the summary in a file. Raises SourceError if it is missing or no summary."""
         try:
             return msgspec.json.decode(Path(path).read_bytes(), type=cls)
         except OSError as error:
@@ -168,7 +168,7 @@ def schema() -> dict[str, Any]:
 
 
 def versions() -> dict[str, str]:
-    """Return the versions of Python and of the packages that shape a result, where installed."""
+    """Return the versions of Python and of the installed packages that influence results."""
     found = {"python": platform.python_version()}
     for package in _PACKAGES:
         try:

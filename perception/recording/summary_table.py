@@ -1,4 +1,4 @@
-"""The table that the terminal shows at the end of a run."""
+"""The tables that the terminal shows at the end of a run."""
 
 from collections.abc import Mapping
 
@@ -10,7 +10,7 @@ from perception.recording.summary import Ages, ProcessSummary, RunSummary, Summa
 
 
 def table(summary: Summary) -> Group:
-    """Return what the terminal shows at the end of a run."""
+    """Return the tables of a summary for the terminal."""
     parts: list[Sheet | Text] = [_head(summary.run)]
     if summary.cameras:
         parts += [_frames(summary), _seen(summary)]
@@ -64,7 +64,7 @@ def _seen(summary: Summary) -> Sheet:
 
 
 def _looks(name: str, looks: Mapping[str, int]) -> Text:
-    """Return one line: what the network saw of a camera's frames."""
+    """Return a line with the shares of frames or tiles by what the network saw of them."""
     total = max(1, sum(looks.values()))
     shares = ", ".join(
         f"{kind.replace('_', ' ')} {n / total:.0%}" for kind, n in looks.items() if n

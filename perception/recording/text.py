@@ -1,4 +1,4 @@
-"""Text that a run writes line by line: bounded loss on a kill, every failure named.
+"""A text file that is written line by line and flushed every second, so a kill loses little.
 
 Imports errors and clock.
 """
@@ -13,16 +13,16 @@ FLUSH_NS = clock.NS_PER_S
 
 
 class TextFile:
-    """A file opened with its first line, flushed each second; every failure is a SinkError."""
+    """A file that is opened with its first line and flushed every second."""
 
     def __init__(self, path: str | Path) -> None:
-        """path: made with the first text, its folder too."""
+        """path: of the file. It and its folder are created with the first text."""
         self.path = Path(path)
         self._file: IO[bytes] | None = None
         self._flush_ns = 0
 
     def write(self, text: bytes) -> None:
-        """Append text; it reaches the system within a second of writing on. Raises SinkError."""
+        """Append text. It is flushed at the first call 1 s after the last flush. Raises SinkError."""
         try:
             if self._file is None:
                 self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -36,7 +36,7 @@ class TextFile:
             raise self._error(error) from error
 
     def close(self) -> None:
-        """Write the rest and close; nothing where nothing was written. Raises SinkError."""
+        """Write the rest and close the file, if it was opened. Raises SinkError."""
         file, self._file = self._file, None
         if file is None:
             return

@@ -1,8 +1,7 @@
-"""Annotated video that a browser plays, also after a kill: fragmented MP4, H.264.
+"""Annotated video as fragmented MP4 (H.264), which a browser plays also after a kill.
 
-Each second is one fragment, complete in itself and handed to the system as it ends, so a killed
-writer loses at most the last one. Frames stand at their own media time (variable frame rate).
-Imports errors and clock.
+Each second is one fragment, which is written when it is complete. So a killed writer loses at most
+the last one. Frames have their media time (variable frame rate). Imports errors and clock.
 """
 
 from fractions import Fraction
@@ -30,18 +29,18 @@ _BT709, _LIMITED = 1, 1
 
 
 class VideoWriter:
-    """Writes BGR frames at their media time; a context manager that finishes the file.
+    """Writes BGR frames at their media time. As a context manager it closes the file.
 
-    The first frame sets the size, an odd side padded by one repeated row or column; a later frame
-    of another size is scaled into it with black borders, its shape kept. BT.709, limited range.
+    The first frame sets the size; an odd side is padded by a repeated row or column. A later frame
+    of another size is letterboxed with black margins. BT.709, limited range.
     """
 
     def __init__(self, path: str | Path, *, preset: str = "veryfast", crf: int = 23) -> None:
-        """path: made with the first frame, its folder too. preset, crf: those of libx264."""
+        """path: of the file, created with the first frame. preset, crf: options of libx264."""
         self.path = Path(path)
         self.frames = 0
         self.repaired = 0
-        """Frames whose media time did not rise and was moved one tick past the last."""
+        """Frames whose media time did not rise; they were moved to one tick after the last one."""
         self._options = {"preset": preset, "crf": str(crf), "tune": "zerolatency"}
         self._container: Any = None
         self._stream: Any = None
@@ -51,9 +50,9 @@ class VideoWriter:
         self._last_tick = -1
 
     def add(self, image: NDArray[np.uint8], t_media_ns: int) -> None:
-        """Encode one frame: uint8 (H, W, 3) BGR, at its media time.
+        """Encode one frame. image: uint8 (H, W, 3) BGR.
 
-        Raises SinkError where the file cannot be written, and again at each later frame.
+        Raises SinkError where the file cannot be written, and then at every later frame.
         """
         if self._failed is not None:
             raise SinkError(self._failed)
@@ -65,9 +64,9 @@ class VideoWriter:
             raise self._fail(error) from error
 
     def close(self) -> None:
-        """Write what the encoder holds and end the file.
+        """Write the frames in the encoder and close the file.
 
-        Raises SinkError where that fails, and nothing where `add` has raised before.
+        Raises SinkError where that fails, unless `add` has raised before.
         """
         container, self._container = self._container, None
         if container is None:
@@ -123,7 +122,7 @@ class VideoWriter:
             format="yuv420p",
             dst_colorspace=Colorspace.ITU709,
             dst_color_range=ColorRange.MPEG,
-            threads=1,  # more give wrong pixels at slice seams with some formats, and cost wake-ups
+            threads=1,  # several threads give wrong pixels at slice borders with some formats
         )
         frame.pts, frame.time_base = tick, _TICK
         at_ns = tick * clock.NS_PER_S // TICKS_PER_S
@@ -135,7 +134,7 @@ class VideoWriter:
         self.frames += 1
 
     def _fitted(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Return the image in the size of the stream: as it is, padded by one, or letterboxed."""
+        """Return the image in the size of the stream: unchanged, padded by 1 px, or letterboxed."""
         width, height = self._stream.width, self._stream.height
         over = height - image.shape[0], width - image.shape[1]
         if over == (0, 0):
