@@ -1,4 +1,4 @@
-"""`perception alerts`: what happened, seen, acknowledged, sent again. Command line only."""
+"""`perception alerts`: list, show, acknowledge and resend alerts. Command line only."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,7 +15,7 @@ from perception.wire import short_id
 
 
 def show_newest(store: Path, camera: str | None, limit: int, as_json: bool) -> None:
-    """Print the newest alerts, newest first; as JSON lines for programs."""
+    """Print the newest alerts, newest first, as a table or as JSON lines."""
     with AlertStore(store) as opened:
         kept = opened.newest(limit, camera)
     if as_json:
@@ -39,7 +39,7 @@ def show_newest(store: Path, camera: str | None, limit: int, as_json: bool) -> N
 
 
 def show(store: Path, key: str, as_json: bool) -> None:
-    """Print all of one alert. Raises ConfigError where its key is none, or two."""
+    """Print one alert. Raises ConfigError where the key fits no alert or several."""
     with AlertStore(store) as opened:
         one = opened.show(key)
     if as_json:
@@ -61,7 +61,7 @@ def show(store: Path, key: str, as_json: bool) -> None:
 
 
 def acknowledge(store: Path, key: str) -> None:
-    """Note that a person has seen an alert."""
+    """Record that a person has seen an alert."""
     with AlertStore(store) as opened:
         opened.acknowledge(key, clock.wall_ns())
         one = opened.show(key)
@@ -69,7 +69,7 @@ def acknowledge(store: Path, key: str) -> None:
 
 
 def resend(store: Path, key: str) -> None:
-    """Send an alert again to every sink that was to hear of it; the line does it when it runs."""
+    """Mark an alert to be sent again to its sinks. A running line sends it."""
     with AlertStore(store) as opened:
         count = opened.resend(key)
     console().print(Text(f"{count} deliveries wait; the line sends them while it runs"))
@@ -80,7 +80,7 @@ def _json(one: Kept) -> str:
 
 
 def _shown(name: str, value: object) -> str:
-    """Return a field of an alert for people."""
+    """Return a field of an alert as text."""
     if name.endswith("wall_ns") and isinstance(value, int):
         return _time(value)
     if name.endswith("media_ns") and isinstance(value, int):
@@ -93,7 +93,7 @@ def _shown(name: str, value: object) -> str:
 
 
 def _undelivered(one: Kept) -> str:
-    """Return what did not arrive yet; silence is good news."""
+    """Return the sinks that have not got the alert yet; "": none."""
     late = [
         f"{sink} {status}" + (f" ({one.reasons[sink]})" if sink in one.reasons else "")
         for sink, status in one.deliveries.items()
@@ -105,7 +105,7 @@ def _undelivered(one: Kept) -> str:
 def _what(one: Kept) -> str:
     details = {k: v for k, v in one.alert.details.items() if v is not None}
     words = [str(details[key]) for key in ("who", "zone", "direction") if key in details]
-    # What no single track is to blame for is named by what happened: offline, frozen, ...
+    # An alert that is not about a track has the name of its event: offline, frozen, ...
     name = one.alert.class_name if short_id(one.alert.track_id) else one.alert.kind
     return " ".join([name, *words])
 

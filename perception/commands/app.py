@@ -1,6 +1,6 @@
-"""The command line: `perception ...`. Imports heavy rooms only inside the command that needs them.
+"""The command line: `perception ...`. A command imports heavy rooms only when it runs.
 
-What it prints is for people; files under the output folder are for programs.
+Printed text is for people; programs read the files in the output folder.
 """
 
 import sys
@@ -46,11 +46,13 @@ app.add_typer(recordings_app, name="recordings")
 app.add_typer(users_app, name="users")
 
 LaunchFile = Annotated[Path, typer.Argument(help="launch file (YAML)", show_default=False)]
-Name = Annotated[str | None, typer.Option(help="name of the run; the launch file's, if not given")]
+Name = Annotated[str | None, typer.Option(help="name of the run; default: that of the launch file")]
 
 
 def main() -> None:
-    """Run the command line; errors raised on purpose become one line and an exit code."""
+    """Run the command line. An error of this package is printed as one line and gives an
+    exit code.
+    """
     try:
         refuse_other_package()
         app()
@@ -62,9 +64,10 @@ def main() -> None:
 
 
 def refuse_other_package() -> None:
-    """Raise ConfigError where files of PyPI's `perception` (perceptual hashing) are found.
+    """Raise ConfigError where files of PyPI's package `perception` are installed.
 
-    It has the same import name: whichever was installed last has replaced files of the other.
+    That package (perceptual hashing) has the same import name, so the one installed last has
+    overwritten files of the other.
     """
     for entry in sys.path:
         if (Path(entry or ".") / "perception" / "hashers").is_dir():
@@ -93,12 +96,12 @@ def _options(
 def run(
     launch: LaunchFile,
     name: Name = None,
-    show: Annotated[bool, typer.Option(help="a window with the newest frames")] = False,
+    show: Annotated[bool, typer.Option(help="show a window with the newest frames")] = False,
     without: Annotated[
-        list[str] | None, typer.Option(help="process that you start by hand with `stage`")
+        list[str] | None, typer.Option(help="process that you start yourself with `stage`")
     ] = None,
 ) -> None:
-    """Run a line until its sources end or Ctrl-C; a second Ctrl-C kills at once."""
+    """Run a line until its sources end or Ctrl-C. A second Ctrl-C kills it at once."""
     from perception.commands import start as launching
 
     plan = launching.load_plan(launch, name)
@@ -111,11 +114,13 @@ def run(
 
 @app.command()
 def reload(
-    run: Annotated[str | None, typer.Argument(help="name of the run; the only one alive")] = None,
+    run: Annotated[
+        str | None, typer.Argument(help="name of the run; default: the only one that is running")
+    ] = None,
 ) -> None:
-    """Take changed zones, lines and rules of the launch file into a running line.
+    """Apply changed zones, lines and rules of the launch file to a running line.
 
-    Cameras and detection go on. Exit code 2: not taken, the line goes on as it was.
+    Cameras and detection go on. Exit code 2: refused, the line is unchanged.
     """
     from perception.commands import start as launching
 
@@ -125,17 +130,17 @@ def reload(
 @app.command()
 def demo(
     which: Annotated[str, typer.Argument(help="line, vehicle or drone")] = "line",
-    detector: Annotated[str, typer.Option(help="onnx, or ultralytics where installed")] = "onnx",
+    detector: Annotated[str, typer.Option(help="onnx or ultralytics (if installed)")] = "onnx",
     output: Annotated[
-        Path | None, typer.Option(help="folder for the results; recordings/demo, if not given")
+        Path | None, typer.Option(help="folder for the results; default: recordings/demo")
     ] = None,
-    show: Annotated[bool, typer.Option(help="a window with the newest frames")] = False,
-    web: Annotated[bool, typer.Option("--web", help="the page too, on this host")] = False,
+    show: Annotated[bool, typer.Option(help="show a window with the newest frames")] = False,
+    web: Annotated[bool, typer.Option("--web", help="serve the page too, on this host")] = False,
 ) -> None:
-    """Fetch the default model and two clips, run launch/demo.yaml on them, show the results.
+    """Download the default model and two clips, run launch/demo.yaml and show the results.
 
-    vehicle: launch/vehicle-demo.yaml on one clip: metres, seconds to collision, collision alerts.
-    drone: a flight is simulated, analysed and put on a map.
+    vehicle: launch/vehicle-demo.yaml on one clip: metres, time to collision, collision alerts.
+    drone: simulates a flight, analyses it and writes a map.
     """
     from perception.commands import start as launching
 
@@ -151,12 +156,12 @@ def check(
     launch: LaunchFile,
     picture: Annotated[
         Path | None,
-        typer.Option(help="folder for a still of each camera with its zones and lines drawn"),
+        typer.Option(help="write a picture of each camera with its zones and lines to this folder"),
     ] = None,
 ) -> None:
-    """Validate a launch file and print what would run; nothing is started.
+    """Validate a launch file and print what would run. No line is started.
 
-    A camera that gives no picture now is a warning; a file that cannot be opened is exit code 3.
+    A camera without a picture is a warning. A file that cannot be opened gives exit code 3.
     """
     from perception.commands import check as checking
     from perception.commands import start as launching
@@ -169,23 +174,29 @@ def check(
 @app.command()
 def calibrate(
     launch: LaunchFile,
-    camera: Annotated[str | None, typer.Option(help="camera; the first, if not given")] = None,
+    camera: Annotated[
+        str | None, typer.Option(help="name of the camera; default: the first")
+    ] = None,
     height: Annotated[
-        float | None, typer.Option(help="m of the camera above the ground; else the file's")
+        float | None,
+        typer.Option(help="height of the camera above the ground, m; default: that in the file"),
     ] = None,
     fov: Annotated[
-        float | None, typer.Option(help="horizontal field of view, degrees; else the file's")
+        float | None,
+        typer.Option(help="horizontal field of view, degrees; default: that in the file"),
     ] = None,
     point: Annotated[
         list[str] | None,
-        typer.Option(help="four times: X,Y=M,M a ground point in fractions and its metres"),
+        typer.Option(
+            help="four times X,Y=M,M: a ground point in fractions of the picture and in metres"
+        ),
     ] = None,
-    picture: Annotated[Path, typer.Option(help="picture with rings at 5, 10, 20 and 50 m")] = Path(
-        "calibration.png"
-    ),
+    picture: Annotated[
+        Path, typer.Option(help="write a picture with rings at 5, 10, 20 and 50 m")
+    ] = Path("calibration.png"),
 ) -> None:
-    """Find a camera's horizon from lane lines or motion, or take four points; print the lines for
-    the launch file and draw 5, 10, 20 and 50 m, to be judged by eye.
+    """Calibrate a camera: find its horizon from lane lines or motion, or use four points on the
+    ground. Prints the lines for the launch file, and draws 5, 10, 20 and 50 m on a picture.
     """
     from perception.commands import calibrate as calibrating
 
@@ -195,11 +206,13 @@ def calibrate(
 
 @app.command()
 def top(
-    run: Annotated[str | None, typer.Argument(help="name of the run; the only one alive")] = None,
-    once: Annotated[bool, typer.Option(help="one table after 2 s")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="JSON lines for programs")] = False,
+    run: Annotated[
+        str | None, typer.Argument(help="name of the run; default: the only one that is running")
+    ] = None,
+    once: Annotated[bool, typer.Option(help="print one table after 2 s")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="print JSON lines")] = False,
 ) -> None:
-    """Show where the time of frames goes in a running line, live."""
+    """Show the latency of a running line by step, live."""
     from perception.commands import top as showing
 
     sys.exit(showing.run(run, once=once, as_json=as_json))
@@ -210,12 +223,14 @@ def search(
     words: Annotated[list[str], typer.Argument(help="e.g. person at porch after 22:00 yesterday")],
     launch: LaunchOf = None,
     folder: FolderOf = None,
-    limit: Annotated[int, typer.Option(min=1, max=100_000, help="how many, newest first")] = 30,
+    limit: Annotated[
+        int, typer.Option(min=1, max=100_000, help="number of results, newest first")
+    ] = 30,
     as_json: AsJson = False,
 ) -> None:
-    """Search recordings by class, zone, camera, name, alert and time (of this host's time zone).
+    """Search recordings by class, zone, camera, name, alert and time (time zone of this host).
 
-    Exit code 1: nothing fits.
+    Exit code 1: nothing found.
     """
     from perception.commands import recordings, search
 
@@ -235,7 +250,7 @@ def schema() -> None:
 
 @app.command()
 def warm() -> None:
-    """Compile all kernels, once; `run` and `demo` do it by themselves."""
+    """Compile all kernels once. `run` and `demo` do it by themselves."""
     from perception.commands import start as launching
 
     launching.warm_up()
@@ -246,7 +261,7 @@ def stage(
     process: Annotated[str, typer.Argument(help="process of the plan, e.g. tracking")],
     run: Annotated[str, typer.Option(help="name of the running line")],
 ) -> None:
-    """Run one process by hand against a running line (`run --without PROCESS`)."""
+    """Run one process of a line in this terminal (for `run --without PROCESS`)."""
     from perception.commands.start import run_stage
 
     sys.exit(run_stage(process, run))
@@ -254,10 +269,10 @@ def stage(
 
 @app.command()
 def bag(
-    tracks: Annotated[Path, typer.Argument(help="tracks-<camera>.jsonl of a run or analysis")],
-    out: Annotated[Path, typer.Argument(help="folder of the ROS 2 bag, made here")],
+    tracks: Annotated[Path, typer.Argument(help="tracks-<camera>.jsonl of a run or an analysis")],
+    out: Annotated[Path, typer.Argument(help="folder of the ROS 2 bag; must not exist")],
 ) -> None:
-    """Write tracks as a ROS 2 bag: vision_msgs/Detection2DArray, and JSON text."""
+    """Write tracks to a ROS 2 bag: vision_msgs/Detection2DArray, and JSON text."""
     from perception.recording.bag import write_bag
     from perception.recording.tracks import read_tracks
 
@@ -266,24 +281,26 @@ def bag(
 
 @app.command()
 def analyze(
-    videos: Annotated[list[Path], typer.Argument(help="videos or folders of videos or images")],
+    videos: Annotated[list[Path], typer.Argument(help="videos, or folders of videos or images")],
     launch: Annotated[
-        Path | None, typer.Option(help="launch file with one camera: its rules, zones, options")
+        Path | None, typer.Option(help="launch file with one camera, for rules, zones and options")
     ] = None,
     output: Annotated[Path, typer.Option(help="folder for the results")] = Path(
         "recordings/analysis"
     ),
-    jobs: Annotated[int, typer.Option(min=1, help="recordings side by side")] = 1,
+    jobs: Annotated[int, typer.Option(min=1, help="number of recordings in parallel")] = 1,
     video: Annotated[bool, typer.Option(help="write the annotated video")] = True,
     fps: Annotated[
         float | None,
-        typer.Option(min=0.01, max=1000, help="images of a folder are a film of so many a second"),
+        typer.Option(
+            min=0.01, max=1000, help="take images as a video with so many frames per second"
+        ),
     ] = None,
 ) -> None:
-    """Look at every frame of recordings: the same stages in one process, deterministic.
+    """Analyse every frame of recordings, with the stages of `run`; deterministic.
 
-    Images of a folder each stand alone: objects in coco-*.json and drawn in annotated-*/, no
-    tracks. With --fps they are a film.
+    Images in a folder are independent: objects in coco-*.json and drawn in annotated-*/, no
+    tracks. With --fps they are the frames of a video.
     """
     from perception.commands import start as launching
 

@@ -1,4 +1,4 @@
-"""`perception calibrate`: horizon and pitch from what a camera sees, and rings to judge them by.
+"""`perception calibrate`: finds horizon and pitch of a camera, and draws rings to check them.
 
 Command line only.
 """
@@ -25,7 +25,7 @@ from perception.sources import Image, allocate_new
 from perception.wire.plan import CameraPlan
 
 FRAMES, STEP = 240, 3
-"""Frames that are looked at, at most, and every which: flow between neighbours is too short."""
+"""Most frames that are used, and every which frame: the motion between neighbours is too small."""
 RINGS_M = (5.0, 10.0, 20.0, 50.0)
 MAX_EMPTY = 40
 
@@ -41,9 +41,9 @@ class Asked:
 
 
 def run(launch: Path, camera: str | None, asked: Asked) -> int:
-    """Look, print the calibration, write the picture; return the exit code.
+    """Calibrate, print the result, write the picture. Return the exit code.
 
-    Raises ConfigError where the camera or an option is wrong, SourceError where nothing is seen.
+    Raises ConfigError for a wrong camera or option, SourceError where no frame comes.
     """
     plan = load_plan(launch, None)
     name = next(iter(plan.cameras)) if camera is None else camera
@@ -89,7 +89,7 @@ def run(launch: Path, camera: str | None, asked: Asked) -> int:
 
 
 def asked_for_horizon(options: dict[str, object]) -> bool:
-    """Whether the options leave open how far the camera looks down."""
+    """Return whether the options do not set the pitch of the camera."""
     return "pitch_deg" not in options and "horizon" not in options
 
 
@@ -102,7 +102,7 @@ def lens_horizon(calibration: Calibration, width: int, height: int) -> float:
 def _look(
     camera: CameraPlan,
 ) -> tuple[Image, list[NDArray[np.float64]], list[NDArray[np.float64]]]:
-    """Return the last picture, edges of the road and paths of points of a source's first frames."""
+    """Return, from a source's first frames: the last picture, road edges, and paths of points."""
     lanes: list[NDArray[np.float64]] = []
     flows: list[NDArray[np.float64]] = []
     last: NDArray[np.uint8] | None = None
@@ -119,7 +119,7 @@ def _look(
 
 
 def _frames(camera: CameraPlan) -> Iterator[Image]:
-    """Yield every STEP-th of a source's first frames, as they come."""
+    """Yield every STEP-th frame of a source's first frames."""
     if camera.source.type == "push":
         raise ConfigError(f"{camera.name} has source push: give a recording of it as the source")
     source = stages.make_source(camera, None)
@@ -141,7 +141,7 @@ def _frames(camera: CameraPlan) -> Iterator[Image]:
 
 
 def _options(camera: CameraPlan, asked: Asked) -> dict[str, object]:
-    """Return the options of the file with those of the command line over them."""
+    """Return the options of the launch file, replaced by those of the command line."""
     if asked.point:
         return {"points": [_point(text) for text in asked.point]}
     options = dict(camera.calibration or {})
@@ -177,7 +177,7 @@ def _validated(options: dict[str, object]) -> Calibration:
 def _horizon(
     lanes: list[NDArray[np.float64]], flows: list[NDArray[np.float64]], height: int
 ) -> tuple[Vanishing | None, str]:
-    """Return the horizon's point, of lane lines where they have one, else of motion, and which."""
+    """Return the vanishing point of lane lines, else that of the motion, and which it is."""
     for lines, how in ((lanes, "lane lines"), (flows, "moving points")):
         if lines and (found := vanishing_point(np.vstack(lines), height)) is not None:
             return found, how

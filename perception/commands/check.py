@@ -1,4 +1,4 @@
-"""`perception check`: what would run, and what it needs; nothing is started but a look at sources.
+"""`perception check`: prints what would run and what it needs. Only the sources are opened.
 
 Command line only.
 """
@@ -37,7 +37,9 @@ _TOPICS = {
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    """The first frame of a source and its rate in Hz; or why there is none, and if that lasts."""
+    """The first frame of a source and its rate, Hz; or why there is none, and whether it is
+    permanent.
+    """
 
     image: Image | None = None
     fps: float | None = None
@@ -46,10 +48,10 @@ class _Seen:
 
 
 def show(what: Plan, pictures: Path | None) -> int:
-    """Print the resolved plan; return the exit code: 3 where a run of it would fail.
+    """Print the resolved plan. Return the exit code: 3 where a run would fail.
 
-    A camera that is off now may be on when the line runs, which goes on trying: a warning. A file
-    that cannot be opened, or shared memory that is too small, ends with 3.
+    A camera that is off is a warning, because a run tries again. A file that cannot be opened, or
+    too little shared memory, gives 3.
     """
     screen = console()
     seen: dict[str, _Seen] = {}
@@ -85,7 +87,7 @@ def show(what: Plan, pictures: Path | None) -> int:
 
 
 def sizes(what: Plan) -> dict[str, tuple[int, int, float]]:
-    """Return height, width and fps of cameras that can be looked into before they run."""
+    """Return height, width and fps of the cameras whose sources can be opened now."""
     found: dict[str, tuple[int, int, float]] = {}
     for name, camera in what.cameras.items():
         if camera.source.type in ("video", "images", "synthetic"):
@@ -96,7 +98,7 @@ def sizes(what: Plan) -> dict[str, tuple[int, int, float]]:
 
 
 def _look(camera: CameraPlan) -> _Seen:
-    """Open a source and look at its first frame, as the camera process would."""
+    """Open a source and read its first frame, as the camera process does."""
     if camera.source.type == "push":
         return _Seen(why="frames come from your own process")
     try:
@@ -185,7 +187,7 @@ def _memory(what: Plan, seen: dict[str, _Seen]) -> str:
 
 
 def _load(what: Plan, seen: dict[str, _Seen]) -> str:
-    """Print what the cameras will ask of the processor; return a sentence where it is too much."""
+    """Print the expected CPU load. Return a warning where it is too much, else ""."""
     sizes = {
         name: (*found.image.shape[:2], found.fps)
         for name, found in seen.items()
@@ -211,9 +213,11 @@ def _draw(camera: CameraPlan, image: Image, folder: Path) -> Path:
 
 
 def memory_needed(what: Plan, sizes: dict[str, tuple[int, int, float]]) -> dict[str, int]:
-    """Return bytes of shared memory of each camera's ring; sizes: height, width, fps by camera.
+    """Return the bytes of shared memory of each camera's ring.
 
-    Counted as BGR: a file or stream of 8-bit YUV 4:2:0, as most are, takes half of it.
+    sizes: height, width, fps by camera.
+
+    Computed for BGR. 8-bit YUV 4:2:0, as most files and streams have it, needs half of it.
     Raises RingError where /dev/shm has less than their sum.
     """
     needed = {

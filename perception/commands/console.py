@@ -1,4 +1,4 @@
-"""The terminal: one console, tables and progress bars that look alike. Command line only."""
+"""The terminal: console, tables and progress bars in one style. Command line only."""
 
 import sys
 from collections.abc import Sequence
@@ -29,19 +29,21 @@ def sheet(*columns: str, right: Sequence[str] = ()) -> Sheet:
 
 
 def say(screen: Console, text: Text) -> None:
-    """Print a message: wrapped between words on a terminal, one line in a pipe or file."""
+    """Print a message. It is wrapped between words on a terminal, and one line in a pipe
+    or file.
+    """
     screen.print(text, soft_wrap=not screen.is_terminal)
 
 
 def downloads() -> Progress:
-    """Return progress bars in bytes."""
+    """Return progress bars that count bytes."""
     return Progress(
         TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn()
     )
 
 
 def steps(*, transient: bool = False) -> Progress:
-    """Return progress bars in counted steps. transient: gone when done, as if it never was."""
+    """Return progress bars that count steps. transient: remove them when done."""
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),

@@ -1,4 +1,4 @@
-"""`perception demo drone`: a flight is simulated, analysed, put on a map and judged by the truth.
+"""`perception demo drone`: simulates a flight, analyses it, writes a map, compares it with truth.
 
 Command line only.
 """
@@ -20,7 +20,7 @@ SECONDS, FPS, SIZE = 16.0, 15, (1280, 720)
 
 
 def run(output: Path) -> int:
-    """Make a clip and its log in `output`, analyse them; return the exit code."""
+    """Write a clip and its log to `output` and analyse them. Return the exit code."""
     screen, clip = console(), output / "flight.mp4"
     output.mkdir(parents=True, exist_ok=True)
     truth = _film(clip)
@@ -37,7 +37,7 @@ def run(output: Path) -> int:
 
 
 def _film(clip: Path) -> dict[float, list[tuple[float, float]]]:
-    """Write the clip and its CSV log; return where the cars were, by time in s."""
+    """Write the clip and its CSV log. Return the positions of the cars by time, s."""
     truth: dict[float, list[tuple[float, float]]] = {}
     with (
         steps() as bars,
@@ -63,7 +63,7 @@ def _film(clip: Path) -> dict[float, list[tuple[float, float]]]:
 
 
 def _is_near(target: dict[str, float], truth: dict[float, list[tuple[float, float]]]) -> bool:
-    """Whether a car was within the 95 % ellipse of a target's last place."""
+    """Return whether a car was in the 95 % ellipse of a target's last position."""
     at = min(truth, key=lambda t_s: abs(t_s - target["last_s"]))
     turn = math.radians(target["ellipse_bearing_deg"])
     for lat, lon in truth[at]:

@@ -1,7 +1,6 @@
-"""`perception recordings erase`: segments or a person, with all that is known of them.
+"""`perception recordings erase`: erases segments, or all data of a person.
 
-Command line only. Order: alerts, files, rows, gallery; a kill in the middle is mended by the same
-command given again.
+Command line only. Order: alerts, files, rows, gallery. After a kill, give the same command again.
 """
 
 from dataclasses import dataclass
@@ -30,7 +29,7 @@ from perception.wire.codec import record_table
 
 @dataclass(frozen=True)
 class Asked:
-    """What to erase: a segment, a span of a camera (UTC), or all of a person. yes: do not ask."""
+    """What to erase: a segment, a time span of a camera (UTC), or a person. yes: do not ask."""
 
     segment: str | None
     camera: str | None
@@ -53,7 +52,7 @@ class _Gone:
 
 
 def run(root: Path, asked: Asked) -> None:
-    """Erase, look again whether something is left, and tell what was erased. Raises ConfigError."""
+    """Erase, check that nothing is left, and print what was erased. Raises ConfigError."""
     lock = FolderLock(root)
     try:
         catalog = _catalog(root)
@@ -78,7 +77,7 @@ def run(root: Path, asked: Asked) -> None:
 
 
 def _catalog(root: Path) -> Catalog:
-    """Return the catalog with everything that lies in the folder, also what a kill left."""
+    """Return the catalog of all files in the folder, also those of a killed run."""
     repaired = repair(root, record_table)
     catalog = Catalog(root)
     if catalog.path.name != NAME:
@@ -151,7 +150,7 @@ def _erase_alerts(store: Path, rows: list[SegmentRow], names: list[str], gone: _
 
 
 def _forget(name: str, launch: Path | None) -> int:
-    """Erase somebody from the gallery where there is one; return how many faces there were."""
+    """Erase a person from the gallery, if there is one. Return the number of faces."""
     asked = (config.load(launch)[0].identity if launch else None) or config.Identity()
     folder = (asked.gallery or default_gallery()).expanduser()
     if not folder.is_dir():

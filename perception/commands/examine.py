@@ -1,4 +1,5 @@
-"""`perception examine`: recordings by every frame, and what live missed. Command line only."""
+"""`perception examine`: every frame of a recording, and what the live run missed. Command line
+only."""
 
 import hashlib
 import json
@@ -52,7 +53,9 @@ class Asked:
 
 
 def run(root: Path, name: str, asked: Asked) -> int:
-    """Examine what is not yet examined, the most valuable segments first; report all that is."""
+    """Examine the segments that were not examined yet, the most valuable first, and
+    report on all.
+    """
     first = parse_time(asked.span[0]) if asked.span[0] else 0
     last = parse_time(asked.span[1]) if asked.span[1] else 1 << 62
     rows, first, last = rows_of(root, name, first, last, lead_ns=0)
@@ -83,7 +86,7 @@ def budget_ns(text: str | None) -> int | None:
 
 
 def _groups(root: Path, rows: list[SegmentRow]) -> list[list[Part]]:
-    """Return parts that were recorded by the same plan together: they are examined alike."""
+    """Return the parts grouped by the plan they were recorded with."""
     found: list[tuple[Plan, list[Part]]] = []
     for part in parts(root, rows):
         plan = plan_of(part)
@@ -96,7 +99,7 @@ def _groups(root: Path, rows: list[SegmentRow]) -> list[list[Part]]:
 
 
 def plan_for(part: Part, asked: Asked) -> Plan:
-    """Return the plan to examine with: every frame, whole pictures, the model asked for."""
+    """Return the plan of an examination: every frame, whole pictures, the chosen model."""
     plan = plan_of(part) if asked.launch is None else changed_plan(part, asked.launch)
     one = plan.cameras[part.camera]
     tiles = {k: v for k, v in (one.tiles or {}).items() if k != "budget_ms"}
@@ -120,7 +123,7 @@ def plan_for(part: Part, asked: Asked) -> Plan:
 
 
 def fingerprint(plan: Plan, camera: str) -> str:
-    """Return a name for what decides a result: stages, models and versions."""
+    """Return a hash of what determines a result: stages, models and versions."""
     said = {
         "plan": msgspec.to_builtins(manifest.bare(plan, camera)),
         "models": manifest.models(plan, camera),
@@ -134,7 +137,7 @@ def fingerprint(plan: Plan, camera: str) -> str:
 def _examine(
     root: Path, folder: Path, group: list[Part], plan: Plan, until_ns: int | None, count: int
 ) -> list[str]:
-    """Examine segments of a group by worker processes; return what failed."""
+    """Examine the segments of a group in worker processes. Return the failures."""
     now = clock.wall_ns()
     rows = [row for part in group for row in part.rows]
     jobs = Jobs(folder / JOBS)
@@ -157,7 +160,7 @@ def _examine(
 
 
 def _work(spec: Spec, count: int, total: int) -> list[str]:
-    """Run the workers with a progress bar; return the last words of those that failed."""
+    """Run the workers with a progress bar. Return the last output of those that failed."""
     frames: dict[str, int] = {}
     said: list[str] = []
     with tempfile.TemporaryDirectory() as place, steps() as bars:
@@ -240,7 +243,7 @@ def _values(camera: str, report: missed.Report, done: int, asked: int) -> dict[s
 
 
 def _write_visits(path: Path, report: missed.Report) -> None:
-    """Write each track as a JSON line: boxes in px of every frame, filled and smoothed."""
+    """Write each track as a JSON line: boxes of every frame, px, gaps filled and smoothed."""
     with path.open("w") as file:
         for one in report.visits:
             said = {

@@ -1,4 +1,4 @@
-"""What a running line shows on the terminal: rates, drops and age by camera, alerts as they come.
+"""The terminal view of a running line: rates, drops and age by camera, and new alerts.
 
 Imported by the command line only.
 """
@@ -25,7 +25,9 @@ _RATE_S = 4.0
 
 
 class LiveView:
-    """Shows a supervisor; `watch` and `alert` are its callbacks. Plain lines without a terminal."""
+    """Shows the state of a supervisor, which calls `watch` and `alert`. Without a terminal: plain
+    lines.
+    """
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -45,7 +47,7 @@ class LiveView:
         self._live.stop()
 
     def watch(self, supervisor: Supervisor) -> None:
-        """Draw the present state."""
+        """Draw the current state."""
         metrics = report.merge([child.metrics() for child in supervisor.children])
         now = time.monotonic()
         self._past.append((now, dict(metrics.counters)))
@@ -59,7 +61,7 @@ class LiveView:
                 self._console.print(cells, highlight=False, soft_wrap=True)
 
     def alert(self, alert: Alert) -> None:
-        """Print an alert that is raised, and who it is once that is known; it scrolls by."""
+        """Print a raised alert, and the name of the person when it is known."""
         who, before = alert.details.get("who"), self._who.get(alert.key)
         if alert.state == "cleared":
             self._who.pop(alert.key, None)

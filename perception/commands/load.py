@@ -1,4 +1,4 @@
-"""What a plan will ask of the processor: measured on this machine, before anything runs.
+"""The expected CPU load of a plan, measured on this machine before the run.
 
 Command line only.
 """
@@ -18,9 +18,9 @@ from perception.recording.sheet import Sheet
 from perception.wire.plan import Plan
 
 REST_MS = 4.0
-"""Decoding, copies, tracking and messages of a 720p frame, CPU of all processes; see benchmarks."""
+"""CPU time of a 720p frame outside of detection, all processes, ms; see benchmarks."""
 QUIET_SHARE = 0.2
-"""With `detect: auto`: what an empty scene costs of it, as measured (benchmarks, Attention)."""
+"""With `detect: auto`: share of it for an empty scene (benchmarks, Attention)."""
 ROUNDS = 3
 
 
@@ -38,7 +38,7 @@ class Load:
 
 
 def expected(what: Plan, sizes: Mapping[str, tuple[int, int, float | None]]) -> dict[str, Load]:
-    """Return the expected load of each camera, by a trial of its detectors on a grey picture.
+    """Return the expected load of each camera, from a trial run of its detectors on a grey picture.
 
     sizes: height, width and frames/s of cameras that gave a picture. Others count as 720p at
     DEFAULT_FPS. Raises ModelError where a model cannot be loaded.
@@ -62,7 +62,7 @@ def expected(what: Plan, sizes: Mapping[str, tuple[int, int, float | None]]) -> 
 
 
 def table(loads: Mapping[str, Load]) -> Sheet:
-    """Return the loads for people, with their sum."""
+    """Return the loads and their sum as a table."""
     rows = sheet("expected load", "frames/s", "CPU ms a frame", "% of a core")
     for name, load in loads.items():
         share = f"{100 * load.cores:.0f}"
@@ -75,7 +75,7 @@ def table(loads: Mapping[str, Load]) -> Sheet:
 
 
 def warning(loads: Mapping[str, Load]) -> str:
-    """Return one sentence where the cameras do not fit this machine; "" where they do."""
+    """Return a warning where the load is too high for this machine, else ""."""
     total = sum(load.cores for load in loads.values())
     if total <= _cores():
         return ""
@@ -88,7 +88,7 @@ def warning(loads: Mapping[str, Load]) -> str:
 
 
 def _look_ms(detector: Detector, height: int, width: int) -> float:
-    """Return the CPU time of one look at a picture, ms: the least of ROUNDS."""
+    """Return the CPU time of one detection, ms: the least of ROUNDS."""
     image = np.full((height, width, 3), 114, np.uint8)
     took: list[float] = []
     for n in range(ROUNDS + 1):

@@ -1,4 +1,4 @@
-"""`perception users`, and what `run` says of the page at its start. Command line only."""
+"""`perception users`, and what `run` prints about the page. Command line only."""
 
 import secrets
 import sys
@@ -17,15 +17,16 @@ if TYPE_CHECKING:  # brings NumPy, which `perception --help` does not need
     from perception.wire.plan import Plan, WebPlan
 
 users_app = typer.Typer(
-    name="users", help="Who may see the page: add, list, change, remove.", no_args_is_help=True
+    name="users", help="Users of the page: add, list, change, remove.", no_args_is_help=True
 )
 LaunchOf = Annotated[
-    Path | None, typer.Option("--launch", help="launch file whose `web:` names another folder")
+    Path | None, typer.Option("--launch", help="launch file that sets `folder` of `web:`")
 ]
 User = Annotated[str, typer.Argument(help="name of the user", show_default=False)]
 RoleOf = Annotated[str, typer.Option("--role", help="viewer, operator or admin")]
 CamerasOf = Annotated[
-    str | None, typer.Option("--cameras", help="names with commas between; all, if not given")
+    str | None,
+    typer.Option("--cameras", help="names of cameras, separated by commas; default: all"),
 ]
 
 
@@ -38,7 +39,7 @@ def check_installed() -> None:
 
 
 def announce(plan: "Plan") -> list[Text]:
-    """Return what to print of the page: its address, how to trust it, how to log in first."""
+    """Return what to print about the page: address, fingerprint, link for the first user."""
     asked = plan.web
     if asked is None:
         return []
@@ -81,7 +82,7 @@ def show(launch: LaunchOf = None) -> None:
 def add(
     user: User, role: RoleOf = "viewer", cameras: CamerasOf = None, launch: LaunchOf = None
 ) -> None:
-    """Add a user; the password is asked for, or read from standard input."""
+    """Add a user. The password is typed, or read from standard input."""
     accounts = _accounts(launch)
     accounts.add(user, _password(), role, _names(cameras))  # type: ignore[arg-type]
     console().print(Text(f"added {user}, {role}"))
@@ -89,7 +90,7 @@ def add(
 
 @users_app.command()
 def password(user: User, launch: LaunchOf = None) -> None:
-    """Set a password; sessions and tokens of the user end, and a lock-out too."""
+    """Set a password. Ends the sessions, tokens and locks of the user."""
     _accounts(launch).set_password(user, _password())
     console().print(Text(f"changed the password of {user}"))
 
@@ -98,7 +99,7 @@ def password(user: User, launch: LaunchOf = None) -> None:
 def change(
     user: User, role: RoleOf = "viewer", cameras: CamerasOf = None, launch: LaunchOf = None
 ) -> None:
-    """Set role and cameras of a user; sessions and tokens of the user end."""
+    """Set role and cameras of a user. Ends the sessions and tokens of the user."""
     _accounts(launch).change(user, role, _names(cameras))  # type: ignore[arg-type]
     console().print(Text(f"{user} is {role} now"))
 
@@ -116,10 +117,10 @@ def token(
     title: Annotated[str, typer.Option(help="what it is for")] = "command line",
     role: RoleOf = "viewer",
     cameras: CamerasOf = None,
-    days: Annotated[float, typer.Option(min=0.01, max=3660, help="how long it holds")] = 365.0,
+    days: Annotated[float, typer.Option(min=0.01, max=3660, help="days until it expires")] = 365.0,
     launch: LaunchOf = None,
 ) -> None:
-    """Print a new token of a user, for a program; it is shown this once."""
+    """Print a new token of a user, for a program. It is shown only once."""
     from perception.web.sessions import Sessions
 
     sessions = Sessions(_accounts(launch).file)
@@ -140,7 +141,7 @@ def _accounts(launch: Path | None):
 
 
 def _or_add(plan: "Plan") -> str:
-    """Return how else the first user is made; empty where the command cannot know the folder."""
+    """Return the command that adds the first user; "" where the folder is not known."""
     from perception.launchfile import config
 
     assert plan.web is not None

@@ -1,6 +1,6 @@
-"""`perception enroll` and `perception gallery`: people in, shown, out. Command line only.
+"""`perception enroll` and `perception gallery`: add, show and erase people. Command line only.
 
-A photo is read, judged and compared before anything is written, so a bad one leaves no trace.
+All photos are read, checked and compared before anything is written.
 """
 
 import os
@@ -48,7 +48,7 @@ _HELP = {
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """Where the gallery is and what embeds: of a launch file's `identity:`, or the user's own."""
+    """Gallery, key and embedder: of a launch file's `identity:`, or the defaults."""
 
     gallery: Path | None
     key: str | None
@@ -63,7 +63,7 @@ class Setting:
         return cls(asked.gallery, asked.key, asked.embedder)
 
     def open(self) -> Gallery:
-        """Return the gallery. Raises ConfigError: wrong key."""
+        """Return the gallery. Raises ConfigError for a wrong key."""
         return Gallery(self.gallery, self.key)
 
 
@@ -74,10 +74,10 @@ def enroll(
     launch: Path | None,
     store: Path | None = None,
 ) -> None:
-    """Add the faces of photos, or of a stored alert's picture, to somebody; all or nothing.
+    """Add the faces in photos, or in the picture of a stored alert, to a person; all or none.
 
-    alert: its key; launch, store: where it is kept, see launching.alert_store. Raises ConfigError
-    that says which photo is wrong, why, and what to do.
+    alert: its key. launch, store: where it is stored, see start.alert_store. Raises ConfigError
+    with the photo, what is wrong with it, and what to do.
     """
     name, setting = checked_name(name), Setting.of(launch)
     if not photos and alert is None:
@@ -113,7 +113,7 @@ def enroll(
 
 
 def show_all(launch: Path | None) -> None:
-    """Print who is enrolled."""
+    """Print the names of all enrolled people."""
     gallery = Setting.of(launch).open()
     people = gallery.people()
     table = sheet("name", "pictures", "model", "since (UTC)")
@@ -126,7 +126,7 @@ def show_all(launch: Path | None) -> None:
 
 
 def show(name: str, launch: Path | None, picture: Path | None) -> None:
-    """Print what is kept of somebody; write the aligned faces side by side where asked."""
+    """Print the enrolled faces of a person. With a path, write the aligned faces to a PNG."""
     gallery = Setting.of(launch).open()
     person = gallery.find(name)
     table = sheet("picture", "eyes apart (px)", "fit to the others", "since (UTC)")
@@ -142,7 +142,7 @@ def show(name: str, launch: Path | None, picture: Path | None) -> None:
 
 
 def erase(name: str, launch: Path | None) -> None:
-    """Erase somebody and show that nothing is left. Raises ConfigError where something is."""
+    """Erase a person and check that nothing is left. Raises ConfigError where something is."""
     gallery = Setting.of(launch).open()
     person = gallery.find(name)
     gone = gallery.erase(name)
@@ -182,7 +182,9 @@ def _embedder(setting: Setting) -> Embedder:
 
 
 def _photo(path: Path) -> Image:
-    """Return a photo, uint8 (H, W, 3) BGR, EXIF orientation applied; bombs are not decoded."""
+    """Return a photo, uint8 (H, W, 3) BGR, with its EXIF orientation applied. Huge ones are
+    refused.
+    """
     if not path.is_file():
         raise ConfigError(f"{path}: {'is no file' if path.exists() else 'no such file'}")
     data = read_file(path)
@@ -211,7 +213,9 @@ def _of_alert(key: str, store: Path) -> Image:
 def _portrait(
     what: str, image: Image, min_eyes_px: float, finder: FaceFinder, embedder: Embedder
 ) -> Portrait:
-    """Return the one good face of a photo. Raises ConfigError: none, two, or a poor one."""
+    """Return the face in a photo. Raises ConfigError for no face, several, or one of poor
+    quality.
+    """
     faces = finder.find(image, LONG_SIDE)
     if len(faces) != 1:
         _refuse_faces(what, faces)
@@ -244,7 +248,7 @@ def _same_person(
     people: Sequence[Person],
     embedder: Embedder,
 ) -> None:
-    """Refuse a photo that shows another face than the rest of the person's pictures."""
+    """Raise ConfigError for a photo whose face differs from the person's other pictures."""
     old = [p for p in people if p.name.casefold() == name.casefold() and p.model == embedder.model]
     kept = [portrait for person in old for portrait in person.portraits]
     for n, (title, portrait) in enumerate(zip(what, portraits, strict=True)):
@@ -260,7 +264,7 @@ def _same_person(
 
 
 def _alike(person: Person, people: Sequence[Person], embedder: Embedder) -> list[str]:
-    """Return the names of others who would be taken for this person."""
+    """Return the names of other people that match this person's faces."""
     others = Templates.of([p for p in people if p.name != person.name], embedder.model)
     if not others.names:
         return []

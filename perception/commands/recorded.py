@@ -1,4 +1,4 @@
-"""The commands for recordings. Heavy rooms are imported inside the command that needs them."""
+"""The commands for recordings. A command imports heavy rooms only when it runs."""
 
 import sys
 from pathlib import Path
@@ -6,26 +6,28 @@ from typing import Annotated
 
 import typer
 
-recordings_app = typer.Typer(help="What was recorded.", no_args_is_help=True)
+recordings_app = typer.Typer(help="Recordings: list, export, verify, erase.", no_args_is_help=True)
 
 LaunchOf = Annotated[
     Path | None,
-    typer.Option("--launch", help="launch file of the run; else the newest under recordings/"),
+    typer.Option("--launch", help="launch file of the run; default: the newest under recordings/"),
 ]
-FolderOf = Annotated[Path | None, typer.Option("--folder", help="folder of recordings")]
-Segment = Annotated[str, typer.Argument(help="name of a segment, or a part that fits one only")]
-AsJson = Annotated[bool, typer.Option("--json", help="JSON for programs")]
+FolderOf = Annotated[Path | None, typer.Option("--folder", help="folder of the recordings")]
+Segment = Annotated[str, typer.Argument(help="name of a segment, or a unique part of it")]
+AsJson = Annotated[bool, typer.Option("--json", help="print JSON")]
 
 
 @recordings_app.command("list")
 def list_(
     launch: LaunchOf = None,
     folder: FolderOf = None,
-    camera: Annotated[str | None, typer.Option(help="of this camera only")] = None,
-    limit: Annotated[int, typer.Option(min=1, max=100_000, help="how many, newest last")] = 30,
+    camera: Annotated[str | None, typer.Option(help="only this camera")] = None,
+    limit: Annotated[
+        int, typer.Option(min=1, max=100_000, help="number of rows, newest last")
+    ] = 30,
     as_json: AsJson = False,
 ) -> None:
-    """List segments, what was lost and how many were deleted."""
+    """List segments, losses and the number of deletions."""
     from perception.commands import recordings
 
     recordings.show_all(recordings.folder_of(launch, folder), camera, limit, as_json)
@@ -35,7 +37,7 @@ def list_(
 def show(
     segment: Segment, launch: LaunchOf = None, folder: FolderOf = None, as_json: AsJson = False
 ) -> None:
-    """Show all of one segment."""
+    """Show one segment."""
     from perception.commands import recordings
 
     recordings.show(recordings.folder_of(launch, folder), segment, as_json)
@@ -48,9 +50,9 @@ def export(
     start: Annotated[
         str | None, typer.Option("--from", help="UTC: 2026-11-26T14:05:30, or 14:05:30 for today")
     ] = None,
-    end: Annotated[str | None, typer.Option("--to", help="UTC, as --from")] = None,
+    end: Annotated[str | None, typer.Option("--to", help="UTC, like --from")] = None,
     signed: Annotated[
-        bool, typer.Option("--sign", help="a signed manifest beside the file, for evidence")
+        bool, typer.Option("--sign", help="also write a signed manifest, for evidence")
     ] = False,
     foxglove: Annotated[
         bool, typer.Option("--foxglove", help="MCAP for Foxglove: video, boxes, alerts")
@@ -58,7 +60,7 @@ def export(
     launch: LaunchOf = None,
     folder: FolderOf = None,
 ) -> None:
-    """Write a span of a camera to one file; nothing is encoded again."""
+    """Write a time span of a camera to one file, without re-encoding."""
     from perception.commands import recordings
 
     root = recordings.folder_of(launch, folder)
@@ -69,12 +71,12 @@ def export(
 @recordings_app.command()
 def verify(
     manifest: Annotated[
-        Path | None, typer.Argument(help="manifest of a signed export; else all segments")
+        Path | None, typer.Argument(help="manifest of a signed export; default: check all segments")
     ] = None,
     launch: LaunchOf = None,
     folder: FolderOf = None,
 ) -> None:
-    """Check that files are as they were written; names the first that is not. Exit code 2 then."""
+    """Check that no file was changed. Exit code 2: the first changed one is printed."""
     from perception.commands import recordings
 
     root = recordings.folder_of(launch, folder) if manifest is None else None
@@ -83,7 +85,7 @@ def verify(
 
 @recordings_app.command()
 def rebuild(launch: LaunchOf = None, folder: FolderOf = None) -> None:
-    """Make the catalog again from the files, and repair what a kill left. Deletes no recording."""
+    """Rebuild the catalog from the files, and repair files after a kill. Deletes no recording."""
     from perception.commands import recordings
 
     recordings.rebuild(recordings.folder_of(launch, folder))
@@ -94,9 +96,9 @@ def protect(
     segment: Segment,
     launch: LaunchOf = None,
     folder: FolderOf = None,
-    off: Annotated[bool, typer.Option("--off", help="end the protection")] = False,
+    off: Annotated[bool, typer.Option("--off", help="remove the protection")] = False,
 ) -> None:
-    """Keep a segment whatever space is needed."""
+    """Protect a segment: it is not deleted when space runs out."""
     from perception.commands import recordings
 
     recordings.protect(recordings.folder_of(launch, folder), segment, not off)
@@ -105,27 +107,30 @@ def protect(
 @recordings_app.command()
 def erase(
     segment: Annotated[
-        str | None, typer.Argument(help="name of a segment, or a part that fits one only")
+        str | None, typer.Argument(help="name of a segment, or a unique part of it")
     ] = None,
-    camera: Annotated[str | None, typer.Option(help="all of this camera, or of a span")] = None,
+    camera: Annotated[
+        str | None, typer.Option(help="all segments of this camera, or of a time span")
+    ] = None,
     start: Annotated[
         str | None, typer.Option("--from", help="UTC: 2026-11-26T14:05:30, or 14:05:30 for today")
     ] = None,
-    end: Annotated[str | None, typer.Option("--to", help="UTC, as --from")] = None,
+    end: Annotated[str | None, typer.Option("--to", help="UTC, like --from")] = None,
     person: Annotated[
-        str | None, typer.Option(help="every segment in which this person was named")
+        str | None, typer.Option(help="all segments in which this person was named")
     ] = None,
-    yes: Annotated[bool, typer.Option("--yes", help="do not ask")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="do not ask for confirmation")] = False,
     launch: LaunchOf = None,
     folder: FolderOf = None,
     store: Annotated[
-        Path | None, typer.Option(help="alerts.sqlite of the run; beside the recordings")
+        Path | None,
+        typer.Option(help="alerts.sqlite of the run; default: that next to the recordings"),
     ] = None,
 ) -> None:
-    """Erase segments, or all that is known of a person: videos, messages, alerts, pictures, faces.
+    """Erase segments, or all data of a person: videos, messages, alerts, pictures, faces.
 
-    Whole segments go. The chain of hashes keeps their names and when they were erased. Not while a
-    run records there.
+    Whole segments are erased. The chain of hashes keeps their names and the time. Not possible
+    while a run records there.
     """
     from perception.commands import erase as erasing
     from perception.commands import recordings
@@ -142,21 +147,21 @@ def erase(
 def replay(
     recording: Annotated[str, typer.Argument(help="camera, or name of a segment")],
     stage: Annotated[
-        str, typer.Option(help="begin at detect (decodes the video), track or alert")
+        str, typer.Option(help="start at detect (decodes the video), track or alert")
     ] = "track",
     start: Annotated[
         str | None, typer.Option("--from", help="UTC: 2026-11-26T14:05:30, or 14:05:30 for today")
     ] = None,
-    end: Annotated[str | None, typer.Option("--to", help="UTC, as --from")] = None,
+    end: Annotated[str | None, typer.Option("--to", help="UTC, like --from")] = None,
     launch: Annotated[
-        Path | None, typer.Option(help="other options: what would have happened")
+        Path | None, typer.Option(help="launch file with other options, to see what would change")
     ] = None,
     folder: FolderOf = None,
     as_json: AsJson = False,
 ) -> None:
-    """Run recorded detections (or pictures) through the stages again and compare, to the last bit.
+    """Run recorded detections (or pictures) through the stages again and compare every bit.
 
-    Exit code 1: it differs; the first difference is named. With --launch: which alerts would be
+    Exit code 1: different; the first difference is printed. With --launch: which alerts would be
     the same, moved, new or gone.
     """
     from perception.commands import recordings
@@ -168,22 +173,26 @@ def replay(
 
 def why(
     camera: Annotated[str, typer.Argument(help="camera")],
-    when: Annotated[str, typer.Argument(help="14:07:31, or 2026-11-27T14:07:31: this host's time")],
+    when: Annotated[
+        str, typer.Argument(help="14:07:31, or 2026-11-27T14:07:31, time zone of this host")
+    ],
     at: Annotated[
-        str | None, typer.Option(help="spot in the picture, fractions: 0.4,0.7; what is there only")
+        str | None,
+        typer.Option(help="only objects at this point, in fractions of the picture: 0.4,0.7"),
     ] = None,
-    kind: Annotated[str | None, typer.Option("--class", help="of this class only")] = None,
+    kind: Annotated[str | None, typer.Option("--class", help="only this class")] = None,
     launch: LaunchOf = None,
     folder: FolderOf = None,
     store: Annotated[
-        Path | None, typer.Option(help="alerts.sqlite of the run; beside the recordings")
+        Path | None,
+        typer.Option(help="alerts.sqlite of the run; default: that next to the recordings"),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Tell why there was an alert in a second of a recording, or why there was none.
+    """Explain why there was an alert in a second of a recording, or why there was none.
 
-    Was it recorded, was the picture looked at, what was found and followed; which condition of
-    which rule was not met, and by how much; who was told.
+    Prints whether it was recorded, what was detected and tracked, which condition of which rule
+    was not met and by how much, and where alerts were delivered.
     """
     from perception.commands import recordings
     from perception.commands import why as answering
@@ -202,29 +211,32 @@ def examine(
         str | None, typer.Option(help="ONNX file or name of a model, for the first detector")
     ] = None,
     size: Annotated[
-        int | None, typer.Option(min=32, max=8192, help="long side of its input, px")
+        int | None, typer.Option(min=32, max=8192, help="longer side of its input, px")
     ] = None,
     launch: Annotated[
-        Path | None, typer.Option(help="other options of the camera: tiles, detectors, rules")
+        Path | None,
+        typer.Option(help="launch file with other options of the camera: tiles, detectors, rules"),
     ] = None,
     start: Annotated[
         str | None, typer.Option("--from", help="UTC: 2026-11-26T14:05:30, or 14:05:30 for today")
     ] = None,
-    end: Annotated[str | None, typer.Option("--to", help="UTC, as --from")] = None,
+    end: Annotated[str | None, typer.Option("--to", help="UTC, like --from")] = None,
     budget: Annotated[
-        str | None, typer.Option(help="so long at most: 90s, 30m, 2h; of most value first")
+        str | None,
+        typer.Option(help="time limit: 90s, 30m, 2h; the most valuable segments come first"),
     ] = None,
-    jobs: Annotated[int, typer.Option(min=1, max=256, help="segments side by side")] = 1,
+    jobs: Annotated[int, typer.Option(min=1, max=256, help="number of segments in parallel")] = 1,
     output: Annotated[
-        Path | None, typer.Option(help="folder for results; examined/ beside the recordings")
+        Path | None,
+        typer.Option(help="folder for the results; default: examined/ next to the recordings"),
     ] = None,
     folder: FolderOf = None,
     as_json: AsJson = False,
 ) -> None:
-    """Look at every frame of a recording again, and tell what live missed and why.
+    """Analyse every frame of a recording, and report what the live run missed and why.
 
-    Tracks are completed with what came later. Goes on where it was stopped or killed. What was
-    recorded is not changed. Results: report.html, report.json, visits.jsonl.
+    Later frames are used to complete the tracks. Continues where it was stopped or killed. The
+    recording is not changed. Results: report.html, report.json, visits.jsonl.
     """
     from perception.commands import examine as examining
     from perception.commands import recordings

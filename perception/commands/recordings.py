@@ -1,4 +1,4 @@
-"""`perception recordings`: what is recorded, shown, exported, verified. Command line only."""
+"""`perception recordings`: list, show, export and verify recordings. Command line only."""
 
 import re
 import shutil
@@ -26,7 +26,7 @@ _DATE = re.compile(r"\d{4}-\d\d-\d\d")
 
 
 def folder_of(launch: Path | None, folder: Path | None) -> Path:
-    """Return the folder of recordings of a launch file, or the one given, or the newest one here.
+    """Return the given folder of recordings, or that of a launch file, or the newest one here.
 
     Raises ConfigError where there is none.
     """
@@ -43,7 +43,7 @@ def folder_of(launch: Path | None, folder: Path | None) -> Path:
 
 
 def show_all(root: Path, camera: str | None, limit: int, as_json: bool) -> None:
-    """Print the newest segments, what was lost and how many were deleted."""
+    """Print the newest segments, losses and the number of deletions."""
     catalog = Catalog(root, create=False)
     try:
         rows, losses = catalog.segments(camera), catalog.losses(camera)
@@ -90,7 +90,7 @@ def show_all(root: Path, camera: str | None, limit: int, as_json: bool) -> None:
 
 
 def room(asked: RecordingsPlan) -> Text:
-    """Return where a plan records, how much room there is and for how many days."""
+    """Return where a plan records, the free space, and for how many days it is enough."""
     root = Path(asked.folder)
     there = next(path for path in (root, *root.absolute().parents) if path.is_dir())
     free = shutil.disk_usage(there).free
@@ -109,7 +109,7 @@ def room(asked: RecordingsPlan) -> Text:
 
 
 def show(root: Path, name: str, as_json: bool) -> None:
-    """Print all of one segment. Raises ConfigError where its name fits none, or two."""
+    """Print one segment. Raises ConfigError where the name fits no segment or several."""
     row = one_segment(root, name)
     if as_json:
         print(msgspec.json.encode(row).decode())
@@ -133,9 +133,9 @@ def show(root: Path, name: str, as_json: bool) -> None:
 def export(
     root: Path, camera: str, output: Path, start: str | None, end: str | None, how: str = ""
 ) -> None:
-    """Write a span of a camera to MP4. Raises ConfigError where there is nothing.
+    """Write a time span of a camera to MP4. Raises ConfigError where nothing is recorded.
 
-    how: `signed`, with a manifest; `foxglove`, as MCAP instead.
+    how: `signed`: with a manifest; `foxglove`: as MCAP instead of MP4.
     """
     from_ns = parse_time(start) if start else 0
     to_ns = parse_time(end) if end else 1 << 62
@@ -163,7 +163,7 @@ def export(
 
 
 def verify(root: Path | None, manifest: Path | None) -> int:
-    """Check every chain, or one signed export; return the exit code."""
+    """Check all chains, or one signed export. Return the exit code."""
     screen = console()
     if manifest is not None:
         public = exporting.verify_manifest(manifest)
@@ -193,7 +193,7 @@ def verify(root: Path | None, manifest: Path | None) -> int:
 
 
 def _gone(reasons: list[str]) -> str:
-    """Return what a chain says of deletions, as the end of a sentence."""
+    """Return the deletions in a chain, as the end of a sentence."""
     erased = [why for why in reasons if why.startswith(chain.ERASED)]
     said = f"; {len(reasons) - len(erased)} deleted to make room" * (len(reasons) > len(erased))
     if erased:
@@ -203,7 +203,7 @@ def _gone(reasons: list[str]) -> str:
 
 
 def rebuild(root: Path) -> None:
-    """Repair what a kill left and make the catalog again. Not while a run records there."""
+    """Repair files after a kill and rebuild the catalog. Not possible while a run records there."""
     lock = FolderLock(root)
     try:
         repaired = repair(root, record_table)
@@ -218,7 +218,7 @@ def rebuild(root: Path) -> None:
 
 
 def protect(root: Path, name: str, on: bool) -> None:
-    """Protect a segment from deletion, or end that."""
+    """Protect a segment from deletion, or remove the protection."""
     row = one_segment(root, name)
     catalog = Catalog(root, create=False)
     try:
@@ -230,7 +230,7 @@ def protect(root: Path, name: str, on: bool) -> None:
 
 
 def one_segment(root: Path, name: str) -> SegmentRow:
-    """Return the segment of a name, or of a part of one. Raises ConfigError: none, or more."""
+    """Return the segment with a name, or a unique part of it. Raises ConfigError otherwise."""
     catalog = Catalog(root, create=False)
     try:
         rows = [row for row in catalog.segments() if name in row.path]
@@ -252,7 +252,7 @@ def _seen(row: SegmentRow) -> str:
 
 
 def parse_time(text: str) -> int:
-    """Return a UTC time in wall ns: 2026-11-26T14:05:30, or 14:05 of today."""
+    """Return a time in wall ns. text: UTC, 2026-11-26T14:05:30, or 14:05 for today."""
     try:
         if _DATE.match(text):
             when = datetime.fromisoformat(text)
@@ -267,7 +267,7 @@ def parse_time(text: str) -> int:
 
 
 def size_text(count: int) -> str:
-    """Return bytes as a short text."""
+    """Return a number of bytes as text with a unit."""
     if count < 1_000_000:
         return f"{count / 1e3:.0f} kB"
     return f"{count / 1e6:.1f} MB" if count < 1e9 else f"{count / 1e9:.2f} GB"

@@ -1,4 +1,4 @@
-"""`perception replay`: a recording through its stages again. Command line only."""
+"""`perception replay`: runs a recording through its stages again. Command line only."""
 
 import json
 import os
@@ -24,9 +24,9 @@ from perception.wire import Alert
 from perception.wire.plan import Plan
 
 SAME_S = 2.0
-"""An alert of the same rule about another track is the same one if it begins this near, s."""
+"""Alerts of one rule about different tracks are the same if they start within this time, s."""
 _LEAD_NS = 120_000_000_000
-"""Before --from so much is replayed: there is a state to begin with at least once a minute."""
+"""The replay starts so long before --from: there is a state at least once per minute."""
 
 
 def run(
@@ -37,7 +37,7 @@ def run(
     launch: Path | None,
     as_json: bool,
 ) -> int:
-    """Print what a replay gives; exit code 1 where it differs from what was recorded."""
+    """Replay, print the result. Return exit code 1 where it differs from the recording."""
     if stage not in STAGES:
         raise ConfigError(f"--stage {stage}: {unknown(stage, STAGES, 'stages')}")
     first = parse_time(span[0]) if span[0] else 0
@@ -61,7 +61,7 @@ def run(
 def rows_of(
     root: Path, name: str, first: int, last: int, *, lead_ns: int = _LEAD_NS
 ) -> tuple[list[SegmentRow], int, int]:
-    """Return the segments of a camera, or one segment by name, and the span that is compared."""
+    """Return the segments of a camera, or one segment by name, and the span to compare."""
     catalog = Catalog(root, create=False)
     try:
         every = catalog.segments()
@@ -83,7 +83,7 @@ def rows_of(
 
 
 def changed_plan(part: Part, launch: Path) -> Plan:
-    """Return the plan of a part with the options that a launch file has for its camera."""
+    """Return the plan of a part with the options of its camera in a launch file."""
     recorded = replaying.plan_of(part)
     loaded, document = config.load(launch)
     if part.camera not in loaded.cameras:
@@ -95,7 +95,7 @@ def changed_plan(part: Part, launch: Path) -> Plan:
 
 
 def _from_stage(part: Part, changed: Plan, stage: str) -> str:
-    """Return the stage to begin at: the first whose options are others, or an earlier one asked."""
+    """Return the stage to start at: the first with other options, or an earlier one if asked."""
     recorded = replaying.plan_of(part)
     was, now = recorded.cameras[part.camera], changed.cameras[part.camera]
     detect = ("detectors", "sweep_s", "tiles", "objects")
@@ -149,7 +149,7 @@ def _show_alerts(result: Result) -> None:
 
 
 def paired(was: list[Alert], now: list[Alert]) -> list[tuple[Alert | None, Alert | None, str]]:
-    """Return recorded and replayed alerts side by side, and in words: same, moved, new, gone."""
+    """Return the pairs of recorded and replayed alerts, each with: same, moved, new or gone."""
     left, rows = list(now), list[tuple[Alert | None, Alert | None, str]]()
     for alert in was:
         near = [

@@ -1,4 +1,4 @@
-"""`perception search`: who and what was recorded, by words. Command line only."""
+"""`perception search`: searches recordings by words. Command line only."""
 
 from pathlib import Path
 
@@ -13,7 +13,9 @@ from perception.footage.query import local, parse
 
 
 def run(root: Path, words: str, limit: int, as_json: bool) -> int:
-    """Print what fits, newest first, and how the words were understood; exit code 1: nothing."""
+    """Print the results, newest first, and how the words were understood. Exit code 1: nothing
+    found.
+    """
     catalog = Catalog(root, create=False)
     try:
         query = parse(words, known(catalog), clock.wall_ns())

@@ -1,4 +1,4 @@
-"""What the commands of the command line do: load, fetch, warm, run, analyse. Command line only."""
+"""Functions of the commands: load, download, warm up, run, analyse. Command line only."""
 
 import os
 import sys
@@ -28,7 +28,7 @@ FACE_FINDER, FACE_MODEL = "yunet", "sface"
 
 
 def launch_file(name: str) -> Path:
-    """Return a launch file that comes with the package."""
+    """Return the path of a launch file of the package."""
     here = Path(__file__).parent.parent
     for folder in (here / "launch_files", here.parent / "launch"):
         if (folder / name).is_file():
@@ -37,7 +37,7 @@ def launch_file(name: str) -> Path:
 
 
 def load_plan(path: Path, name: str | None, **changes: Any) -> Plan:
-    """Return the plan of a launch file, its assets fetched with progress bars.
+    """Return the plan of a launch file. Downloads its assets with progress bars.
 
     changes: parts of the launch file to replace, by key. Raises ConfigError.
     """
@@ -53,7 +53,7 @@ def load_plan(path: Path, name: str | None, **changes: Any) -> Plan:
 
 
 def alert_store(launch: Path | None, store: Path | None) -> Path:
-    """Return the alert store of a launch file, or the one given, or the newest of any run here.
+    """Return the given alert store, or that of a launch file, or the newest of all runs here.
 
     Raises ConfigError where there is none; nothing is created.
     """
@@ -86,7 +86,7 @@ def needed_assets(launch: config.Launch) -> list[str]:
 
 
 def fetch(names: Sequence[str]) -> list[Path]:
-    """Return the files of named assets; what is not cached is downloaded with a progress bar."""
+    """Return the files of assets. Those that are not cached are downloaded with a progress bar."""
     paths: list[Path] = []
     missing = [name for name in names if assets.cached(name) is None]
     if not missing:
@@ -108,9 +108,9 @@ def fetch(names: Sequence[str]) -> list[Path]:
 
 
 def warm_up(plan: Plan | None = None, *, transient: bool = False) -> None:
-    """Compile every kernel and, with a plan, see that its models load and fit, with progress.
+    """Compile all kernels and, with a plan, load its models, with a progress bar.
 
-    transient: the progress bar goes when it is done.
+    transient: remove the progress bar when done.
     """
     with steps(transient=transient) as bars:
         task = bars.add_task("kernels and models", total=None)
@@ -137,9 +137,9 @@ def run_live(
     fresh: bool = False,
     load: Callable[[], Plan] | None = None,
 ) -> int:
-    """Run a plan with a live view; print the table at its end; return the exit code.
+    """Run a plan with a live view and print the summary. Return the exit code.
 
-    fresh: what an earlier run left in the output folder is removed first. load: see Supervisor.
+    fresh: first remove the results of an earlier run in the output folder. load: see Supervisor.
     """
     from perception.commands import check as checking
     from perception.commands import page
@@ -191,9 +191,9 @@ def run_demo(
     show: bool = False,
     web: bool = False,
 ) -> int:
-    """Run a demo's launch file, its results made afresh in `output`. which: a row of DEMOS.
+    """Run the launch file of a demo, with results in `output`. which: a row of DEMOS.
 
-    web: serve the page too, over plain http on loopback, its users kept in `output`.
+    web: also serve the page, over plain http on loopback; its users are stored in `output`.
     """
     if which not in DEMOS:
         raise ConfigError(unknown(which, DEMOS, "demos"))
@@ -212,7 +212,7 @@ def run_demo(
 
 
 def reload(name: str | None) -> int:
-    """Ask a running line to take its changed launch file; print what came of it."""
+    """Tell a running line to apply its changed launch file. Print the result."""
     alive = rundir.running()
     if name is None and len(alive) != 1:
         raise ConfigError(f"name the run; alive now: {', '.join(alive) or 'none'}")
@@ -222,7 +222,7 @@ def reload(name: str | None) -> int:
 
 
 def run_stage(process: str, run: str) -> int:
-    """Run one process of a running line in this one; return its exit code."""
+    """Run one process of a running line in this process. Return its exit code."""
     from perception.processes.__main__ import main
     from perception.processes.runtime import wall_epoch
 
@@ -238,7 +238,7 @@ def run_analysis(
     video: bool,
     fps: float | None = None,
 ) -> int:
-    """Analyse recordings with progress bars; print their tables; return the exit code."""
+    """Analyse recordings with progress bars and print their summaries. Return the exit code."""
     from perception.analysis import batch
 
     loaded = config.load(launch) if launch is not None else (None, None)
@@ -268,7 +268,7 @@ def run_analysis(
 
 
 def _default_model(kind: str) -> str | None:
-    """Return the model that a type of detector takes where none is named, if it has any."""
+    """Return the default model of a type of detector, if it has one."""
     try:
         fields = detectors.detector_class(kind).Options.model_fields
     except ConfigError:

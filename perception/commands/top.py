@@ -1,4 +1,4 @@
-"""`perception top`: where the time of frames goes in a running line. Command line only."""
+"""`perception top`: latency of a running line by step. Command line only."""
 
 import json
 import math
@@ -21,7 +21,7 @@ _SILENT_S = 2.0
 
 
 def run(name: str | None, *, once: bool, as_json: bool) -> int:
-    """Show a line until it ends or Ctrl-C; once: one table after 2 s. Raises ConfigError."""
+    """Show a line until it ends or Ctrl-C. once: print one table after 2 s. Raises ConfigError."""
     line = connect(name or _only_one())
     screen = console()
     ledgers = line.ledger()
@@ -95,7 +95,7 @@ def _late(ledger: Ledger, camera: str) -> int:
 
 
 def _values(cameras: list[str], ledger: Ledger) -> dict[str, Any]:
-    """Return the same as JSON values."""
+    """Return the values for JSON."""
     return {
         "cameras": {
             camera: {

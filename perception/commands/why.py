@@ -1,4 +1,4 @@
-"""`perception why`: why there was an alert at a moment, or none. Command line only."""
+"""`perception why`: explains why there was an alert at a time, or none. Command line only."""
 
 import json
 import re
@@ -40,9 +40,9 @@ def run(
 
 
 def moment(text: str) -> int:
-    """Return a time of this host's time zone in wall ns: 14:07:31 of today, or with its date.
+    """Return a time in wall ns. text: 14:07:31 for today, or with a date; time zone of this host.
 
-    A zone can be given: 2026-11-27T14:07:31Z. Raises ConfigError.
+    It may have another zone: 2026-11-27T14:07:31Z. Raises ConfigError.
     """
     try:
         whole = text if _DATE.match(text) else f"{datetime.now().date()}T{text}"
@@ -53,7 +53,7 @@ def moment(text: str) -> int:
 
 
 def spot(text: str | None) -> tuple[float, float] | None:
-    """Return a spot of the picture in fractions. Raises ConfigError."""
+    """Return a point of the picture, in fractions. Raises ConfigError."""
     if text is None:
         return None
     try:

@@ -93,8 +93,8 @@ class _Rising:
 def read_mot(path: str | Path) -> NDArray[np.float64]:
     """Return float64 (rows, 7) of MOTChallenge text: frame from 1, id, x, y, w, h px, score.
 
-    Other columns are ignored. An empty file gives (0, 7). Raises SourceError where the file cannot be
-    read or a line has fewer than 7 numbers.
+    Other columns are ignored. An empty file gives (0, 7). Raises SourceError where the file cannot
+    be read or a line has fewer than 7 numbers.
     """
     rows: list[list[float]] = []
     try:

@@ -44,9 +44,9 @@ def summarise(
 ) -> Summary:
     """Return the summary of a run.
 
-    metrics: of all processes, merged. alerts: number raised, by camera and rule. problems: sentences
-    by camera. restarted: cameras whose process was restarted; its counts of the last 0.25 s are
-    lost, so frames that other processes got from it count as read.
+    metrics: of all processes, merged. alerts: number raised, by camera and rule. problems:
+    sentences by camera. restarted: cameras whose process was restarted; its counts of the last 0.25
+    s are lost, so frames that other processes got from it count as read.
     """
     return Summary(
         run=RunSummary(

@@ -22,7 +22,9 @@ class TextFile:
         self._flush_ns = 0
 
     def write(self, text: bytes) -> None:
-        """Append text. It is flushed at the first call 1 s after the last flush. Raises SinkError."""
+        """Append text. It is flushed at the first call 1 s after the last flush. Raises
+        SinkError.
+        """
         try:
             if self._file is None:
                 self.path.parent.mkdir(parents=True, exist_ok=True)
