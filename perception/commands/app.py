@@ -50,9 +50,7 @@ Name = Annotated[str | None, typer.Option(help="name of the run; default: that o
 
 
 def main() -> None:
-    """Run the command line. An error of this package is printed as one line and gives an
-    exit code.
-    """
+    """Run the command line; print an error of this package as one line, set the exit code."""
     try:
         refuse_other_package()
         app()
@@ -66,8 +64,7 @@ def main() -> None:
 def refuse_other_package() -> None:
     """Raise ConfigError where files of PyPI's package `perception` are installed.
 
-    That package (perceptual hashing) has the same import name, so the one installed last has
-    overwritten files of the other.
+    It has the same import name, so the one installed last has overwritten files of the other.
     """
     for entry in sys.path:
         if (Path(entry or ".") / "perception" / "hashers").is_dir():
@@ -114,9 +111,7 @@ def run(
 
 @app.command()
 def reload(
-    run: Annotated[
-        str | None, typer.Argument(help="name of the run; default: the only one that is running")
-    ] = None,
+    run: Annotated[str | None, typer.Argument(help="name; default: the only one running")] = None,
 ) -> None:
     """Apply changed zones, lines and rules of the launch file to a running line.
 
@@ -174,26 +169,20 @@ def check(
 @app.command()
 def calibrate(
     launch: LaunchFile,
-    camera: Annotated[
-        str | None, typer.Option(help="name of the camera; default: the first")
-    ] = None,
+    camera: Annotated[str | None, typer.Option(help="its name; default: the first")] = None,
     height: Annotated[
-        float | None,
-        typer.Option(help="height of the camera above the ground, m; default: that in the file"),
+        float | None, typer.Option(help="camera above the ground, m; default: that in the file")
     ] = None,
     fov: Annotated[
-        float | None,
-        typer.Option(help="horizontal field of view, degrees; default: that in the file"),
+        float | None, typer.Option(help="horizontal view, degrees; default: that in the file")
     ] = None,
     point: Annotated[
         list[str] | None,
-        typer.Option(
-            help="four times X,Y=M,M: a ground point in fractions of the picture and in metres"
-        ),
+        typer.Option(help="four times X,Y=M,M: a ground point in fractions and in metres"),
     ] = None,
-    picture: Annotated[
-        Path, typer.Option(help="write a picture with rings at 5, 10, 20 and 50 m")
-    ] = Path("calibration.png"),
+    picture: Annotated[Path, typer.Option(help="picture with rings at 5, 10, 20 and 50 m")] = Path(
+        "calibration.png"
+    ),
 ) -> None:
     """Calibrate a camera: find its horizon from lane lines or motion, or use four points on the
     ground. Prints the lines for the launch file, and draws 5, 10, 20 and 50 m on a picture.
@@ -206,9 +195,7 @@ def calibrate(
 
 @app.command()
 def top(
-    run: Annotated[
-        str | None, typer.Argument(help="name of the run; default: the only one that is running")
-    ] = None,
+    run: Annotated[str | None, typer.Argument(help="name; default: the only one running")] = None,
     once: Annotated[bool, typer.Option(help="print one table after 2 s")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="print JSON lines")] = False,
 ) -> None:
@@ -223,9 +210,7 @@ def search(
     words: Annotated[list[str], typer.Argument(help="e.g. person at porch after 22:00 yesterday")],
     launch: LaunchOf = None,
     folder: FolderOf = None,
-    limit: Annotated[
-        int, typer.Option(min=1, max=100_000, help="number of results, newest first")
-    ] = 30,
+    limit: Annotated[int, typer.Option(min=1, max=100_000, help="number, newest first")] = 30,
     as_json: AsJson = False,
 ) -> None:
     """Search recordings by class, zone, camera, name, alert and time (time zone of this host).
@@ -292,9 +277,7 @@ def analyze(
     video: Annotated[bool, typer.Option(help="write the annotated video")] = True,
     fps: Annotated[
         float | None,
-        typer.Option(
-            min=0.01, max=1000, help="take images as a video with so many frames per second"
-        ),
+        typer.Option(min=0.01, max=1000, help="images are a video: its frames per second"),
     ] = None,
 ) -> None:
     """Analyse every frame of recordings, with the stages of `run`; deterministic.

@@ -8,9 +8,8 @@ Needs the extra `notify`. Topics, under `topic` (perception):
   <camera>/<rule>                ON while an alert is open, else OFF (retained)
   <camera>/<rule>/alert          the last alert, JSON (retained)
   <camera>/<rule>/snapshot       its picture, JPEG (retained)
-Devices and states are published again after each connect, and when Home Assistant publishes
-`online` on <discovery>/status, because the broker or Home Assistant may have lost them. Imports
-wire and errors.
+Devices and states are published again after each connect and after `online` on <discovery>/status,
+because the broker or Home Assistant may have lost them. Imports wire and errors.
 """
 
 import importlib
@@ -41,8 +40,7 @@ Topic = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*$", max_
 
 
 class MqttSink:
-    """Publishes with QoS 1. An alert is delivered when the broker has acknowledged all its
-    messages.
+    """Publishes with QoS 1. An alert is delivered when the broker has acknowledged all messages.
 
     A broker that is killed afterwards may lose them. Messages contain the key of the alert, so a
     receiver can recognise a duplicate.
@@ -69,9 +67,7 @@ class MqttSink:
             if importlib.util.find_spec("paho") is None:
                 raise ValueError("the mqtt sink needs: pip install 'perception-line[notify]'")
             if self.once or "state" in self.only:
-                raise ValueError(
-                    "mqtt needs all states of an alert: remove `once` and `only: state`"
-                )
+                raise ValueError("mqtt needs all states: remove `once` and `only: state`")
             return self
 
     def __init__(self, options: Any, folder: Path) -> None:
@@ -122,10 +118,7 @@ class MqttSink:
             self._connected.clear()
 
     def announce(self, rules: Mapping[str, Mapping[str, str]]) -> None:
-        """Publish the devices and states of new rules; see Announces.
-
-        Rules that `only` excludes are not published.
-        """
+        """Publish devices and states of new rules that `only` allows; see Announces."""
         only, messages = self._options.only, list[Message]()
         with self._lock:
             for camera, kinds in rules.items():

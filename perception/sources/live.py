@@ -176,9 +176,7 @@ class _Feed(threading.Thread):
         threading.Thread(target=self._explain, name="live-stream-why", daemon=True).start()
 
     def _explain(self) -> None:
-        """If `Address.explain` knows why nothing can be decoded, end the stream with that
-        reason.
-        """
+        """End the stream, with the reason of `Address.explain` if it knows one."""
         if self._opened or self._cancelled or self._address.explain is None:
             return
         why = self._address.explain(self._address.url)

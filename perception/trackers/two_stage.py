@@ -128,10 +128,7 @@ class TwoStageTracker:
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Continue from a state with the options of this tracker.
-
-        Raises ValueError for the state of another version.
-        """
+        """Continue from a state, with own options. Raises ValueError for another version."""
         table = np.asarray(state["table"], np.float64)
         if table.ndim != 2 or table.shape[1] != layout.WIDTH or len(table) < layout.HEAD:
             raise ValueError(f"the state of a tracker of another version: {table.shape}")
@@ -221,10 +218,7 @@ class TwoStageTracker:
             self.counters["bad_warp"] += 1
 
     def _allocate(self, rows: int) -> None:
-        """Allocate for `rows` tracks and detections together.
-
-        Memory above _KEPT_ROWS is not reused: the next update allocates again.
-        """
+        """Allocate for `rows` tracks and detections. Above _KEPT_ROWS it is for one update only."""
         self._rows = 2 * rows if 2 * rows <= _KEPT_ROWS else 0
         if layout.HEAD + max(rows, self._rows) > len(self._table):
             more = layout.HEAD + 2 * rows - len(self._table)

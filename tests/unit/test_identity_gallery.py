@@ -108,8 +108,8 @@ def test_a_change_is_seen(gallery):
         ("  ", "cannot be a name"),
         ("..", "cannot be a name"),
         ("x" * 300, "a name of 300 characters: at most 64"),
-        ("Unknown", "says of a stranger"),
-        ("undecided", "says of a stranger"),
+        ("Unknown", "is reserved"),
+        ("undecided", "is reserved"),
     ],
 )
 def test_names_that_are_none(gallery, name, says):
@@ -159,7 +159,7 @@ def test_wrong_missing_and_open_keys_are_named_and_never_shown(gallery, key, tmp
     key.unlink()
     with pytest.raises(ConfigError, match="does not exist: restore it"):
         Gallery(gallery.folder, key)
-    with pytest.raises(ConfigError, match="is not there"):
+    with pytest.raises(ConfigError, match="does not exist"):
         gallery.enroll("Bob", "sface", [portrait(2)])
     assert not key.exists()
     assert tmp_path.exists()

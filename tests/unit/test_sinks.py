@@ -141,7 +141,7 @@ class TestSnapshot:
         assert not sink.wants(alert(1, details={"zone": "yard"}))
         assert not sink.wants(alert(1, "updated", details=better))
         assert make("snapshot", tmp_path).wants(alert(1, "updated", details=better))
-        with pytest.raises(ValidationError, match="leave out `cooldown_s`"):
+        with pytest.raises(ValidationError, match="has no `cooldown_s`"):
             make("snapshot", tmp_path, cooldown_s=60)
 
     def test_the_same_alert_is_the_same_file(self, tmp_path):

@@ -166,7 +166,7 @@ def test_over_tls_to_a_server_whose_certificate_we_know(tmp_path):
 
 def test_no_place_is_refused_for_good_and_no_server_for_now():
     sink = make("tcp://127.0.0.1:9", timeout_s=1)
-    with pytest.raises(SinkRefused, match="no place"):
+    with pytest.raises(SinkRefused, match="no position"):
         sink.send(placed(1, details={}), None)
     with pytest.raises(SinkError, match="refused") as caught:
         sink.send(placed(1), None)
