@@ -62,7 +62,7 @@ def expected(what: Plan, sizes: Mapping[str, tuple[int, int, float | None]]) -> 
 
 
 def table(loads: Mapping[str, Load]) -> Sheet:
-    """Return the loads and their sum as a table."""
+    """Return a table of the loads by camera name, with their sum: frames/s, CPU ms, % of a core."""
     rows = sheet("expected load", "frames/s", "CPU ms a frame", "% of a core")
     for name, load in loads.items():
         share = f"{100 * load.cores:.0f}"

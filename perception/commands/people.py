@@ -56,7 +56,10 @@ class Setting:
 
     @classmethod
     def of(cls, launch: Path | None) -> "Setting":
-        """Read the launch file, where one is given. Raises ConfigError."""
+        """Return the setting of a launch file. None, or a file without `identity:`: the defaults.
+
+        Raises ConfigError for a launch file that is not valid.
+        """
         if launch is None:
             return cls(None, None, {})
         asked = config.load(launch)[0].identity or config.Identity()

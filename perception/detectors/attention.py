@@ -120,7 +120,10 @@ class AttentiveDetector:
         return Look("whole", self._whole_ns or 0, self._base.prepare(image))
 
     def detect(self, image: NDArray[np.uint8]) -> Detections:
-        """Return the detections of a uint8 (H, W, 3) BGR image: a run on the whole of it."""
+        """Return the detections of a uint8 (H, W, 3) BGR image: one run on the whole of it.
+
+        Stored boxes are neither used nor changed. Raises ValueError for another dtype or shape.
+        """
         return self._base.detect(image)
 
     def prepare_at(self, pixels: Pixels, t_ns: int) -> Look:

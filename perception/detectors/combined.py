@@ -43,7 +43,7 @@ class Combined:
 
     @property
     def first(self) -> Detector:
-        """The detector whose boxes are always kept."""
+        """The first of the detectors. Where boxes are the same object, its box is kept."""
         return self._parts[0]
 
     @property

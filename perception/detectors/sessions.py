@@ -48,7 +48,10 @@ class Network(Protocol):
     facts: Facts
 
     def shapes(self, canvas: Canvas) -> list[Shape]:
-        """Return the output shapes at a canvas. Raises ModelError where the size does not fit."""
+        """Return the shape of each output, batch axis included; 0 for a side that is not fixed.
+
+        canvas: height and width of the input, px. Raises ModelError where the size does not fit.
+        """
         ...
 
     def compile(self, canvas: Canvas, *, rgb: bool, divisor: float) -> Run:

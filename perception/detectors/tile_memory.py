@@ -69,11 +69,12 @@ class TileMemory:
     def most_urgent(
         self, grey: NDArray[np.uint8], warp: NDArray[np.float32], t_ns: int
     ) -> list[int]:
-        """Return the numbers of all tiles, the most urgent first.
+        """Return the numbers of all tiles, the most urgent first. Call it once per picture.
 
-        grey: uint8 (h, w), the small picture. warp: as in carry. First come tiles that were never
-        seen, then those that were last seen more than a sweep ago. The others are ranked by age
-        times a weight, which is larger for known objects, objects at the last runs, and motion.
+        grey: uint8 (h, w), the small picture; it is stored, to measure motion at the next call.
+        warp: as in carry. t_ns: media time. First come tiles that were never seen, then those that
+        were last seen more than a sweep ago. The others are ranked by age times a weight, which is
+        larger for known objects, objects at the last runs, and motion.
         """
         motion = self._motion(grey, warp)
         worth: list[float] = []

@@ -82,7 +82,10 @@ class UltralyticsDetector:
         return letterbox_planes(pixels, canvas, HEADS["yolo"])
 
     def infer(self, prepared: Prepared) -> Detections:
-        """Return the detections of a prepared image, boxes in its px, best score first."""
+        """Return the detections of a prepared image, boxes in its px, best score first.
+
+        Boxes that are not finite, or empty after clipping to the image, are dropped and counted.
+        """
         options = self._options
         result = self._model.predict(
             prepared.canvas,

@@ -49,7 +49,11 @@ class Who:
 
 
 def details(state: str, who: str | None, confidence: float) -> dict[str, str | float | bool | None]:
-    """Return the details of a decision for an alert. Undecided: known and confidence are None."""
+    """Return the details of a decision for an alert: who, known, confidence.
+
+    state: known, unknown or undecided. who: name, if known; else the state is used. confidence:
+    0..1. known is True, False or None (undecided); undecided also has no confidence (None).
+    """
     known = {"known": True, "unknown": False}.get(state)
     return {
         "who": who or state,

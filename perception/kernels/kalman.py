@@ -106,8 +106,9 @@ def begin(box: ArrayLike, noise: float, speed: float) -> NDArray[np.float64]:
 def predict(state: ArrayLike, dt: float, walk: float, acceleration: float) -> Any:
     """Return the state, float64 (20,), predicted dt seconds ahead.
 
-    walk: random walk of the position in sides/sqrt(s). acceleration: white acceleration in
-    sides/s^1.5. dt = 0 changes nothing. Raises ValueError for other shapes. Source: see the module.
+    state: float (20,), px and s, see D. walk: random walk of the position in sides/sqrt(s).
+    acceleration: white acceleration in sides/s^1.5. dt = 0 changes nothing; dt below 0 is not
+    checked, and NaN stays NaN. Raises ValueError for other shapes. Source: see the module.
     """
     row = as_array(state, np.float64, D).copy()
     _predict(row, dt, walk, acceleration)

@@ -55,7 +55,11 @@ class SnapshotSink:
             self.save(alert, picture)
 
     def wants(self, alert: Alert) -> bool:
-        """Return whether to save a picture: the alert is raised, or its object is seen better."""
+        """Return whether to save a picture for this state of an alert.
+
+        It is raised or, unless `once` is set, updated with a better view of its object; and it
+        passes the filters of the sink.
+        """
         better = alert.state == "updated" and alert.details.get("better_look") is True
         return (alert.state == "raised" or (better and not self.when.once)) and self.when.wants(
             alert
