@@ -1,23 +1,20 @@
 """The report of an examination as one HTML file: no script, nothing from elsewhere, and pictures.
 
-Imports OpenCV.
+Imports draw and the rest of this room.
 """
 
-import base64
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from html import escape
 from pathlib import Path
 
-import cv2
-import numpy as np
-
 from perception.analysis.missed import CAUSES, Finding, Report
 from perception.analysis.recorded import Part, Pictures
-from perception.sources import Image
+from perception.draw.cutout import cutout
 
 MAX_PICTURES = 60
 _SIDE = 240
+_COLOUR = (60, 220, 60)
 _STYLE = (
     "body{font:15px/1.5 system-ui,sans-serif;max-width:70rem;margin:2rem auto;padding:0 1rem;"
     "color:#1b1b1b;background:#fff}h1{font-size:1.4rem}h2{font-size:1.1rem;margin-top:2rem}"
@@ -43,27 +40,10 @@ def pictures(parts: Sequence[tuple[Part, int | None]], found: Sequence[Finding])
                 wanted.setdefault(found[i].best_media_ns, []).append(i)
             for line, pixels in Pictures(part, rotate).every(row):
                 for i in wanted.pop(line.t_media_ns, ()):
-                    urls[i] = _picture(pixels.bgr(), found[i].box)
+                    urls[i] = cutout(pixels.bgr(), [(found[i].box, _COLOUR)], _SIDE)
                 if not wanted:
                     break
     return urls
-
-
-def _picture(image: Image, box: tuple[float, float, float, float]) -> str:
-    height, width = image.shape[:2]
-    x1, y1, x2, y2 = box
-    half = max(x2 - x1, y2 - y1, 40.0)
-    left, top = max(0, int((x1 + x2) / 2 - half)), max(0, int((y1 + y2) / 2 - half))
-    right, bottom = min(width, int((x1 + x2) / 2 + half)), min(height, int((y1 + y2) / 2 + half))
-    if right - left < 2 or bottom - top < 2:
-        return ""
-    cut = np.ascontiguousarray(image[top:bottom, left:right])
-    scale = _SIDE / max(cut.shape[:2])
-    cut = cv2.resize(cut, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-    corners = [round(v * scale) for v in (x1 - left, y1 - top, x2 - left, y2 - top)]
-    cv2.rectangle(cut, corners[:2], corners[2:], (60, 220, 60), 2)
-    done, data = cv2.imencode(".jpg", cut, [cv2.IMWRITE_JPEG_QUALITY, 75])
-    return f"data:image/jpeg;base64,{base64.b64encode(data.tobytes()).decode()}" if done else ""
 
 
 def write(path: Path, camera: str, report: Report, urls: Sequence[str], how: str) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
@@ -15,7 +16,7 @@ from perception.score.card import Boxes, Card
 from perception.score.comparing import BETTER, WORSE
 from perception.score.formats import write_labels
 from perception.score.results import read_result
-from perception.score.scoring import Asked, make
+from perception.score.scoring import Asked, Made, make, origin_ns
 
 _STYLES = {BETTER: "green", WORSE: "red"}
 
@@ -30,13 +31,39 @@ def parse_size(text: str | None) -> tuple[int, int]:
     return int(found[1]), int(found[2])
 
 
-def run(path: Path, asked: Asked, json_file: Path | None) -> int:
+@dataclass(frozen=True)
+class Files:
+    """What is written: the card as JSON and as a page, whose pictures come from `footage`."""
+
+    json_file: Path | None = None
+    html: Path | None = None
+    footage: Path | None = None
+
+
+def run(path: Path, asked: Asked, files: Files) -> int:
     """Score a result, print the table, write the files asked for."""
     made = make(path, asked)
+    json_file = files.json_file
+    if files.html is not None:
+        _write(files.html, _page(made, files.footage))
     if json_file is not None:
         _write(json_file, json.dumps(card.values(made.card), indent=1) + "\n")
     show(made.card)
     return 0
+
+
+def _page(made: Made, footage: Path | None) -> str:
+    from perception.score.page import page
+    from perception.score.worst import worst
+
+    origin = origin_ns(made.result)
+    cases = worst(made.card, made.wall, origin)
+    urls = [""] * len(cases)
+    if footage is not None:
+        from perception.score.pictures import pictures  # brings PyAV
+
+        urls = pictures(footage, cases)
+    return page(made.card, cases, urls, made.wall, origin)
 
 
 def _write(path: Path, text: str) -> None:

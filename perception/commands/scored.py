@@ -49,6 +49,12 @@ def score(
     json_file: Annotated[
         Path | None, typer.Option("--json", help="write the card as JSON here")
     ] = None,
+    html: Annotated[
+        Path | None, typer.Option(help="write the card as one page of HTML here")
+    ] = None,
+    footage: Annotated[
+        Path | None, typer.Option(help="the video, for pictures of the worst cases on the page")
+    ] = None,
 ) -> None:
     """Score a result by labels of your own footage: boxes, tracks and alerts.
 
@@ -60,7 +66,7 @@ def score(
         truth, visits, against, camera, video, tuple(only or ()), scoring.parse_size(size), fps,
         hours, all_frames, classless,
     )  # fmt: skip
-    sys.exit(scoring.run(result, asked, json_file))
+    sys.exit(scoring.run(result, asked, scoring.Files(json_file, html, footage)))
 
 
 def labels(
