@@ -98,7 +98,24 @@ def _measure(row, seen, t_s, k, before):
     turn -= 2.0 * np.pi * np.round(turn / (2.0 * np.pi))
     east, north = turn * per_east, (seen[0] - row[0]) * per_north
     ree, ren, rnn = max(seen[6], 1e-4), seen[7], max(seen[8], 1e-4)
-    # The standing filter.
+    gain = _correct_standing(row, east, north, ree, ren, rnn)
+    _correct_moving(row, east, north, ree, ren, rnn, k, before)
+    _choose(row)
+    if row[MOVES] > 0.0:
+        gain = min(1.0, max(0.0, (k[0, 0] + k[1, 1]) / 2.0))
+    for i in range(3):
+        shared = seen[3 + i] - seen[6 + i]
+        row[SHARED + i] += gain * (shared - row[SHARED + i])
+    row[SIGHTINGS] += 1.0
+    row[TIME] = t_s
+
+
+@inner
+def _correct_standing(row, east, north, ree, ren, rnn):
+    """Correct the standing filter and the mean squared innovation. Return the mean gain, 0..1.
+
+    east, north: m from the origin. ree, ren, rnn: covariance of the measurement, m^2.
+    """
     see, sen, snn = row[STAND + 2] + ree, row[STAND + 3] + ren, row[STAND + 4] + rnn
     det = see * snn - sen * sen
     de, dn = east - row[STAND], north - row[STAND + 1]
@@ -112,8 +129,12 @@ def _measure(row, seen, t_s, k, before):
     row[STAND + 2] = (1.0 - kee) * a - ken * b
     row[STAND + 3] = (1.0 - kee) * b - ken * c
     row[STAND + 4] = (1.0 - knn) * c - kne * b
-    gain = min(1.0, max(0.0, (kee + knn) / 2.0))
-    # The moving filter: the same measurement, four states.
+    return min(1.0, max(0.0, (kee + knn) / 2.0))
+
+
+@inner
+def _correct_moving(row, east, north, ree, ren, rnn, k, before):
+    """Correct the moving filter. Arguments as above; k (4, 2): written, the Kalman gain."""
     x, p = row[MOVE : MOVE + 4], row[COVARIANCE : COVARIANCE + 16]
     mee, men, mnn = p[0] + ree, p[1] + ren, p[5] + rnn
     det = mee * mnn - men * men
@@ -129,6 +150,12 @@ def _measure(row, seen, t_s, k, before):
             p[4 * r + col] = before[4 * r + col] - (
                 k[r, 0] * before[col] + k[r, 1] * before[4 + col]
             )
+
+
+@inner
+def _choose(row):
+    """Decide whether the target moves. Of a moving one, restart the standing filter there."""
+    x, p = row[MOVE : MOVE + 4], row[COVARIANCE : COVARIANCE + 16]
     det = p[10] * p[15] - p[11] * p[11]
     speed = (p[15] * x[2] * x[2] - 2.0 * p[11] * x[2] * x[3] + p[10] * x[3] * x[3]) / det
     if row[MOVES] > 0.0:
@@ -139,12 +166,6 @@ def _measure(row, seen, t_s, k, before):
         row[INNOVATION] = 2.0
         row[STAND], row[STAND + 1] = x[0], x[1]
         row[STAND + 2], row[STAND + 3], row[STAND + 4] = p[0], p[1], p[5]
-        gain = min(1.0, max(0.0, (k[0, 0] + k[1, 1]) / 2.0))
-    for i in range(3):
-        shared = seen[3 + i] - seen[6 + i]
-        row[SHARED + i] += gain * (shared - row[SHARED + i])
-    row[SIGHTINGS] += 1.0
-    row[TIME] = t_s
 
 
 @inner

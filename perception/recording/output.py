@@ -1,4 +1,4 @@
-"""What one camera of a run leaves behind, live and in analysis from the same code.
+"""The result files of one camera, for live runs and analysis.
 
 annotated-, tracks-, mot- and kitti-<camera>, each in its own form, in one folder. Imports draw,
 messages, errors and the rest of this room.
@@ -31,7 +31,7 @@ RESULTS = (
 """What a run leaves, beside its snapshots and its log."""
 
 INSTANT_SHOWN_NS = 1_500_000_000
-"""How long an alert that is an instant (a line crossed) is shown, media time."""
+"""An alert without duration (a crossed line) is shown for so long, media time."""
 
 HELD, LANES_SHOWN_NS = 16, 200_000_000
 """Lanes kept for pictures that come later; how long they are shown, media time."""
@@ -40,9 +40,9 @@ _Step = tuple[TracksWriter | LabelWriter | VideoWriter | MapFiles | LanesWriter,
 
 
 def set_aside(folder: Path, camera: str) -> None:
-    """Rename a camera's files, as written by a process that died: name.jsonl becomes name.1.jsonl.
+    """Rename the files of a camera after its process died: name.jsonl becomes name.1.jsonl.
 
-    The next writer starts files of its own and would begin them anew.
+    Otherwise the next writer would overwrite them.
     """
     texts = f"tracks-{camera}.jsonl", f"lanes-{camera}.jsonl", f"mot-{camera}.txt"
     for name in (f"annotated-{camera}.mp4", f"kitti-{camera}.txt", *texts):
@@ -54,14 +54,14 @@ def set_aside(folder: Path, camera: str) -> None:
 
 
 class Shown:
-    """The alerts that the pictures show now. counts: raised so far, by direction."""
+    """The alerts to draw on the pictures. counts: line crossings raised so far, by direction."""
 
     def __init__(self) -> None:
         self.counts: dict[str, int] = {}
         self._alerts: dict[str, Alert] = {}
 
     def note(self, alert: Alert) -> None:
-        """Hold an alert while it lasts."""
+        """Add a state of an alert. A cleared one is removed."""
         if alert.state == "cleared":
             self._alerts.pop(alert.key, None)
         else:
@@ -71,7 +71,7 @@ class Shown:
             self.counts[way] = self.counts.get(way, 0) + 1
 
     def at(self, t_media_ns: int) -> list[Alert]:
-        """Return those that hold at a media time; what is an instant is soon forgotten."""
+        """Return the alerts to show at a media time, ns."""
         for key, alert in list(self._alerts.items()):
             if alert.kind == "line" and t_media_ns - alert.t_media_ns > INSTANT_SHOWN_NS:
                 del self._alerts[key]
@@ -81,7 +81,7 @@ class Shown:
 class CameraOutput:
     """Writes the annotated video and the tracks of one camera, frame by frame.
 
-    Each file stands alone: one that cannot be written is given up, named in `failed`, and the
+    The files are independent: one that cannot be written is given up and added to `failed`; the
     others go on.
     """
 
@@ -107,7 +107,7 @@ class CameraOutput:
         """
         folder = Path(folder)
         self.failed: dict[str, str] = {}
-        """Why a file was given up, by its name."""
+        """Cause by name of a file that was given up."""
         self._painter = Painter(zones, lines)
         self._deterministic = deterministic
         self._canvas = np.empty((0, 0, 3), np.uint8)
@@ -127,7 +127,7 @@ class CameraOutput:
 
     @property
     def frames(self) -> int:
-        """Frames in the video so far."""
+        """Number of frames in the video."""
         return self._video.frames if self._video else 0
 
     def add(
@@ -161,7 +161,7 @@ class CameraOutput:
             self._try([(writer, lambda: writer.add(message))])
 
     def close(self) -> None:
-        """End all files. Raises SinkError once, after all are closed, where one cannot be ended."""
+        """Close all files. If one fails, raises SinkError after the others are closed."""
         writers = [*self._texts, *filter(None, (self._video, self._map, self._lanes))]
         self._try([(writer, writer.close) for writer in writers])
 
@@ -190,7 +190,7 @@ class CameraOutput:
         return None
 
     def _try(self, steps: list[_Step]) -> None:
-        """Take each step whose file was not given up; give up those that fail, then raise."""
+        """Run the steps of all files that are not given up. Give up those that fail, then raise."""
         first: SinkError | None = None
         for writer, step in steps:
             name = writer.path.name
@@ -208,7 +208,7 @@ class CameraOutput:
 
 
 def clear(folder: Path) -> None:
-    """Remove what an earlier run left in its folder, and nothing else; the log stays."""
+    """Remove the result files of an earlier run from its folder. The log and other files stay."""
     for pattern in (*RESULTS, "snapshots/*.jpg", "annotated-*/*.jpg"):
         for old in folder.glob(pattern):
             old.unlink(missing_ok=True)

@@ -1,8 +1,8 @@
-"""Tracks as JSON lines, one line a frame: for programs, people and replays.
+"""Reads and writes tracks as JSON lines, one line per frame.
 
 Numbers are rounded (px 0.01, scores 0.0001, seconds 0.001) so that equal runs give equal bytes.
-What differs between two runs of the same input (epochs, arrival, wall) stands under the one key
-`run` of a line, and is left out where the writer is deterministic. Imports wire and errors.
+Values that differ between two runs of the same input (epochs, arrival and wall times) are under the
+key `run` of a line. A deterministic writer leaves it out. Imports wire and errors.
 """
 
 from collections.abc import Iterator
@@ -26,7 +26,7 @@ from perception.wire import (
 
 
 class RunFields(msgspec.Struct, frozen=True):
-    """What differs between two runs of the same input. Times in ns, see clock.py."""
+    """Values that differ between two runs of the same input. Times in ns, see clock.py."""
 
     frame_epoch: int
     track_epoch: int
@@ -80,10 +80,10 @@ class TrackLine(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class TracksWriter:
-    """Writes tracks-<camera>.jsonl: one TrackLine a frame, also for frames without tracks."""
+    """Writes tracks-<camera>.jsonl: one TrackLine per frame, also for frames without tracks."""
 
     def __init__(self, path: str | Path, *, deterministic: bool = False) -> None:
-        """path: made with its first line. deterministic: leave `run` out."""
+        """path: of the file, created with the first line. deterministic: leave out `run`."""
         self.path = Path(path)
         self._file = TextFile(path)
         self._deterministic = deterministic
@@ -95,12 +95,12 @@ class TracksWriter:
         self._file.write(self._encoder.encode(line) + b"\n")
 
     def close(self) -> None:
-        """End the file. Raises SinkError where the rest cannot be written."""
+        """Write the rest and close the file. Raises SinkError."""
         self._file.close()
 
 
 def line_of(message: TrackMessage, *, run: bool = True) -> TrackLine:
-    """Return what TracksWriter writes for a message. run: with what differs between two runs."""
+    """Return the line that TracksWriter writes for a message. run: include the key `run`."""
     stamp, rows = message.stamp, message.tracks
     columns = (
         (rows.track_ids & 0xFFFFFFFF).tolist(),
@@ -136,8 +136,8 @@ def line_of(message: TrackMessage, *, run: bool = True) -> TrackLine:
 def read_tracks(path: str | Path) -> Iterator[TrackMessage]:
     """Yield the messages of a tracks-<camera>.jsonl, ids and times of `run` 0 where it is absent.
 
-    A last line that a kill cut short is left out. Raises SourceError with path and line where the
-    file cannot be read or another line is not a TrackLine.
+    An incomplete last line, after a kill, is skipped. Raises SourceError with path and line where
+    the file cannot be read or another line is not a TrackLine.
     """
     decoder = msgspec.json.Decoder(TrackLine)
     try:

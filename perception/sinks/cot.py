@@ -53,9 +53,9 @@ class CotSink:
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """What an event says. Times in ns, wall clock. error_m: None where it is not known.
+    """The content of an event. Times in ns, wall time. error_m: None: unknown.
 
-    going: speed m/s and course in degrees, None where not known.
+    going: speed m/s and course in degrees; None: unknown.
     """
 
     camera: str

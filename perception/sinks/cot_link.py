@@ -1,4 +1,4 @@
-"""The way to a TAK server or to listeners: bytes over udp, tcp or TLS. Imports errors."""
+"""A connection to a TAK server or to listeners: bytes over udp, tcp or TLS. Imports errors."""
 
 import contextlib
 import socket
@@ -33,8 +33,10 @@ Stale = Annotated[float, Field(ge=1.0, le=86_400.0)]
 
 
 class LinkOptions(BaseModel):
-    """url: udp, tcp or tls. ca: PEM of who signed the server's certificate, where the host does
-    not know it. cert, key: PEM of our own, where the server asks for one.
+    """url: udp, tcp or tls. timeout_s: s.
+
+    ca: PEM file of the authority of the server's certificate, if the host does not trust it. cert,
+    key: PEM files of the client's certificate, if the server needs one.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -55,7 +57,7 @@ class LinkOptions(BaseModel):
 
 
 class CotLink:
-    """Sends events one by one; a connection is made with the first and again after it was lost."""
+    """Sends events. It connects with the first one, and again after the connection was lost."""
 
     def __init__(self, options: LinkOptions) -> None:
         self._options = options
@@ -64,7 +66,7 @@ class CotLink:
         self._link: socket.socket | None = None
 
     def send(self, data: bytes) -> None:
-        """Send one event. Over udp nobody says whether it arrived. Raises SinkError."""
+        """Send one event. Over udp there is no acknowledgement. Raises SinkError."""
         try:
             if self._kind == "udp":
                 self._datagram(data)
@@ -76,7 +78,7 @@ class CotLink:
             raise SinkError(f"{self._options.url}: {said}") from None
 
     def close(self) -> None:
-        """End the connection; the next event opens another."""
+        """Close the connection. The next event opens a new one."""
         if self._link is not None:
             with contextlib.suppress(OSError):
                 self._link.close()
@@ -109,7 +111,7 @@ class CotLink:
             raise
 
     def _is_over(self, link: socket.socket) -> bool:
-        """Take what the server sends, which is not read; return whether it has ended."""
+        """Discard what the server has sent. Return whether it has closed the connection."""
         link.settimeout(0.0)
         try:
             while link.recv(65536):
