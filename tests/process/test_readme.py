@@ -45,7 +45,7 @@ def test_tracks_with_their_age(tmp_path):
         line.wait_ready()
         code = TRACKS.replace('"demo"', repr(line.name))
         said, rest = first_lines(code, tmp_path, LINES)
-        assert any(re.match(r"\d+ tracks, \d+ ms after the frame came", text) for text in said)
+        assert any(re.match(r"\d+ tracks, \d+ ms after the frame arrived", text) for text in said)
         assert any("px/s" in text for text in said), said
         assert "Traceback" not in rest, "Ctrl-C ends it quietly"
         loud = code.replace("suppress(KeyboardInterrupt)", "nullcontext()")
