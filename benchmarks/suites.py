@@ -94,15 +94,22 @@ def load(
 def _truth(path: Path, numbers: NDArray[np.int64]) -> dict[str, Any]:
     """Return TrackEval's raw ground truth of the kept frames, renumbered from 0."""
     rows = np.loadtxt(path, delimiter=",", ndmin=2)
-    raw: dict[str, Any] = {"gt_dets": [], "gt_ids": [], "gt_classes": [], "gt_extras": []}
-    for n in numbers:
-        part = rows[rows[:, 0] == n]
-        raw["gt_dets"].append(part[:, 2:6])
-        raw["gt_ids"].append(part[:, 1].astype(int))
-        raw["gt_classes"].append(part[:, 7].astype(int))
-        raw["gt_extras"].append({"zero_marked": part[:, 6].astype(int)})
-    raw["gt_crowd_ignore_regions"] = [np.empty((0, 4))] * len(numbers)
+    parts = [rows[rows[:, 0] == n] for n in numbers]
+    raw = truth_of([part[:, 1:6] for part in parts])
+    raw["gt_classes"] = [part[:, 7].astype(int) for part in parts]
+    raw["gt_extras"] = [{"zero_marked": part[:, 6].astype(int)} for part in parts]
     return raw
+
+
+def truth_of(parts: list[NDArray[np.float64]]) -> dict[str, Any]:
+    """Return TrackEval's raw ground truth. parts[i]: (N, 5) id, x, y, width, height of frame i."""
+    return {
+        "gt_dets": [part[:, 1:5] for part in parts],
+        "gt_ids": [part[:, 0].astype(int) for part in parts],
+        "gt_classes": [np.ones(len(part), int) for part in parts],
+        "gt_extras": [{"zero_marked": np.ones(len(part), int)} for part in parts],
+        "gt_crowd_ignore_regions": [np.empty((0, 4))] * len(parts),
+    }
 
 
 class Judge:
