@@ -29,7 +29,7 @@ VIDEO_SUFFIXES = frozenset(
 )
 
 _KEPT = {
-    "bag": ("topic", "levels_16bit"),
+    "bag": ("topic", "odometry", "levels_16bit", "rotate", "start_s", "duration_s"),
     "images": ("fps", "timestamps", "rotate", "start_s", "duration_s"),
     "video": ("rotate", "start_s", "duration_s"),
 }

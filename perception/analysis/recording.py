@@ -151,7 +151,8 @@ class _Work:
                 detections=found,
                 grey=grey,
                 damage=frame.damage,
-            )
+            ),
+            own=frame.own,
         )
         self._offset.see(frame.t_media_ns, grey)
         if self._place is not None:

@@ -1,6 +1,8 @@
 """The camera process: frames of one source into shared memory, a descriptor for each to whoever
 listens. Reconnects by itself; never waits for a reader."""
 
+from dataclasses import replace
+
 from perception import clock
 from perception.errors import SourceEnded, SourceError, SourceLost
 from perception.launchfile.build import make_source, slots_for
@@ -9,12 +11,16 @@ from perception.processes.runtime import Runtime
 from perception.sources import Image, Source
 from perception.sources.backoff import Backoff
 from perception.transport.bus import Publisher
+from perception.transport.push_queue import Pusher
 from perception.transport.ring import RingWriter
 from perception.transport.rundir import ring_base
-from perception.wire import Coding, FrameMessage, Stamp, make_id
+from perception.transport.sockets import OWN_MOTION
+from perception.wire import Coding, FrameMessage, OwnMotion, Stamp, make_id
 from perception.wire.plan import CameraPlan
 
 MAX_LINGER_S = 1.0
+MOTION_S = 0.005
+"""Own motion that tracking does not take in so long is not told: the next frame tells it again."""
 LIVE = ("rtsp", "mpegts", "rtp", "rtmp", "hls", "mjpeg", "snapshot", "webcam")
 """Sources that may be well again after a picture that cannot be used; a file never is."""
 
@@ -67,6 +73,7 @@ class _Line:
         self._packets = packets
         self._ring: RingWriter | None = None
         self._n = 0
+        self._motion: Pusher | None = None
 
     def read_all(self, source: Source, backoff: Backoff) -> None:
         runtime, name = self._runtime, self._camera.name
@@ -104,6 +111,8 @@ class _Line:
                     damage=frame.damage,
                 )
             )  # fmt: skip
+            if frame.own is not None:
+                self._say_motion(frame.own, frame.t_arrival_ns)
             self._n += 1
             runtime.metrics.count(f"read.{name}")
             if frame.t_received_ns:
@@ -111,6 +120,12 @@ class _Line:
                 runtime.metrics.latency(f"decoder.{name}", decoding_ns)
             if frame.damage != "none":
                 runtime.metrics.count(f"damaged.{name}.{frame.damage}")
+
+    def _say_motion(self, own: OwnMotion, t_ns: int) -> None:
+        """Tell tracking how the vehicle moves, as user code would."""
+        if self._motion is None:
+            self._motion = Pusher(self._runtime.run_dir, OWN_MOTION)
+        self._motion.send(replace(own, t_monotonic_ns=t_ns), MOTION_S)
 
     def ring_for(self, source: Source) -> RingWriter:
         """Return the ring, made with the first frame: now the source knows its rate."""
@@ -127,6 +142,8 @@ class _Line:
             clock.sleep_until(min(deadline, clock.monotonic_ns() + 50 * clock.NS_PER_MS))
         if self._packets is not None:
             self._packets.close()
+        if self._motion is not None:
+            self._motion.close()
         self._publisher.close()
         if self._ring is not None:
             self._ring.close()

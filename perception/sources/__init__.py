@@ -15,7 +15,7 @@ from pydantic import BaseModel
 
 from perception.extensions import load
 from perception.pixels import Pixels, shape_of
-from perception.wire import Coding, Damage
+from perception.wire import Coding, Damage, OwnMotion
 
 Image = NDArray[np.uint8]
 Allocate = Callable[[int, int], Image]
@@ -41,6 +41,7 @@ class Frame:
     t_media_ns: media time, of the source's timeline. t_arrival_ns: monotonic time. coding: not bgr
     only where the Allocate takes planes. name: file name, for stills only. damage: see damage.py.
     t_received_ns: monotonic time at which the last packet of the frame was received; 0: no stream.
+    own: motion of the vehicle at this frame, if the source knows it.
     """
 
     image: Image
@@ -50,6 +51,7 @@ class Frame:
     name: str = ""
     damage: Damage = "none"
     t_received_ns: int = 0
+    own: OwnMotion | None = None
 
     @property
     def pixels(self) -> Pixels:

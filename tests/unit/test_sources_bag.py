@@ -87,6 +87,30 @@ class Bag:
         )  # fmt: skip
         self.write(topic, IMAGE, t_ns + 5_000_000, message)
 
+    def odometry(self, form: str, n: int, speed: float, yaw_rate: float) -> None:
+        """Write a reading of /odom just before picture n."""
+        t_ns, known = START_NS + n * STEP_NS, self.types.types
+        vector = known["geometry_msgs/msg/Vector3"]
+        twist = known["geometry_msgs/msg/Twist"](
+            linear=vector(x=speed, y=0.0, z=0.0), angular=vector(x=0.0, y=0.0, z=yaw_rate)
+        )
+        header, kind = self.header(t_ns), f"geometry_msgs/msg/{form}"
+        if form == "Odometry":
+            kind, none = f"nav_msgs/msg/{form}", np.zeros(36)
+            pose = known["geometry_msgs/msg/Pose"](
+                position=known["geometry_msgs/msg/Point"](x=0.0, y=0.0, z=0.0),
+                orientation=known["geometry_msgs/msg/Quaternion"](x=0.0, y=0.0, z=0.0, w=1.0),
+            )
+            message = known[kind](
+                header=header,
+                child_frame_id="base_link",
+                pose=known["geometry_msgs/msg/PoseWithCovariance"](pose=pose, covariance=none),
+                twist=known["geometry_msgs/msg/TwistWithCovariance"](twist=twist, covariance=none),
+            )
+        else:
+            message = known[kind](header=header, twist=twist)
+        self.write("/odom", kind, t_ns + 1_000_000, message)
+
     def coded(self, n: int, data: bytes, topic: str = "/a") -> None:
         t_ns = START_NS + n * STEP_NS
         message = self.types.types[COMPRESSED](
@@ -112,6 +136,44 @@ def test_header_stamps_are_media_time(tmp_path: Path, kind: str) -> None:
         np.testing.assert_array_equal(frame.image, picture(n))
     assert made.fps == pytest.approx(10.0)
     assert made.expected_frames == 5
+
+
+def test_a_part_of_a_topic_turned(tmp_path: Path) -> None:
+    with Bag(tmp_path / "drive", "mcap") as bag:
+        for n in range(10):
+            bag.image(n, as_bgr8(n))
+    made = source(tmp_path / "drive", start_s=0.25, duration_s=0.4, rotate=90)
+    got = play(made)
+    wanted = [n for n in range(10) if 0.25 <= n * STEP_NS / NS_PER_S < 0.65]
+    assert len(wanted) == 4
+    assert [frame.t_media_ns for frame in got] == [START_NS + n * STEP_NS for n in wanted]
+    for n, frame in zip(wanted, got, strict=True):
+        np.testing.assert_array_equal(frame.image, np.rot90(picture(n), -1))
+    assert made.expected_frames is None
+
+
+@pytest.mark.parametrize("kind", ["ros1", "mcap"])
+@pytest.mark.parametrize("form", ["Odometry", "TwistStamped"])
+def test_own_motion_comes_from_a_topic(tmp_path: Path, kind: str, form: str) -> None:
+    """A reading holds for 1 s; one of 900 m/s is none."""
+    path = tmp_path / ("drive.bag" if kind == "ros1" else "drive")
+    with Bag(path, kind) as bag:
+        for n in range(32):
+            if n in (2, 5, 8):
+                bag.odometry(form, n, {2: 10.0, 5: 12.0, 8: 900.0}[n], 0.1 * n)
+            bag.image(n, as_bgr8(n % 10))
+    made = source(path, topic="/a", odometry="/odom")
+    own = [frame.own for frame in play(made)]
+    assert [None if one is None else one.speed_m_s for one in own[:6]] == [None] * 2 + [
+        10.0
+    ] * 3 + [12.0]
+    assert own[8] is not None
+    assert own[8].speed_m_s == 12.0
+    assert own[8].yaw_rate == pytest.approx(0.5)
+    assert own[30] is None, "older than 1 s"
+    assert made.counters["odometry_broken"] == 1
+    with pytest.raises(SourceError, match="no odometry in topic /a; topics of odometry: /odom"):
+        source(path, topic="/a", odometry="/a").open()
 
 
 def forms() -> dict[str, tuple[bytes, int, int, int]]:
@@ -216,7 +278,11 @@ def test_broken_messages_and_old_stamps_are_left_out_and_counted(tmp_path: Path)
         bag.image(4, ("bgr8", picture(4).tobytes(), 3))
     made = source(path)
     assert [frame.t_media_ns for frame in play(made)] == [START_NS, START_NS + 3 * STEP_NS]
-    assert made.counters == {"images_broken": 3, "stamps_not_rising": 1}
+    assert made.counters == {
+        "images_broken": 3,
+        "stamps_not_rising": 1,
+        "odometry_broken": 0,
+    }
 
 
 @pytest.mark.parametrize("kind", ["ros1", "mcap", "sqlite3"])
