@@ -1,5 +1,6 @@
 """How a vehicle moves, said by user code to a real line: it comes back with the tracks."""
 
+import json
 import time
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import pytest
 
 import perception
 from tests.line import SLOW, running, synthetic
+from tests.unit.test_sources_bag import Bag, as_bgr8
 
 
 @pytest.mark.timeout(90 * SLOW)
@@ -33,3 +35,19 @@ def test_what_user_code_says_comes_with_the_next_frames(home: Path) -> None:
             run.state(speed_m_s=float("nan"))
         frames.close()
         assert line.stop() == 0
+
+
+@pytest.mark.timeout(90 * SLOW)
+def test_what_a_bag_says_comes_with_its_frames(home: Path) -> None:
+    home.mkdir(parents=True, exist_ok=True)
+    with Bag(home / "drive", "mcap") as bag:
+        for n in range(40):
+            bag.odometry("Odometry", n, 10.0, 0.2)
+            bag.image(n, as_bgr8(n % 10))
+    source = {"type": "bag", "path": str(home / "drive"), "odometry": "/odom", "realtime": True}
+    camera = {**synthetic(), "source": source}
+    with running(home, {"cameras": {"front": camera}, "output": {"tracks": True}}) as line:
+        assert line.wait_end(60 * SLOW) == 0
+    rows = (line.folder / "tracks-front.jsonl").read_text().splitlines()
+    own = [json.loads(row).get("own") for row in rows]
+    assert own.count([10.0, 0.2]) >= 30, own
