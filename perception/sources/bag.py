@@ -38,7 +38,7 @@ ODOMETRY = (
 )
 MAX_SPEED_M_S, MAX_YAW_RATE = 200.0, 10.0
 MAX_OWN_NS = NS_PER_S
-"""Own motion further from a picture's stamp is not of that picture."""
+"""Own motion is used for pictures within this time of its stamp."""
 MAX_BAD = 100
 """After more messages in a row without a picture, read() raises SourceError."""
 _CODECS = {"h264": "h264", "h265": "hevc"}
