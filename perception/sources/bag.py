@@ -16,21 +16,16 @@ from typing import Annotated, Any, Literal
 import av
 import av.error
 import cv2
-import numpy as np
-from numpy.typing import NDArray
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from perception.clock import NS_PER_S, monotonic_ns
 from perception.errors import SourceEnded, SourceError
-from perception.sources import Allocate, Frame, Image
-from perception.sources.decoding import turn_into
-from perception.sources.images import MAX_PIXELS, Pixels, decode_image
-from perception.sources.levels import Levels, LevelsOption
+from perception.sources import Allocate, Frame
+from perception.sources.decoding import copy_rotated
+from perception.sources.levels import LevelsOption
+from perception.sources.ros_images import TYPES, MessageDecoder
 from perception.wire import OwnMotion
 
-IMAGE, COMPRESSED = "sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage"
-VIDEO = "foxglove_msgs/msg/CompressedVideo"
-TYPES = (IMAGE, COMPRESSED, VIDEO)
 ODOMETRY = (
     "nav_msgs/msg/Odometry",
     "geometry_msgs/msg/TwistStamped",
@@ -41,28 +36,7 @@ MAX_OWN_NS = NS_PER_S
 """Own motion is used for pictures within this time of its stamp."""
 MAX_BAD = 100
 """After more messages in a row without a picture, read() raises SourceError."""
-_CODECS = {"h264": "h264", "h265": "hevc"}
 _READ_NS = NS_PER_S * 4 // 10
-
-_ENCODINGS: dict[str, tuple[int, type[np.generic], int | None]] = {
-    "bgr8": (3, np.uint8, None),
-    "8uc3": (3, np.uint8, None),
-    "rgb8": (3, np.uint8, cv2.COLOR_RGB2BGR),
-    "bgra8": (4, np.uint8, cv2.COLOR_BGRA2BGR),
-    "rgba8": (4, np.uint8, cv2.COLOR_RGBA2BGR),
-    "mono8": (1, np.uint8, cv2.COLOR_GRAY2BGR),
-    "8uc1": (1, np.uint8, cv2.COLOR_GRAY2BGR),
-    "mono16": (1, np.uint16, cv2.COLOR_GRAY2BGR),
-    "16uc1": (1, np.uint16, cv2.COLOR_GRAY2BGR),
-    "yuv422": (2, np.uint8, cv2.COLOR_YUV2BGR_UYVY),
-    "yuv422_yuy2": (2, np.uint8, cv2.COLOR_YUV2BGR_YUY2),
-    # OpenCV names a Bayer pattern by the second row's second and third pixel.
-    "bayer_rggb8": (1, np.uint8, cv2.COLOR_BayerBG2BGR),
-    "bayer_bggr8": (1, np.uint8, cv2.COLOR_BayerRG2BGR),
-    "bayer_gbrg8": (1, np.uint8, cv2.COLOR_BayerGR2BGR),
-    "bayer_grbg8": (1, np.uint8, cv2.COLOR_BayerGB2BGR),
-}
-"""Number of channels, dtype and OpenCV conversion by encoding (sensor_msgs/image_encodings.h)."""
 
 
 class BagSource:
@@ -100,8 +74,7 @@ class BagSource:
         self._reader: Any = None
         self._messages: Iterator[Any] = iter(())
         self._wrong: tuple[type[BaseException], ...] = ()
-        self._levels = Levels(options.levels_16bit)
-        self._codec: Any = None
+        self._decoder = MessageDecoder(options.levels_16bit)
         self._first_ns: int | None = None
         self._last_ns = -1
         self._bad = 0
@@ -143,7 +116,8 @@ class BagSource:
         self.fps = (count - 1) * NS_PER_S / duration_ns if count > 1 and duration_ns > 0 else None
         self._messages = self._reader.messages(connections=[*connections, *odometry])
         self._own = None
-        self._first_ns, self._last_ns, self._bad, self._codec = None, -1, 0, None
+        self._first_ns, self._last_ns, self._bad = None, -1, 0
+        self._decoder = MessageDecoder(self._options.levels_16bit)
 
     def read(self, allocate: Allocate) -> Frame | None:
         """Return the next picture. None: there was none in the messages of 0.4 s.
@@ -165,7 +139,7 @@ class BagSource:
                 self._hear(message, bag_ns)
                 continue
             try:
-                pixels = self._pixels(message, connection.msgtype)
+                pixels = self._decoder.picture(message, connection.msgtype)
             except (*_BROKEN, cv2.error, av.error.FFmpegError):
                 pixels = None
             if pixels is None:
@@ -178,7 +152,7 @@ class BagSource:
             self._last_ns, self._bad = stamp_ns, 0
             if not self._is_wanted(stamp_ns):
                 continue
-            image = turn_into(pixels, self._options.rotate, allocate)
+            image = copy_rotated(pixels, self._options.rotate, allocate)
             return Frame(image, stamp_ns, monotonic_ns(), own=self._own_at(stamp_ns))
         return None
 
@@ -252,51 +226,6 @@ class BagSource:
         self._bad += 1
         if self._bad > MAX_BAD:
             raise SourceError(f"{self._options.path}: {topic} gives no picture that can be read")
-
-    def _pixels(self, message: Any, kind: str) -> Image | None:
-        """Return the picture of a message, uint8 (H, W, 3) BGR; None: it has none."""
-        if kind == IMAGE:
-            return self._raw(message)
-        if kind == VIDEO:
-            return self._video(message)
-        found = decode_image(bytes(message.data))
-        return None if isinstance(found, str) else self._bgr(found, None)
-
-    def _raw(self, message: Any) -> Image | None:
-        known = _ENCODINGS.get(str(message.encoding).lower())
-        height, width, step = int(message.height), int(message.width), int(message.step)
-        if known is None or not 0 < height * width <= MAX_PIXELS:
-            return None
-        channels, dtype, code = known
-        row = width * channels * np.dtype(dtype).itemsize
-        data = np.frombuffer(message.data, np.uint8)
-        if step < row or len(data) < step * height:
-            return None
-        lines = np.ascontiguousarray(data[: step * height].reshape(height, step)[:, :row])
-        order = np.dtype(dtype).newbyteorder(">" if message.is_bigendian else "<")
-        shape = height, width, channels
-        pixels: Any = lines.view(order).astype(dtype, copy=False).reshape(shape)
-        return self._bgr(pixels if channels > 1 else pixels[:, :, 0], code)
-
-    def _video(self, message: Any) -> Image | None:
-        """Return the picture of a CompressedVideo message. Foxglove's schema: one per message."""
-        name = _CODECS.get(str(message.format).lower())
-        if name is None:
-            return None
-        if self._codec is None:
-            self._codec = av.CodecContext.create(name, "r")
-            self._codec.thread_count = 1
-        pictures = self._codec.decode(av.Packet(bytes(message.data)))
-        if not pictures or pictures[-1].width * pictures[-1].height > MAX_PIXELS:
-            return None
-        return np.asarray(pictures[-1].to_ndarray(format="bgr24"), np.uint8)
-
-    def _bgr(self, pixels: Pixels, code: int | None) -> Image:
-        levelled = self._levels.apply(pixels)
-        if code is None and levelled.ndim == 2:
-            code = cv2.COLOR_GRAY2BGR
-        plain: NDArray[Any] = levelled if code is None else cv2.cvtColor(levelled, code)
-        return np.asarray(plain, np.uint8)[:, :, :3]
 
 
 _BROKEN = (

@@ -14,7 +14,8 @@ from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
 from perception.clock import NS_PER_S
 from perception.errors import ConfigError, SourceError
-from perception.sources.bag import COMPRESSED, IMAGE, VIDEO, BagSource
+from perception.sources.bag import BagSource
+from perception.sources.ros_images import COMPRESSED, IMAGE, VIDEO
 from perception.sources.spec import parse
 from tests.clips import play
 
