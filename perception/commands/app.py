@@ -12,12 +12,10 @@ import typer
 from perception import __version__
 from perception.commands.page import users_app
 from perception.commands.recorded import (
-    AsJson,
-    FolderOf,
-    LaunchOf,
     examine,
     recordings_app,
     replay,
+    search,
     why,
 )
 from perception.commands.scored import labels, score
@@ -206,24 +204,6 @@ def top(
 
 
 @app.command()
-def search(
-    words: Annotated[list[str], typer.Argument(help="e.g. person at porch after 22:00 yesterday")],
-    launch: LaunchOf = None,
-    folder: FolderOf = None,
-    limit: Annotated[int, typer.Option(min=1, max=100_000, help="number, newest first")] = 30,
-    as_json: AsJson = False,
-) -> None:
-    """Search recordings by class, zone, camera, name, alert and time (time zone of this host).
-
-    Exit code 1: nothing found.
-    """
-    from perception.commands import recordings, search
-
-    root = recordings.folder_of(launch, folder)
-    sys.exit(search.run(root, " ".join(words), limit, as_json))
-
-
-@app.command()
 def schema() -> None:
     """Print the JSON Schema of launch files, for editors."""
     import json
@@ -292,6 +272,7 @@ def analyze(
 
 app.command()(enroll)
 app.command()(examine)
+app.command()(search)
 app.command()(labels)
 app.command()(replay)
 app.command()(score)

@@ -244,3 +244,27 @@ def examine(
     root = recordings.folder_of(None if folder else launch, folder)
     asked = examining.Asked((start, end), launch, model, size, budget, jobs, output, as_json)
     sys.exit(examining.run(root, recording, asked))
+
+
+def search(
+    words: Annotated[
+        list[str] | None, typer.Argument(help="e.g. person in red at porch after 22:00 yesterday")
+    ] = None,
+    like: Annotated[
+        str | None,
+        typer.Option(help="id of a track: what has its class and colours"),
+    ] = None,
+    launch: LaunchOf = None,
+    folder: FolderOf = None,
+    limit: Annotated[int, typer.Option(min=1, max=100_000, help="how many, newest first")] = 30,
+    as_json: AsJson = False,
+) -> None:
+    """Search recordings: class, colour, zone, camera, name, alert, time (this host's time zone).
+
+    Exit code 1: nothing fits.
+    """
+    from perception.commands import recordings
+    from perception.commands import search as searching
+
+    root = recordings.folder_of(launch, folder)
+    sys.exit(searching.run(root, " ".join(words or []), like, limit, as_json))

@@ -94,6 +94,18 @@ def find(catalog: Catalog, query: Query, limit: int) -> list[FoundRow]:
     return [_found(catalog, row) for row in sorted(found.values(), reverse=True)]
 
 
+def with_id(catalog: Catalog, track_id: int) -> FoundRow | None:
+    """Return a track by its id, of any camera; None where there is none."""
+    rows = [
+        row
+        for camera in known(catalog)["camera"]
+        for row in catalog.read(
+            f"SELECT {_COLUMNS} FROM track t WHERE camera = ? AND track_id = ?", camera, track_id
+        )
+    ]
+    return _found(catalog, rows[0]) if rows else None
+
+
 def _streams(
     catalog: Catalog, part: _Part, rest: str, values: list[Any], start: int | None, end: int
 ) -> Iterator[Iterator[tuple[Any, ...]]]:

@@ -1,4 +1,4 @@
-"""What is known of each track, for the search: class, time, zones, who."""
+"""What is known of each track, for the search: class, time, zones, who, colours."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -73,6 +73,10 @@ class SeenTracks:
     def identify(self, track_id: int, who: str) -> None:
         """Note who a track is."""
         self._change(track_id, who=who)
+
+    def coloured(self, track_id: int, upper: str, lower: str) -> None:
+        """Note the colours of a track."""
+        self._change(track_id, upper=upper, lower=lower)
 
     def alerted(self, track_id: int) -> None:
         """Count an alert of a track."""

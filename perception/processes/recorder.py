@@ -17,6 +17,7 @@ from perception.footage.camera import Options
 from perception.footage.encoding import FrameEncoder
 from perception.footage.fragments import Fragment
 from perception.footage.lock import FolderLock
+from perception.footage.looks import Looks
 from perception.footage.messages import LoggedMessage
 from perception.footage.retention import Limits
 from perception.footage.seen import SeenTracks
@@ -27,6 +28,7 @@ from perception.processes.runtime import Runtime
 from perception.transport.bus import Inbox
 from perception.transport.catch_up import catch_up
 from perception.transport.ring import RingReader
+from perception.transport.rundir import ring_base
 from perception.transport.sockets import journal_name
 from perception.wire import (
     AlertMessage,
@@ -152,7 +154,7 @@ class _Line:
         self._encoder: FrameEncoder | None = None
         self._reader = RingReader()
         self._n = self._last_frame = self._frame_ns = self._streams = 0
-        self._seen = SeenTracks(camera.zones)
+        self._seen, self._looks = SeenTracks(camera.zones), Looks()
         self._gaps, self._track_frame = Gaps(), -1
 
     def packet(self, message: PacketMessage) -> None:
@@ -225,6 +227,7 @@ class _Line:
             self._name, LoggedMessage(topic, stamp.t_wall_ns, stamp.t_media_ns, data)
         )
         if isinstance(message, TrackMessage):
+            self._look(message)
             for row in self._seen.take(message):
                 self._writer.track(self._name, row)
         elif isinstance(message, IdentityMessage):
@@ -234,6 +237,23 @@ class _Line:
         elif isinstance(message, AlertMessage) and message.alert.state == "raised":
             self._seen.alerted(message.alert.track_id)
             self._writer.alert(self._name, message.alert.key, message.alert.start_t_media_ns)
+
+    def _look(self, message: TrackMessage) -> None:
+        """Note the colours of tracks that are seen well, where the ring has the frame."""
+        began = clock.monotonic_ns()
+        due = self._looks.due(message, began)
+        if not due:
+            return
+        base = ring_base(self._runtime.run_dir, self._name)
+        try:
+            picture = self._reader.picture(base, message.stamp.frame_id)
+        except RingError:
+            picture = None
+        if picture is not None and picture.frame_id == message.stamp.frame_id:
+            for at in due:
+                self._seen.coloured(*self._looks.add(message, at, picture.image))
+        now = clock.monotonic_ns()
+        self._looks.spent(now, now - began)
 
     def zones(self, zones: dict[str, Any]) -> None:
         """Take the zones of a changed plan."""

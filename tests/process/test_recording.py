@@ -14,7 +14,9 @@ import av
 import pytest
 
 from perception.footage.catalog import Catalog
+from perception.footage.finding import find
 from perception.footage.messages import PACKETS, PacketLine, read
+from perception.footage.query import parse
 from perception.wire.codec import decode_record
 from tests.line import (
     INSIDE,
@@ -205,6 +207,12 @@ def test_a_source_without_packets_is_encoded_and_its_alert_has_a_clip(home: Path
         root = line.folder / "footage"
     rows = {row["camera"]: row for row in json.loads(_dump(root))[0]}
     assert rows["door"]["frames"] > 80
+    catalog = Catalog(root)
+    tracks = find(catalog, parse("", {}, 0), 100)
+    seen = [track for track in tracks if track.upper]
+    assert seen, tracks
+    assert all(track.upper == track.lower for track in seen if track.class_name != "person")
+    catalog.close()
     assert rows["old"]["codec"] == "h264"
     assert rows["old"]["frames"] > 30
     raised = [json.loads(text) for text in (line.folder / "alerts.jsonl").read_text().splitlines()]
