@@ -252,7 +252,7 @@ def search(
     ] = None,
     like: Annotated[
         str | None,
-        typer.Option(help="id of a track: what has its class and colours"),
+        typer.Option(help="track_id of --json: objects of its class and colours"),
     ] = None,
     launch: LaunchOf = None,
     folder: FolderOf = None,

@@ -12,14 +12,13 @@ from perception.footage.catalog import Catalog
 from perception.footage.finding import find, known, with_id
 from perception.footage.query import Query, local, parse
 from perception.footage.rows import FoundRow
-from perception.wire import text_id
 
 
 def run(root: Path, words: str, like: str | None, limit: int, as_json: bool) -> int:
     """Print the results, newest first, and how the words were understood. Exit code 1: nothing
     found.
 
-    like: id of a track as it is printed: its class and colours are searched for too.
+    like: id of a track, a number or epoch-number; its class and colours are searched for too.
     """
     catalog = Catalog(root, create=False)
     try:
@@ -38,14 +37,13 @@ def run(root: Path, words: str, like: str | None, limit: int, as_json: bool) -> 
         screen.print(Text(f"{said}: {meaning}", style="dim"))
     if query.ignored:
         screen.print(Text(f"not understood, left out: {', '.join(query.ignored)}", style="yellow"))
-    table = sheet("when", "camera", "track", "what", "for", "zones", "where it is recorded")
+    table = sheet("when", "camera", "what", "for", "zones", "where it is recorded")
     for row in found:
         begun = local(row.start_wall_ns)
         offset = clock.seconds(row.start_wall_ns - row.segment_wall_ns)
         table.add_row(
             f"{begun:%Y-%m-%d %H:%M:%S}",
             row.camera,
-            text_id(row.track_id),
             Text(f"{row.who} ({row.class_name})" if row.who else row.class_name)
             + Text(f", {_colours(row)}" if row.upper else "")
             + Text(", alert" if row.alerts else ""),
@@ -60,8 +58,8 @@ def run(root: Path, words: str, like: str | None, limit: int, as_json: bool) -> 
 def _like(catalog: Catalog, query: Query, like: str) -> None:
     """Ask for what a track looks like. Raises ConfigError where there is no such track."""
     try:
-        epoch, _, number = like.partition("-")
-        one = with_id(catalog, (int(epoch) << 32) + int(number))
+        epoch, _, number = like.rpartition("-")
+        one = with_id(catalog, (int(epoch or "0") << 32) + int(number))
     except ValueError:
         one = None
     if one is None:

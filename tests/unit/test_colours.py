@@ -144,7 +144,9 @@ def test_what_looks_alike_is_found_by_class_and_colours(tmp_path: Path) -> None:
     said = perception_says("search", "--like", "217957583-0", "--folder", tmp_path)
     assert "red/blue person (class and colours only)" in said.stdout
     said = perception_says("search", "black", "person", "--folder", tmp_path)
-    assert "217957583-2" in said.stdout
+    assert "person, red/black" in said.stdout
+    said = perception_says("search", "--like", str(ids[3]), "--folder", tmp_path)
+    assert "red/blue car (class and colours only)" in said.stdout
     wrong = perception_says("search", "--like", "7", "--folder", tmp_path)
     assert wrong.returncode == 2
     assert "no track of this id" in wrong.stderr
