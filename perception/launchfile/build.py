@@ -27,6 +27,7 @@ from perception.wire.plan import CameraPlan, Plan, StagePlan
 
 if TYPE_CHECKING:
     from perception.geometry import Ground
+    from perception.sources.metadata import MetadataTap
     from perception.sources.tap import PacketTap
     from perception.trackers.follow import Follower, RecordedMotion
 
@@ -43,11 +44,14 @@ def make_rule(
 
 
 def make_source(
-    camera: CameraPlan, run_dir: Path | None, tap: "PacketTap | None" = None
+    camera: CameraPlan,
+    run_dir: Path | None,
+    tap: "PacketTap | None" = None,
+    metadata: "MetadataTap | None" = None,
 ) -> sources.Source:
     """Return the camera's source, not yet opened; a file that plays in real time is paced.
 
-    tap: takes the coded packets, where the source has them.
+    tap: takes the coded packets, metadata: the data beside the video, where the source has them.
     """
     cls = sources.source_class(camera.source.type)
     options = cls.Options.model_validate(camera.source.options)
@@ -57,7 +61,19 @@ def make_source(
 
         if isinstance(source, Tapped):
             source.tap = tap
+    if metadata is not None:
+        from perception.sources.metadata import HasMetadata
+
+        if isinstance(source, HasMetadata):
+            source.metadata = metadata
     return Paced(source) if getattr(options, "realtime", False) else source
+
+
+def wants_metadata(camera: CameraPlan) -> bool:
+    """Whether the camera's telemetry comes inside its own live stream."""
+    telemetry = camera.telemetry
+    is_inside = telemetry is not None and telemetry.type == "klv"
+    return is_inside and camera.source.type in sources.WITH_METADATA
 
 
 def make_detector(plan: Plan, names: Sequence[str], threads: int) -> detectors.Detector:

@@ -50,6 +50,8 @@ def resolve_cot(given: dict[str, Any] | None, document: Document) -> dict[str, A
 
 def make_feed(camera: CameraPlan) -> "tuple[TelemetryFeed, str] | None":
     """Return a camera's telemetry, opened, and why it could not be; None where it has none."""
+    from perception.launchfile.build import wants_metadata
+    from perception.telemetry import Inside
     from perception.telemetry.feed import TelemetryFeed
     from perception.telemetry.stills import StillsXmp
 
@@ -63,6 +65,8 @@ def make_feed(camera: CameraPlan) -> "tuple[TelemetryFeed, str] | None":
     reader = cls(options, video=video)
     if isinstance(reader, StillsXmp):
         reader.pictures = _pictures(camera)
+    if isinstance(reader, Inside):
+        reader.inside = wants_metadata(camera)
     why = ""
     try:
         reader.open()

@@ -5,7 +5,8 @@ from dataclasses import replace
 
 from perception import clock
 from perception.errors import SourceEnded, SourceError, SourceLost
-from perception.launchfile.build import make_source, slots_for
+from perception.launchfile.build import make_source, slots_for, wants_metadata
+from perception.processes.metadata import MetadataLine
 from perception.processes.packets import Packets
 from perception.processes.runtime import Runtime
 from perception.sources import Image, Source
@@ -30,10 +31,16 @@ def run(runtime: Runtime) -> None:
     camera = runtime.plan.cameras[runtime.process.cameras[0]]
     readers = runtime.plan.packet_readers(camera.name)
     packets = Packets(runtime, camera, readers) if readers else None
-    source = make_source(camera, runtime.run_dir, packets.tap if packets else None)
+    metadata = MetadataLine(runtime, camera.name) if wants_metadata(camera) else None
+    source = make_source(
+        camera,
+        runtime.run_dir,
+        packets.tap if packets else None,
+        metadata.tap if metadata else None,
+    )
     publisher = Publisher(runtime.run_dir, "frames", camera.name)
     backoff = Backoff()
-    line = _Line(runtime, camera, publisher, packets)
+    line = _Line(runtime, camera, publisher, packets, metadata)
     runtime.ready(publisher)
     try:
         while not runtime.stopping:
@@ -68,9 +75,10 @@ class _Line:
         camera: CameraPlan,
         publisher: Publisher,
         packets: Packets | None,
+        metadata: MetadataLine | None,
     ) -> None:
         self._runtime, self._camera, self._publisher = runtime, camera, publisher
-        self._packets = packets
+        self._packets, self._metadata = packets, metadata
         self._ring: RingWriter | None = None
         self._n = 0
         self._motion: Pusher | None = None
@@ -85,6 +93,8 @@ class _Line:
             finally:
                 if self._packets is not None:
                     self._packets.send()
+                if self._metadata is not None:
+                    self._metadata.send()
             for cause, count in source.counters.items():
                 runtime.metrics.counters[f"source.{name}.{cause}"] = count
             if frame is None or self._ring is None:
@@ -144,6 +154,8 @@ class _Line:
             self._packets.close()
         if self._motion is not None:
             self._motion.close()
+        if self._metadata is not None:
+            self._metadata.close()
         self._publisher.close()
         if self._ring is not None:
             self._ring.close()

@@ -3,7 +3,7 @@
 from collections import deque
 
 from perception import clock
-from perception.launchfile.build import make_follower
+from perception.launchfile.build import make_follower, wants_metadata
 from perception.launchfile.mapping import make_placer
 from perception.processes.journal import Journal
 from perception.processes.runtime import IDLE_MS, Runtime, drain
@@ -12,7 +12,14 @@ from perception.transport.bus import Inbox, Publisher
 from perception.transport.catch_up import CatchUpServer
 from perception.transport.push_queue import Puller
 from perception.transport.sockets import OWN_MOTION
-from perception.wire import CatchUpRequest, DetectionMessage, OwnMotion, TrackMessage, make_id
+from perception.wire import (
+    CatchUpRequest,
+    DetectionMessage,
+    MetadataMessage,
+    OwnMotion,
+    TrackMessage,
+    make_id,
+)
 
 KEEP_NS = 30 * clock.NS_PER_S
 MAX_KEPT = 30 * 240
@@ -27,13 +34,18 @@ def run(runtime: Runtime) -> None:
     inbox = Inbox(runtime.run_dir, "detections", names)
     server = CatchUpServer(runtime.run_dir)
     motion = _Motion(runtime)
+    cameras = runtime.plan.cameras
+    inside = [name for name in names if wants_metadata(cameras[name])]
+    metadata = Inbox(runtime.run_dir, "metadata", inside)
     lines = {name: _Line(runtime, name) for name in names}
     runtime.count_rejected(inbox.rejected)
     runtime.count_rejected(server.rejected)
+    runtime.count_rejected(metadata.rejected)
     runtime.ready(inbox)
     try:
         while not runtime.stopping:
             runtime.turn()
+            _take_metadata(metadata, lines)
             for message in inbox.poll(IDLE_MS):
                 lines[message.stamp.camera].take(message, motion.at(message.stamp.t_arrival_ns))
             for who, request in server.requests():
@@ -44,10 +56,18 @@ def run(runtime: Runtime) -> None:
             lines[message.stamp.camera].take(message, motion.at(message.stamp.t_arrival_ns))
     finally:
         inbox.close()
+        metadata.close()
         motion.close()
         server.close()
         for line in lines.values():
             line.close()
+
+
+def _take_metadata(inbox: Inbox, lines: "dict[str, _Line]") -> None:
+    """Take all telemetry that has come inside of streams."""
+    while waiting := list(inbox.poll(0)):
+        for message in waiting:
+            lines[message.stamp.camera].told(message)
 
 
 class _Motion:
@@ -88,6 +108,11 @@ class _Line:
             if why:
                 runtime.note(f"{name}: {why}")
                 runtime.log.error("telemetry", camera=name, reason=why)
+
+    def told(self, message: MetadataMessage) -> None:
+        """Take telemetry that came inside the camera's stream."""
+        if self._feed is not None:
+            self._feed.take(message.data.tobytes(), message.stamp.t_media_ns)
 
     def take(self, message: DetectionMessage, own: OwnMotion | None) -> None:
         metrics, stamp, started_ns = self._runtime.metrics, message.stamp, clock.monotonic_ns()

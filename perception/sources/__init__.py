@@ -124,6 +124,8 @@ SOURCES = {
 
 WITH_PACKETS = ("video", "rtsp", "mpegts", "rtp", "rtmp", "hls", "mjpeg")
 """Types that can pass on coded packets (tap.py)."""
+WITH_METADATA = ("mpegts",)
+"""Live types that can pass on the data beside their video (metadata.py)."""
 
 
 def source_class(name: str) -> SourceType:

@@ -8,26 +8,21 @@ its connection when FFmpeg returns. Only frames that the reader takes are conver
 import contextlib
 import io
 import threading
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from typing import cast
 
 import av
 from av.container import InputContainer
 from av.error import EOFError as EndOfStream
-from av.error import (
-    FFmpegError,
-    HTTPForbiddenError,
-    HTTPNotFoundError,
-    HTTPUnauthorizedError,
-    InvalidDataError,
-)
+from av.error import FFmpegError, InvalidDataError
 from av.video.stream import VideoStream
 
 from perception.clock import NS_PER_S, monotonic_ns, to_ns
 from perception.errors import SourceError, SourceLost
 from perception.sources import Allocate, Frame
+from perception.sources.address import Address, lost_because
 from perception.sources.damage import DamageWatch
 from perception.sources.decoding import Painter, configure_decoder, plausible_fps, pts_ns
+from perception.sources.metadata import MetadataTap
 from perception.sources.tap import PacketTap
 from perception.sources.timeline import LiveTimeline
 from perception.sources.urls import redact
@@ -38,21 +33,6 @@ _WAIT_S = 0.5
 _NO_PICTURE_NS = 15 * NS_PER_S
 _EXPLAIN_NS = 2 * NS_PER_S
 """If a stream is not open after this time, `Address.explain` is called."""
-
-
-@dataclass(frozen=True, slots=True)
-class Address:
-    """Where a stream is, and how FFmpeg opens it. url may contain a password and is never shown."""
-
-    url: str = field(repr=False)
-    demuxer: str
-    options: dict[str, str]
-    open_timeout_s: float
-    read_timeout_s: float
-    explain: Callable[[str], str] | None = None
-    """From the url to the reason why it cannot be decoded; "": unknown."""
-    description: bytes = b""
-    """If set, FFmpeg reads this session description instead of the url (rtp.py)."""
 
 
 class LiveStream:
@@ -76,6 +56,7 @@ class LiveStream:
         self._shown = redact(address.url)
         self.fps: float | None = None
         self.tap: PacketTap | None = None
+        self.metadata: MetadataTap | None = None
 
     def open(self) -> None:
         """Start to connect and wait for at most 0.5 s. read() returns None while connecting.
@@ -87,7 +68,7 @@ class LiveStream:
         if len(self._abandoned) >= MAX_ABANDONED:
             raise SourceLost(f"{self._shown}: {MAX_ABANDONED} earlier attempts still hang", 30.0)
         self._timeline.reconnected()
-        self._feed = _Feed(self._address, self._shown, self._timeline, self.tap)
+        self._feed = _Feed(self._address, self._shown, self._timeline, self.tap, self.metadata)
         self._feed.start()
         self._feed.wait_opened(_WAIT_S)
 
@@ -133,10 +114,16 @@ class _Feed(threading.Thread):
     """The thread of one connection. `_changed` guards what it shares with the reader."""
 
     def __init__(
-        self, address: Address, shown: str, timeline: LiveTimeline, tap: PacketTap | None
+        self,
+        address: Address,
+        shown: str,
+        timeline: LiveTimeline,
+        tap: PacketTap | None,
+        metadata: MetadataTap | None,
     ) -> None:
         super().__init__(name="live-stream", daemon=True)
         self._address, self._shown, self._timeline, self._tap = address, shown, timeline, tap
+        self._metadata = metadata
         self._changed = threading.Condition()
         self._newest: _Newest | None = None
         self._damage = DamageWatch()
@@ -197,7 +184,7 @@ class _Feed(threading.Thread):
             self._receive()
             reason = SourceLost(f"{self._shown}: the stream ended")
         except FFmpegError as error:
-            reason = _lost(self._shown, error)
+            reason = lost_because(self._shown, error)
             if isinstance(error, InvalidDataError | EndOfStream):
                 self._explain()
         except SourceLost as error:
@@ -247,8 +234,11 @@ class _Feed(threading.Thread):
             self._packet_ns = self._picture_ns = monotonic_ns()
             self._changed.notify_all()
         with contextlib.suppress(EndOfStream):
-            for packet in container.demux(stream):
-                if not self._hand_over(packet, stream):
+            others = self._metadata.streams(container) if self._metadata else ()
+            for packet in container.demux(stream, *others):
+                if packet.stream is not stream and self._metadata is not None:
+                    self._metadata.packet(packet, monotonic_ns())
+                elif not self._hand_over(cast("av.Packet[VideoStream]", packet), stream):
                     return
 
     def _hand_over(self, packet: "av.Packet[VideoStream]", stream: VideoStream) -> bool:
@@ -282,6 +272,8 @@ class _Feed(threading.Thread):
                 self._newest = picture, now, t_media_ns, damage, received
                 if self._tap is not None:
                     self._tap.picture(picture.pts, t_media_ns)
+                if self._metadata is not None:
+                    self._metadata.picture(pts_ns(picture), t_media_ns)
             if pictures:
                 self._changed.notify_all()
         return True
@@ -289,12 +281,3 @@ class _Feed(threading.Thread):
     def _count(self, name: str, count: int) -> None:
         if count:
             self._counts[name] = self._counts.get(name, 0) + count
-
-
-def _lost(shown: str, error: FFmpegError) -> SourceLost:
-    """Return the error of a stream. FFmpeg's text is not used: it contains the URL and password."""
-    if isinstance(error, HTTPUnauthorizedError | HTTPForbiddenError):
-        return SourceLost(f"{shown}: user or password refused", 30.0)
-    if isinstance(error, HTTPNotFoundError):
-        return SourceLost(f"{shown}: no such stream on the server", 5.0)
-    return SourceLost(f"{shown}: {redact(error.strerror or type(error).__name__)}")

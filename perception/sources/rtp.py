@@ -14,7 +14,8 @@ from pydantic import AfterValidator, Field, model_validator
 
 from perception.errors import SourceError
 from perception.sources import Allocate, Frame
-from perception.sources.live import Address, LiveStream
+from perception.sources.address import Address
+from perception.sources.live import LiveStream
 from perception.sources.stream import FAST_START, StreamOptions
 from perception.sources.tap import PacketTap
 

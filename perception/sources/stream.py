@@ -8,8 +8,10 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from perception.sources import Allocate, Frame
+from perception.sources.address import Address
 from perception.sources.http_kind import explain
-from perception.sources.live import Address, LiveStream
+from perception.sources.live import LiveStream
+from perception.sources.metadata import MetadataTap
 from perception.sources.tap import PacketTap
 from perception.sources.urls import redact, scheme
 
@@ -124,6 +126,15 @@ class StreamSource:
     @tap.setter
     def tap(self, tap: PacketTap | None) -> None:
         self._stream.tap = tap
+
+    @property
+    def metadata(self) -> MetadataTap | None:
+        """Who takes the data beside the video; set it before open()."""
+        return self._stream.metadata
+
+    @metadata.setter
+    def metadata(self, metadata: MetadataTap | None) -> None:
+        self._stream.metadata = metadata
 
     @property
     def fps(self) -> float | None:

@@ -5,7 +5,7 @@ file with a class that fits Telemetry, one row in TELEMETRY. Imports geo and bel
 """
 
 from pathlib import Path
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Any, Protocol, runtime_checkable
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -48,6 +48,17 @@ class Telemetry(Protocol):
 
     def close(self) -> None:
         """Stop listening; safe to call twice."""
+        ...
+
+
+@runtime_checkable
+class Inside(Protocol):
+    """A reader of what comes inside the video. inside: whether that is live."""
+
+    inside: bool
+
+    def take(self, data: bytes, t_ns: int) -> None:
+        """Take a packet's bytes at the media time of its picture."""
         ...
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from perception.clock import to_ns
 from perception.geo.state import State
-from perception.telemetry import Telemetry, TelemetryOptions
+from perception.telemetry import Inside, Telemetry, TelemetryOptions
 
 
 class TelemetryFeed:
@@ -34,6 +34,11 @@ class TelemetryFeed:
             return State(t_ns=t_ns), {}
         found, ages = self._reader.series.at(t_ns - self._offset_ns, self._options.max_age_s)
         return replace(found, t_ns=t_ns), ages
+
+    def take(self, data: bytes, t_ns: int) -> None:
+        """Take data that came inside the video, at its media time, where the reader is of such."""
+        if isinstance(self._reader, Inside):
+            self._reader.take(data, t_ns)
 
     @property
     def counters(self) -> dict[str, int]:

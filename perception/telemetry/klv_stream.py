@@ -1,4 +1,4 @@
-"""The KLV of a recorded transport stream, in the video's time: synchronous by its own PTS,
+"""The KLV of a transport stream, recorded or live, in the video's time: synchronous by its own PTS,
 asynchronous by the picture it comes with.
 """
 
@@ -16,7 +16,10 @@ from perception.telemetry.klv import Klv, state_of
 
 
 class KlvFile:
-    """MISB ST 0601 in an MPEG-TS file. Its values are those of the clip that is analysed."""
+    """MISB ST 0601 in an MPEG-TS: of the clip that is analysed, or of a live camera's own stream.
+
+    inside: packets come by `take` while the line runs.
+    """
 
     class Options(TelemetryOptions):
         pass
@@ -25,16 +28,23 @@ class KlvFile:
 
     def __init__(self, options: Options, *, video: Path | None) -> None:
         self._video = video
+        self.inside = False
         self.series, self.why = Series(), ""
         self.sigmas = {"position_m": 5.0, "altitude_m": 5.0, "yaw_deg": 1.0, "pitch_deg": 0.5}
         self._klv = Klv()
         self.counters = self._klv.counters
 
     def open(self) -> None:
-        """Read all of it. Raises SourceError: not a file, no KLV in it, or none with a position."""
+        """Read all of it; of a live stream nothing yet.
+
+        Raises SourceError: no transport stream, no KLV in it, or none with a position.
+        """
+        if self.inside:
+            self.series = Series(live=True)
+            return
         video = self._video
         if video is None:
-            raise SourceError("klv is read from a recorded MPEG-TS; for a live one record it first")
+            raise SourceError("klv comes inside an MPEG-TS: a recorded one, or udp, tcp or http")
         try:
             with av.open(f"file:{video.absolute()}", options={"protocol_whitelist": "file"}) as box:
                 self._read(box, video)
@@ -65,6 +75,11 @@ class KlvFile:
                 t_ns = round((packet.pts * base - start * film.time_base) * NS_PER_S)
             for values in self._klv.packets(bytes(packet)):
                 self.series.add(state_of(values, t_ns))
+
+    def take(self, data: bytes, t_ns: int) -> None:
+        """Take a packet's bytes at the media time of its picture."""
+        for values in self._klv.packets(data):
+            self.series.add(state_of(values, t_ns))
 
     def close(self) -> None:
         """Nothing to close."""

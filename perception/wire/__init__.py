@@ -30,7 +30,7 @@ from perception.wire.frames import CODINGS, Coding, Damage, FrameMessage
 from perception.wire.health import HealthMessage
 from perception.wire.journal import JournalMessage
 from perception.wire.lanes import LANE_PLACES, LaneLine, LaneLines, LaneMessage, OwnLane
-from perception.wire.packets import PACKET_BLOCK, PacketMessage
+from perception.wire.packets import PACKET_BLOCK, MetadataMessage, PacketMessage
 from perception.wire.places import Place, View, ellipse
 from perception.wire.topics import TOPICS, Message, Topic
 from perception.wire.tracks import (
@@ -85,6 +85,7 @@ __all__ = [
     "LaneLines",
     "LaneMessage",
     "Message",
+    "MetadataMessage",
     "Metres",
     "Name",
     "Names",

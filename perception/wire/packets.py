@@ -36,3 +36,15 @@ class PacketMessage:
     lost: Natural
     size: Natural
     blocks: Any = column("uint8", "P", PACKET_BLOCK)
+
+
+@dataclass(slots=True, eq=False, kw_only=True)
+class MetadataMessage:
+    """Data that a camera's stream has beside its video, e.g. a packet of KLV.
+
+    stamp: frame_id counts these messages; t_media_ns: of the picture that it belongs to. data:
+    uint8 (B,).
+    """
+
+    stamp: Stamp
+    data: Any = column("uint8", "B")

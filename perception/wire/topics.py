@@ -9,12 +9,13 @@ from perception.wire.frames import FrameMessage
 from perception.wire.health import HealthMessage
 from perception.wire.journal import JournalMessage
 from perception.wire.lanes import LaneMessage
-from perception.wire.packets import PacketMessage
+from perception.wire.packets import MetadataMessage, PacketMessage
 from perception.wire.tracks import CatchUpEnd, CatchUpRequest, OwnMotion, TrackMessage
 
 Message = (
     FrameMessage
     | PacketMessage
+    | MetadataMessage
     | DetectionMessage
     | TrackMessage
     | LaneMessage
@@ -47,6 +48,7 @@ TOPICS = {
     for topic in (
         Topic("frames", FrameMessage, "newest", 1024, False),
         Topic("packets", PacketMessage, "queue", 256, False),
+        Topic("metadata", MetadataMessage, "queue", 256, False),
         Topic("detections", DetectionMessage, "queue", 256, True),
         Topic("tracks", TrackMessage, "queue", 1024, True),
         Topic("lanes", LaneMessage, "queue", 256, True),

@@ -9,8 +9,9 @@ import pytest
 import yaml
 
 from perception.wire import CONFIRMED, places
+from tests import klv
 from tests.flight import apart
-from tests.flying import GROUND_M, HOME, TARGETS, flying, free_port
+from tests.flying import GROUND_M, HOME, PITCH, TARGETS, YAW, flying, free_port
 from tests.line import ROOT, SLOW, perception_says, running, wait_until
 from tests.unit.test_cot_tracks import Listener
 
@@ -137,3 +138,35 @@ def test_the_demo_of_a_drone_ends_with_a_map_that_is_true(tmp_path):
     assert int(words[0].split()[-1]) == count
     assert int(words[1].split()[0]) >= 0.8 * count
     assert (folder / "annotated-flight.mp4").stat().st_size > 10_000
+
+
+def klv_of(lat, lon, msl):
+    """Return a packet of a vehicle that flies level to the east; its camera looks YAW, PITCH."""
+    return klv.position(lat, lon, msl, yaw=90.0, azimuth=YAW - 90.0, elevation=PITCH)
+
+
+@pytest.mark.timeout(240 * SLOW)
+def test_klv_inside_a_live_stream_places_its_tracks_until_it_is_silent(home):
+    video = free_port()
+    camera = {
+        "source": f"udp://127.0.0.1:{video}",
+        "objects": ["car"],
+        "telemetry": {"type": "klv"},
+        "map": {"ground": {"height_m": GROUND_M}},
+    }
+    with running(home, {"cameras": {"down": camera}}) as line, flying(video, None, klv_of) as drone:
+        line.wait_ready()
+        tracks = line.connect().tracks("down")
+        message = wait_for(tracks, placed, "tracks with a place")
+        for row in np.flatnonzero(message.tracks.states == CONFIRMED):
+            place = message.tracks.row(row, message.names).place
+            at = place.lat_deg, place.lon_deg
+            off = min(np.linalg.norm(apart(truth, at)) for truth in TARGETS)
+            assert off < min(place.major_m, 4.0)
+        drone.speaks = False
+        wait_for(tracks, stale, "places that are stale")
+        drone.speaks = True
+        wait_for(tracks, placed, "places again")
+        assert line.stop() == 0
+    unplaced = line.summary()["cameras"]["down"]["unplaced"]
+    assert unplaced["telemetry is too old"] > 0

@@ -139,6 +139,8 @@ MESSAGES = [
     m.CatchUpEnd(camera="front", sent=3),
     m.OwnMotion(t_monotonic_ns=5, speed_m_s=13.5, yaw_rate=-0.2),
     m.OwnMotion(t_monotonic_ns=5, speed_m_s=-1.0),
+    m.MetadataMessage(stamp=STAMP, data=np.arange(300, dtype=np.uint8)),
+    m.MetadataMessage(stamp=STAMP, data=np.empty(0, np.uint8)),
     m.PacketMessage(
         stamp=STAMP,
         stream=1,
