@@ -1,4 +1,4 @@
-"""What the analysis of a clip with a gyro says of the offset between both clocks.
+"""What the pictures of a clip with a gyro say of the offset between both clocks.
 
 It is told, never applied: `telemetry: {offset_s: ...}` does that. Imports telemetry and geometry.
 """
@@ -6,7 +6,7 @@ It is told, never applied: `telemetry: {offset_s: ...}` does that. Imports telem
 import numpy as np
 from numpy.typing import NDArray
 
-from perception.geometry.clock_offset import clock_offset, picture_turns
+from perception.geometry.clock_offset import Offset, clock_offset, picture_turns
 from perception.telemetry.feed import TelemetryFeed
 
 MAX_FRAMES = 900
@@ -26,16 +26,19 @@ class OffsetWatch:
         if self._gyro and len(self._frames) < MAX_FRAMES:
             self._frames.append((t_ns / 1e9, grey))
 
-    def note(self) -> list[str]:
-        """Return a sentence for the summary; none where nothing can be said."""
+    def find(self) -> Offset | None:
+        """Return the offset; None where there is no gyro or nothing can be said."""
         if not self._gyro:
-            return []
+            return None
         times, motions = picture_turns(self._frames)
         at = np.array([t_s for t_s, _ in self._gyro])
         found = clock_offset(times, motions, at, np.array([rates for _, rates in self._gyro]))
-        if found is None or found.explained < LEAST_EXPLAINED:
-            return ["clock offset of gyro and video: not found, the camera turns too little"]
-        return [
-            f"clock offset of gyro and video: {found.seconds:+.3f} s, sigma {found.sigma_s:.3f} s; "
-            f"to apply it: telemetry: {{offset_s: {found.seconds:.3f}}}"
-        ]
+        return None if found is None or found.explained < LEAST_EXPLAINED else found
+
+    @property
+    def has_gyro(self) -> bool:
+        """Whether there is anything to compare with."""
+        return bool(self._gyro)
+
+
+NOT_FOUND = "clock offset of gyro and video: not found, the camera turns too little"

@@ -14,7 +14,7 @@ from perception import clock
 from perception.alerts.book import AlertBook
 from perception.analysis.detection import DetectedFrame, DetectionStage
 from perception.analysis.frames import Frames, Picture
-from perception.analysis.offset import OffsetWatch
+from perception.analysis.offset import NOT_FOUND, OffsetWatch
 from perception.errors import SinkError
 from perception.geometry.grey import small_grey
 from perception.launchfile import build as stages
@@ -197,7 +197,7 @@ class _Work:
 
     def close(self) -> None:
         """Clear open alerts and end the files."""
-        self.problems += self._offset.note()
+        self._compare_clocks()
         if self._last is not None:
             self._alert(self._book.finish(self._last), None)
         for rule, counts in self._book.counts.items():
@@ -215,6 +215,13 @@ class _Work:
                 output.close()
             except SinkError as error:
                 self.problems.append(str(error))
+
+    def _compare_clocks(self) -> None:
+        if (found := self._offset.find()) is not None:
+            for key in ("seconds", "sigma_s", "explained"):
+                self.metrics.gauge(f"clock_offset.{self._camera.name}.{key}", getattr(found, key))
+        elif self._offset.has_gyro:
+            self.problems.append(NOT_FOUND)
 
     def _name(self, message: TrackMessage, picture: Picture) -> None:
         if self._who is not None:

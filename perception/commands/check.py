@@ -13,6 +13,7 @@ from rich.text import Text
 
 from perception import assets, draw
 from perception.commands import load, recordings
+from perception.commands.check_telemetry import telemetry_notes
 from perception.commands.console import console, say, sheet
 from perception.errors import EXIT_DONE, EXIT_SOURCE, PerceptionError, RingError, SourceError
 from perception.launchfile import build as stages
@@ -66,6 +67,11 @@ def show(what: Plan, pictures: Path | None) -> int:
     too_much = _load(what, seen)
     if what.recordings is not None:
         say(screen, recordings.room(what.recordings))
+    for name, camera in what.cameras.items():
+        with screen.status(f"looking at the telemetry of {name}"):
+            notes = telemetry_notes(camera)
+        for note in notes:
+            say(screen, Text(note))
     if pictures is not None:
         for name, found in seen.items():
             image, note = found.image, ""

@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 
 LIMIT_S, STEP_S = 1.0, 0.005
 LONG_SIDE = 320
+LEAST_MOTION = 1e-3
+"""A motion of less, in px/s or rad/s and root mean square, is none: nothing explains it."""
 _PARTS, _LEAST_FRAMES, _LEAST_POINTS = 4, 40, 12
 
 
@@ -119,7 +121,8 @@ def _explained(
     fit = np.linalg.lstsq(turns, seen, rcond=None)[0]
     left = ((seen - turns @ fit) ** 2).sum(axis=0)
     whole = ((seen - seen.mean(axis=0)) ** 2).sum(axis=0)
-    return float(np.mean(1.0 - left / np.maximum(whole, 1e-12)))
+    moved = whole > LEAST_MOTION**2 * len(seen)
+    return float(np.mean(np.where(moved, 1.0 - left / np.maximum(whole, 1e-12), 0.0)))
 
 
 def _peak(tried: NDArray[np.float64], scores: NDArray[np.float64]) -> tuple[float, float]:

@@ -180,6 +180,7 @@ def _camera(
         missed=lost,
         unplaced=_counted(metrics, f"unplaced.{name}."),
         tracks_confirmed=count("confirmed"),
+        clock_offset=_gauged(metrics, f"clock_offset.{name}."),
         crossings=crossings,
         alerts=dict(alerts),
         age_at_detection=ages("detection"),
@@ -187,6 +188,15 @@ def _camera(
         age_at_alert=ages("alert"),
         problems=[*repaired, *problems],
     )
+
+
+def _gauged(metrics: Metrics, prefix: str) -> dict[str, float]:
+    """Return the gauges of a prefix by the rest of their names, rounded to ms."""
+    return {
+        key.removeprefix(prefix): round(value, 3)
+        for key, value in metrics.gauges.items()
+        if key.startswith(prefix)
+    }
 
 
 def shown_source(plan: Plan, camera: str) -> str:

@@ -88,6 +88,13 @@ class CameraSummary(msgspec.Struct, frozen=True, kw_only=True):
         dict[str, Count],
         Meta(description="with telemetry: frames whose tracks have no place on earth, by reason"),
     ] = {}
+    clock_offset: Annotated[
+        dict[str, float],
+        Meta(
+            description="where telemetry has a gyro: seconds to add to its time for the video's, "
+            "sigma_s, and the share of the picture's turns that it explains; it is not applied"
+        ),
+    ] = {}
     crossings: Annotated[
         dict[str, dict[str, Count]], Meta(description="by rule, then by direction")
     ] = {}

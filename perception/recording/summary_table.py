@@ -19,6 +19,11 @@ def table(summary: Summary) -> Group:
     if summary.processes:
         parts.append(_processes(summary))
     parts += [_looks(name, c.looks) for name, c in summary.cameras.items() if c.looks]
+    parts += [
+        Text(f"{name}: {offset_text(c.clock_offset)}")
+        for name, c in summary.cameras.items()
+        if c.clock_offset
+    ]
     problems = [
         f"{name}: {problem}"
         for name, camera in summary.cameras.items()
@@ -27,6 +32,15 @@ def table(summary: Summary) -> Group:
     if problems:
         parts.append(Text("\n".join(problems), style="yellow"))
     return Group(*parts)
+
+
+def offset_text(found: Mapping[str, float]) -> str:
+    """Return what people read of the offset between the clocks of gyro and video."""
+    seconds, sigma_s = found["seconds"], found["sigma_s"]
+    return (
+        f"clock offset of gyro and video {seconds:+.3f} s, sigma {sigma_s:.3f} s, not applied; "
+        f"to apply it: telemetry: {{offset_s: {seconds:.3f}}}"
+    )
 
 
 def _head(run: RunSummary) -> Text:
