@@ -26,7 +26,7 @@ from perception.wire.plan import Plan
 SAME_S = 2.0
 """Alerts of one rule about different tracks are the same if they start within this time, s."""
 _LEAD_NS = 120_000_000_000
-"""The replay starts so long before --from: there is a state at least once per minute."""
+"""Time before --from at which a replay starts. There is a state at least once per minute."""
 
 
 def run(

@@ -24,7 +24,7 @@ FLOOD_SHARE = 0.7
 """Where a larger share of the picture differs, the light has changed: the background is learned
 again."""
 LEARN_FRAMES = 15
-"""In the first so many pictures of a background nothing is returned."""
+"""Number of first pictures of a background for which nothing is returned."""
 DEVIATIONS = 4.0
 """A pixel is foreground where it differs by more standard deviations of its noise."""
 MAX_NOISE = 16.0

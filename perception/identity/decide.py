@@ -16,8 +16,8 @@ from perception.identity.gallery import Templates
 
 State = Literal["known", "unknown", "undecided"]
 WINDOW = 12
-"""Only the last so many faces of a track count. After an id switch of the tracker, the faces of the
-other person are gone after so many faces."""
+"""Number of the last faces of a track that count. After an id switch of the tracker, the faces of
+the other person no longer count after this number of faces."""
 
 
 @dataclass(frozen=True, slots=True)

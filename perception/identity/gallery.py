@@ -119,7 +119,7 @@ def default_gallery() -> Path:
 
 
 def version(folder: Path | None) -> int:
-    """Return a number that changes when somebody is enrolled or erased; 0: there is no gallery."""
+    """Return a number that changes when a person is enrolled or erased; 0: there is no gallery."""
     try:
         return (folder or default_gallery()).expanduser().stat().st_mtime_ns
     except OSError:

@@ -243,7 +243,7 @@ def _moved(face: Face, dx: int, dy: int) -> Face:
 
 
 def _owner(face: Face, people: list[Track]) -> int | None:
-    """Return the track id of the person that a face belongs to; None: nobody.
+    """Return the track id of the person that a face belongs to; None: to none.
 
     Of the people whose box contains the centre of the face, it is the one whose expected head
     position is nearest, in widths of its box.

@@ -12,7 +12,7 @@ from perception.kernels import as_array
 from perception.kernels.assignment import inner
 
 INSERTION_ROWS = 32
-"""Up to so many rows insertion sort is faster than merge sort."""
+"""Up to this number of rows insertion sort is faster than merge sort."""
 
 # Columns of a pair, float64: row of the first set, row of the second set, IoU, height IoU. The
 # caller uses the others.

@@ -32,8 +32,7 @@ ASPECT_WALK, OFFSET_WALK_PX = 0.1, 20.0
 FIRST_RATE = 0.4
 """Standard deviation of r of a new track, 1/s."""
 OUTLIER = 2.5
-"""An innovation beyond this many standard deviations has its variance raised until it is so
-many."""
+"""An innovation beyond this many standard deviations has its variance raised to that limit."""
 LEAST_OFFSET_PX = 60.0
 """Nearer to the centre column, the distance from it is not used as a measurement."""
 LEAST_SIGHTINGS = 3

@@ -18,7 +18,7 @@ GAP_S = 0.15
 continued, and the gates are lowered in proportion to GAP_S / dt, because predictions are worse.
 Gain: 1.1 HOTA on kitti with every second frame lost, .9 on mot15 (benchmarks/README)."""
 FIT_TRACKS = 64
-"""The fit of a shift is computed from at most so many visible tracks, the oldest first."""
+"""Most tracks from which the fit of a shift is computed: visible ones, the oldest first."""
 FIT_BETTER = 1.1
 """A pan is continued where the mean IoU with it is this many times that without it."""
 FIT_LEAST = 0.15

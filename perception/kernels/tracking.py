@@ -46,7 +46,7 @@ from perception.kernels.track_layout import (
 from perception.kernels.track_matching import MOST_PAIRS, _match
 from perception.kernels.track_update import _update
 
-BUILT_FROM = "791ac457ae62"
+BUILT_FROM = "5eb14231a725"
 """Digest of the other files that `step` is compiled from. Numba's cache checks the text of this
 file only. After a change of the others, tests/unit/test_tracker.py prints the value to write
 here."""

@@ -31,7 +31,7 @@ RESULTS = (
 """What a run leaves, beside its snapshots and its log."""
 
 INSTANT_SHOWN_NS = 1_500_000_000
-"""An alert without duration (a crossed line) is shown for so long, media time."""
+"""Media time for which an alert without duration (a crossed line) is shown."""
 
 HELD, LANES_SHOWN_NS = 16, 200_000_000
 """Lanes kept for pictures that come later; how long they are shown, media time."""

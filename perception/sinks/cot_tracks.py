@@ -36,7 +36,7 @@ class TrackOptions(LinkOptions):
 
 
 class CotTracks:
-    """Sends tracks from a thread of its own. counters: events sent, left_out, replaced, failed."""
+    """Sends tracks in a thread. counters: events sent, left_out, replaced, failed."""
 
     def __init__(self, options: TrackOptions) -> None:
         self._options = options

@@ -10,7 +10,8 @@ Imports wire.
 from perception.wire import Damage
 
 MAX_CARRIED_NS = 10_000_000_000
-"""A stream without key frames (intra refresh) counts as undamaged so long after its last loss."""
+"""Time after the last loss from which a stream without key frames counts as undamaged (intra
+refresh)."""
 
 
 class DamageWatch:

@@ -18,7 +18,7 @@ from perception.footage.fragments import Fragment, Fragmenter, UnsupportedCodec
 MAX_BYTES = 8 << 20
 """Limit of the complete fragments that wait for the reader, bytes. More are dropped."""
 _REORDER = 17
-"""A decoder delays at most 16 pictures (H.264). After so many packets a media time is estimated."""
+"""After this number of packets a media time is estimated. H.264 delays at most 16 pictures."""
 
 
 @dataclass(slots=True)
