@@ -26,6 +26,11 @@ CREATE TABLE IF NOT EXISTS segment (
     alerts INTEGER NOT NULL, tracks INTEGER NOT NULL, row TEXT NOT NULL) STRICT;
 CREATE INDEX IF NOT EXISTS segment_span
     ON segment (camera, start_wall_ns, end_wall_ns, tracks, bytes);
+CREATE INDEX IF NOT EXISTS segment_alert ON segment (end_wall_ns, start_wall_ns) WHERE alerts > 0;
+CREATE INDEX IF NOT EXISTS segment_track ON segment (end_wall_ns, start_wall_ns)
+    WHERE alerts = 0 AND tracks > 0;
+CREATE INDEX IF NOT EXISTS segment_empty ON segment (end_wall_ns, start_wall_ns)
+    WHERE alerts = 0 AND tracks = 0;
 CREATE TABLE IF NOT EXISTS stretch (
     camera TEXT NOT NULL, number INTEGER NOT NULL, start_wall_ns INTEGER NOT NULL,
     end_wall_ns INTEGER NOT NULL, segments INTEGER NOT NULL, tracks INTEGER NOT NULL,

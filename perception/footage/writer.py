@@ -17,6 +17,7 @@ from perception import clock
 from perception.errors import ConfigError
 from perception.footage import retention
 from perception.footage.camera import CameraRecorder, Options
+from perception.footage.candidates import candidates
 from perception.footage.catalog import Catalog
 from perception.footage.chain import Chain
 from perception.footage.erasing import files_of
@@ -219,7 +220,8 @@ class Writer(threading.Thread):
             camera.turn(now)
         troubles = {name: c.trouble for name, c in self._cameras.items() if c.trouble}
         urgent = bool(troubles)
-        if now - self._retain_ns > clock.to_ns(RETAIN_S) or urgent:
+        due = now - self._retain_ns > clock.to_ns(RETAIN_S)
+        if due or urgent or self._short() > 0:
             self._retain_ns = now
             self._retain(catalog)
         self.trouble = ", ".join(f"{name}: {why}" for name, why in troubles.items())
@@ -229,13 +231,19 @@ class Writer(threading.Thread):
         free = shutil.disk_usage(self._root).free
         used = catalog.size_bytes()
         limits = self._limits
-        full = limits.max_bytes is not None and used > limits.max_bytes
-        if not full and free >= max(limits.min_free, retention.RESERVE_BYTES):
+        over = used - limits.max_bytes if limits.max_bytes is not None else 0
+        needed = max(over, self._short())
+        if needed <= 0:
             return
-        kept = [retention.Kept(row, catalog.is_protected(row)) for row in catalog.segments()]
+        kept = candidates(catalog, needed)
         for victim in retention.plan(kept, used, free, limits, clock.wall_ns()):
             self._delete_segment(catalog, victim)
             self.deleted += 1
+
+    def _short(self) -> int:
+        """Return the bytes that are missing on the disk; seen at each turn, it costs some us."""
+        free = shutil.disk_usage(self._root).free
+        return max(self._limits.min_free, retention.RESERVE_BYTES) - free
 
     def _delete_segment(self, catalog: Catalog, victim: retention.Victim) -> None:
         """Delete a segment, its clips and what was examined of it.

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import av
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -23,6 +24,7 @@ from perception.errors import ConfigError
 from perception.footage import chain, exporting, retention, thumbnail, writer
 from perception.footage.annex_b import head_of
 from perception.footage.camera import CameraRecorder, Options
+from perception.footage.candidates import candidates
 from perception.footage.catalog import Catalog
 from perception.footage.chain import Chain
 from perception.footage.clips import clip_path, places
@@ -37,6 +39,7 @@ from perception.footage.transport_stream import TransportStream
 from perception.pixels import Pixels
 from perception.sources.tap import PacketTap
 from tests.line import wait_until
+from tests.namespaces import own_mounts, says
 
 S = 1_000_000_000
 WALL = 1_795_780_000 * S
@@ -581,6 +584,130 @@ def test_b2_the_forecast_is_the_rate_of_the_last_days():
     told = retention.forecast(rows, 10**9, retention.Limits(24_000_000 * 10, 0, 7.0), WALL)
     assert told.bytes_per_day == pytest.approx(24e6, rel=0.05)
     assert told.days == pytest.approx(10, rel=0.05)
+
+
+@pytest.mark.parametrize("max_gb", [0.3, 0.6, 1.0])
+def test_b2_the_forecast_of_two_days_holds_for_thirty(max_gb):
+    """Three cameras with busy days and quiet nights: 40 MB an hour by day, 10 by night."""
+    limits = retention.Limits(round(max_gb * 1e10), 0, 7.0)
+    rng, kept, told = np.random.default_rng(3), list[SegmentRow](), 0.0
+    start = WALL - 30 * 24 * 3600 * S
+    ages = list[float]()
+    for hour in range(30 * 24):
+        now = start + (hour + 1) * 3600 * S
+        busy = 7 <= hour % 24 < 22
+        for n in range(3):
+            size = round((40e6 if busy else 10e6) * rng.uniform(0.7, 1.3))
+            one = msgspec.structs.replace(row(3 * hour + n, size=size), end_wall_ns=now)
+            kept.append(msgspec.structs.replace(one, start_wall_ns=now - 3600 * S))
+        used = sum(one.size_bytes for one in kept)
+        rows = [retention.Kept(one, False) for one in kept]
+        gone = {v.row.path for v in retention.plan(rows, used, 1 << 50, limits, now)}
+        kept = [one for one in kept if one.path not in gone]
+        if hour == 47:
+            told = retention.forecast(kept, 1 << 50, limits, now).days or 0.0
+        if hour >= 20 * 24:
+            ages.append((now - kept[0].start_wall_ns) / (86_400 * S))
+    assert told == pytest.approx(float(np.mean(ages)), rel=0.15)
+
+
+def test_of_many_segments_only_those_are_read_that_may_go(tmp_path):
+    catalog = Catalog(tmp_path)
+    (tmp_path / "door").mkdir()
+    rng = np.random.default_rng(5)
+    rows = [
+        row(
+            n, size=int(rng.integers(1, 100)), alerts=int(rng.random() < 0.2),
+            objects=int(rng.random() < 0.5), age_days=float(rng.uniform(0, 40)),
+        )
+        for n in range(300)
+    ]  # fmt: skip
+    for one in rows:
+        catalog.add(one)
+    for one in rows[:40]:
+        catalog.protect(one)
+    every = [retention.Kept(one, catalog.is_protected(one)) for one in rows]
+    used = sum(one.size_bytes for one in rows)
+    for needed in (1, 50, 500, 3000, used):
+        limits = retention.Limits(used - needed, 0, 7.0)
+        some = list(candidates(catalog, needed))
+        plan = retention.plan(some, used, 1 << 40, limits, WALL)
+        assert plan == retention.plan(every, used, 1 << 40, limits, WALL)
+        assert needed > 500 or len(some) < 150
+    catalog.close()
+
+
+def test_b3_three_cameras_on_a_small_disk_lose_no_alert_and_nothing_protected(tmp_path):
+    """A disk of 220 MB of which 100 stay free; 300 MB are recorded, 300 alerts committed."""
+    clip, disk = write_clip(tmp_path / "clip.mp4", frames=60, size=(640, 480)), tmp_path / "disk"
+    disk.mkdir()
+    prefix = own_mounts(f"mount -t tmpfs -o size=220m none {disk}")
+    said = json.loads(says(prefix, SMALL_DISK, clip, disk).splitlines()[-1])
+    assert said["written"] > 250e6
+    assert said["deleted"] > 10
+    assert said["least"] >= retention.RESERVE_BYTES
+    assert said["alerts"] == said["told"] == 300
+    assert said["protected"] == [True, True, True]
+    assert said["broken"] == []
+    assert said["named"] == said["deleted"]
+
+
+SMALL_DISK = """
+import json, shutil, sys, threading, time
+from pathlib import Path
+import msgspec
+from perception.alerts.store import AlertStore
+from perception.footage import chain, retention
+from perception.footage.camera import Options
+from perception.footage.catalog import Catalog
+from perception.footage.segment import PacketStamp
+from perception.footage.writer import Writer
+from tests.unit.test_erase import alert
+from tests.unit.test_footage import S, WALL, fragments
+
+found, disk = fragments(Path(sys.argv[1])), Path(sys.argv[2])
+root, names = disk / "footage", ["a", "b", "c"]
+limits = retention.Limits(None, 100_000_000, 7.0)
+thread = Writer(root, "run", {n: Options(clips=False) for n in names}, limits, lambda topic: {})
+least, over = [1 << 60], threading.Event()
+def look():
+    while not over.wait(0.005):
+        least[0] = min(least[0], shutil.disk_usage(disk).free)
+watch = threading.Thread(target=look, daemon=True)
+watch.start()
+thread.start()
+store, told, written, sent, kept = AlertStore(disk / "alerts.sqlite"), 0, 0, 0, []
+while written < 300_000_000:
+    t = sent * S
+    for name in names:
+        one = found[sent % len(found)]
+        thread.packet(name, one, PacketStamp(sent, t, t, WALL + t))
+        written += len(one.data)
+    if told < 300:
+        one = msgspec.structs.replace(alert(told), key=f"{told:032x}")
+        store.commit("a", told, [one], lambda: {}, now=True)
+        told += 1
+    sent += 1
+    while sum(thread._bytes.values()) > 4_000_000:
+        time.sleep(0.002)
+    if sent == 70:
+        while not all(list(root.glob(f"{n}/*/*/*.mcap")) for n in names):
+            time.sleep(0.01)
+        kept = [sorted(root.glob(f"{n}/*/*/*.mcap"))[0] for n in names]
+        for path in kept:
+            path.with_suffix(".keep").touch()
+thread.end()
+over.set()
+watch.join()
+catalog = Catalog(root)
+said = {
+    "written": written, "least": least[0], "deleted": thread.deleted, "told": told,
+    "alerts": len(store.newest(1000)), "protected": [p.exists() for p in kept],
+    "broken": [b for n in names if (b := chain.verify(root, n)[1])],
+    "named": len(catalog.deleted()),
+}
+print(json.dumps(said))
+"""
 
 
 def test_a5_a_disk_that_hangs_holds_up_nobody(tmp_path, monkeypatch):
