@@ -15,8 +15,7 @@ from perception.score.alerts import LATE_S, Alerted
 from perception.score.card import Boxes, Card
 from perception.score.comparing import BETTER, WORSE
 from perception.score.formats import write_labels
-from perception.score.results import read_result
-from perception.score.scoring import Asked, Made, make, origin_ns
+from perception.score.scoring import Asked, Made, make, origin_ns, read_any
 
 _STYLES = {BETTER: "green", WORSE: "red"}
 
@@ -154,7 +153,7 @@ def _seconds(value: float) -> str:
 
 def convert(path: Path, output: Path, form: str | None, asked: Asked) -> int:
     """Write labels, or a result as a draft of labels, in the form of a tool."""
-    found = read_result(path, asked.camera, asked.video).boxes
+    found = read_any(path, asked).boxes
     if found is None:
         raise ConfigError("has alerts only, no boxes", str(path))
     size = found.size if all(found.size) else asked.size

@@ -16,7 +16,7 @@ Size = Annotated[
 def score(
     result: Annotated[
         Path,
-        typer.Argument(help="folder of run, analyze or examine; its tracks-*.jsonl; or MOT, COCO"),
+        typer.Argument(help="folder of run, analyze, examine or recordings; or MOT, COCO"),
     ],
     truth: Annotated[
         Path | None, typer.Option(help="labels: CVAT .xml, COCO or Label Studio .json, MOT gt.txt")

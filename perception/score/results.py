@@ -3,7 +3,7 @@
 Imports recording and below.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,7 +13,7 @@ import numpy as np
 from perception.errors import ConfigError
 from perception.recording.tracks import read_tracks
 from perception.score.formats import read_labels
-from perception.score.labels import Builder, Labels, read_bytes
+from perception.score.labels import Box, Builder, Labels, read_bytes
 from perception.wire import CONFIRMED, TrackMessage, short_id
 
 _ALERTS = "alerts.jsonl"
@@ -37,7 +37,9 @@ class Raised(msgspec.Struct, kw_only=True):
     known: bool | None = None
 
 
-class _Line(Raised):
+class AlertState(Raised):
+    """A state of an alert: raised, updated, cleared."""
+
     state: str
     details: dict[str, object] = {}
 
@@ -104,22 +106,26 @@ def of_messages(path: Path, messages: Iterable[TrackMessage]) -> Labels:
     looked, times = list[int](), list[int]()
     lift, size = 0, (0, 0)
     for message in messages:
-        rows, size = message.tracks, (message.width, message.height)
+        size = message.width, message.height
         frame = short_id(message.stamp.frame_id) + lift
         if looked and frame <= looked[-1]:
             lift += looked[-1] + 1 - frame
             frame = looked[-1] + 1
         looked.append(frame)
         times.append(message.stamp.t_media_ns)
-        for i in np.flatnonzero(rows.states == CONFIRMED).tolist():
-            x1, y1, x2, y2 = rows.boxes[i].astype(np.float64).tolist()
-            class_id = int(rows.class_ids[i])
-            made.add(
-                frame, int(rows.track_ids[i]), message.names.get(class_id, str(class_id)),
-                (x1, y1, x2 - x1, y2 - y1), score=float(rows.scores[i]),
-                line=len(looked),
-            )  # fmt: skip
+        for track, name, box, score in confirmed(message):
+            made.add(frame, track, name, box, score=score, line=len(looked))
     return made.build(np.array(looked, np.int64), size=size, times_ns=np.array(times, np.int64))
+
+
+def confirmed(message: TrackMessage) -> Iterator[tuple[int, str, Box, float]]:
+    """Yield id, class, x y width height and score of each confirmed track."""
+    rows = message.tracks
+    for i in np.flatnonzero(rows.states == CONFIRMED).tolist():
+        x1, y1, x2, y2 = rows.boxes[i].astype(np.float64).tolist()
+        class_id = int(rows.class_ids[i])
+        name = message.names.get(class_id, str(class_id))
+        yield int(rows.track_ids[i]), name, (x1, y1, x2 - x1, y2 - y1), float(rows.scores[i])
 
 
 def read_alerts(path: Path) -> list[Raised]:
@@ -127,7 +133,7 @@ def read_alerts(path: Path) -> list[Raised]:
 
     A last line that a kill cut short is left out. Raises ConfigError with the line.
     """
-    decoder = msgspec.json.Decoder(_Line)
+    decoder = msgspec.json.Decoder(AlertState)
     found: dict[str, Raised] = {}
     lines = read_bytes(path).split(b"\n")
     for number, text in enumerate(lines, 1):
@@ -140,11 +146,16 @@ def read_alerts(path: Path) -> list[Raised]:
                 break
             said = str(error).replace("`", "'")
             raise ConfigError(f"not an alert: {said}", str(path), number) from None
-        if line.state == "raised":
-            found.setdefault(line.key, line)
-        who = line.details.get("who")
-        if line.key in found and isinstance(who, str):
-            known = line.details.get("known")
-            found[line.key].who = who
-            found[line.key].known = known if isinstance(known, bool) else None
+        note_alert(found, line)
     return list(found.values())
+
+
+def note_alert(found: dict[str, Raised], line: AlertState) -> None:
+    """Take a state of an alert: the first `raised`, and who it was by the last that says so."""
+    if line.state == "raised":
+        found.setdefault(line.key, line)
+    who = line.details.get("who")
+    if line.key in found and isinstance(who, str):
+        known = line.details.get("known")
+        found[line.key].who = who
+        found[line.key].known = known if isinstance(known, bool) else None

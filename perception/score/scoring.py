@@ -16,6 +16,7 @@ from perception.score.card import Boxes, Card
 from perception.score.formats import read_labels
 from perception.score.labels import Labels
 from perception.score.pairing import common_frames, pair
+from perception.score.recorded import is_recording, read_recording
 from perception.score.results import Result, read_result
 from perception.score.visits import Visits, read_visits
 
@@ -53,11 +54,7 @@ def make(path: Path, asked: Asked) -> Made:
     """Return the card of a result. Raises ConfigError and SourceError."""
     if asked.truth is None and asked.visits is None:
         raise ConfigError("nothing to score by: give labels with --truth, or --visits")
-    results = [
-        read_result(one, asked.camera, asked.video, asked.truth)
-        for one in (path, asked.against)
-        if one is not None
-    ]
+    results = [read_any(one, asked) for one in (path, asked.against) if one is not None]
     made = Made(Card(str(path), against=str(asked.against or "")), results[0], None)
     if asked.truth is not None:
         made.card.truth = str(asked.truth)
@@ -67,6 +64,13 @@ def make(path: Path, asked: Asked) -> Made:
         made.card.visits = str(asked.visits)
         _alerts(made, results, asked)
     return made
+
+
+def read_any(path: Path, asked: Asked) -> Result:
+    """Return a result of any kind. Raises ConfigError and SourceError."""
+    if is_recording(path):
+        return read_recording(path, asked.camera)
+    return read_result(path, asked.camera, asked.video, asked.truth)
 
 
 def _boxes(made: Made, results: list[Result], asked: Asked) -> None:
