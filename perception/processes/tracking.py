@@ -45,8 +45,8 @@ def run(runtime: Runtime) -> None:
     try:
         while not runtime.stopping:
             runtime.turn()
-            _take_metadata(metadata, lines)
             for message in inbox.poll(IDLE_MS):
+                _take_metadata(metadata, lines)
                 lines[message.stamp.camera].take(message, motion.at(message.stamp.t_arrival_ns))
             for who, request in server.requests():
                 line = lines.get(request.camera)
