@@ -200,6 +200,48 @@ def test_d4_h1_a_kill_and_more_workers_give_the_same_bytes(recorded: Path, tmp_p
     assert results(tmp_path / "killed") == expected
 
 
+@pytest.mark.parametrize("seed", [4])
+def test_h1_eight_recordings_and_workers_killed_at_random_give_the_same_bytes(
+    tmp_path: Path, seed: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    clip = fragments(write_clip(tmp_path / "clip.mp4", frames=490, size=(320, 240)))
+    maker = Maker(tmp_path / "footage", plan(rules={}))
+    for n, fragment in enumerate(clip):
+        maker.packet(fragment, n, n * S)
+        maker.frame(dataclasses.replace(detections(n, 0, 1), width=320, height=240))
+    maker.close()
+    whole = spec(tmp_path / "footage", tmp_path / "whole")
+    assert len(whole.segments) >= 8
+    examining.work(whole, lambda said: None)
+    expected = results(tmp_path / "whole")
+    some = spec(tmp_path / "footage", tmp_path / "some")
+    kills = 0  # a third one of the same job would make it a failed one
+    for n in range(6):
+        workers = [start(some, tmp_path / f"{n}-{k}.json") for k in range(2)]
+        victim = workers[int(rng.integers(2))]
+        assert victim.stdout is not None
+        for _ in range(int(rng.integers(1, 8)) if kills < 2 else 10**6):
+            if not victim.stdout.readline():
+                break
+        else:
+            victim.kill()
+            kills += 1
+        for process in workers:
+            process.communicate(timeout=100)
+        jobs = Jobs(tmp_path / "some" / JOBS)
+        jobs.reclaim()
+        states = {job.state for job in jobs.all()}
+        jobs.close()
+        for name, data in results(tmp_path / "some").items():
+            assert data == expected[name], "no half result is seen"
+        if states == {"done"}:
+            break
+    assert kills
+    assert results(tmp_path / "some") == expected
+    assert not list((tmp_path / "some").rglob("*.tmp"))
+
+
 def test_d5_the_most_valuable_segment_is_first_and_a_budget_ends(
     recorded: Path, tmp_path: Path
 ) -> None:
