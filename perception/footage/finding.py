@@ -7,6 +7,7 @@ looked for among all others, and the hours of a day are looked up day by day.
 
 import heapq
 import json
+from bisect import bisect_left
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -15,6 +16,7 @@ from perception.footage.query import Query
 from perception.footage.rows import FoundRow
 from perception.footage.track_table import LONG, LONG_NS, code, colour
 
+_MANY_SPANS, _FEW = 20, 5_000
 _MOST_PARTS = 200
 """Parts of an index that are read side by side; with more, all tracks are read by time."""
 _LONG = LONG.replace("end_wall_ns", "t.end_wall_ns").replace("start_wall", "t.start_wall")
@@ -36,6 +38,19 @@ class _Part(NamedTuple):
     values: list[Any]
     all_tracks: str
     their: list[Any]
+
+
+class _Times(NamedTuple):
+    """When tracks were seen, wall ns. starts: of all, in order; long: from and to of long ones."""
+
+    starts: list[int]
+    long: list[tuple[int, int]]
+
+    def meets(self, start: int, end: int) -> bool:
+        """Whether one may have been seen between two times."""
+        at = bisect_left(self.starts, start - LONG_NS)
+        near = at < len(self.starts) and self.starts[at] < end
+        return near or any(a < end and b >= start for a, b in self.long)
 
 
 def known(catalog: Catalog) -> dict[str, list[str]]:
@@ -78,11 +93,14 @@ def find(catalog: Catalog, query: Query, limit: int) -> list[FoundRow]:
     rest, values = _rest(query)
     parts = _parts(catalog, query)
     found: dict[int, tuple[Any, ...]] = {}
-    for start, end in query.spans(ends, max(newest, lasting)):
+    spans = list(query.spans(ends, max(newest, lasting)))
+    times = _times(catalog, parts) if len(spans) > _MANY_SPANS else None
+    for start, end in spans:
         bounded = query.from_wall_ns is not None or start > ends
         rows = [
             stream
-            for part in parts
+            for n, part in enumerate(parts)
+            if times is None or times[n].meets(start, end)
             for stream in _streams(catalog, part, rest, values, start if bounded else None, end)
         ]
         for row in heapq.merge(*rows, reverse=True):
@@ -92,6 +110,31 @@ def find(catalog: Catalog, query: Query, limit: int) -> list[FoundRow]:
         if len(found) >= limit:
             break
     return [_found(catalog, row) for row in sorted(found.values(), reverse=True)]
+
+
+def _times(catalog: Catalog, parts: list[_Part]) -> list[_Times] | None:
+    """Return when the tracks of each part were seen.
+
+    For few tracks, of which the index alone is read: a rare class is not looked for on each of a
+    hundred days. None where there are many.
+    """
+    found: list[_Times] = []
+    for part in parts:
+        if "INDEXED BY track_kind" not in part.place:
+            return None
+        starts = catalog.read(
+            f"SELECT {part.start} FROM {part.place} WHERE {part.where} LIMIT ?",
+            *part.values, _FEW + 1,
+        )  # fmt: skip
+        long = catalog.read(
+            "SELECT t.start_wall_ns, t.end_wall_ns FROM track t INDEXED BY track_long "
+            f"WHERE {_LONG} AND {part.all_tracks} LIMIT ?",
+            *part.their, _FEW + 1,
+        )  # fmt: skip
+        found.append(_Times(sorted(start for (start,) in starts), long))
+        if sum(len(one.starts) + len(one.long) for one in found) > _FEW:
+            return None
+    return found
 
 
 def with_id(catalog: Catalog, track_id: int) -> FoundRow | None:
