@@ -14,6 +14,7 @@ from perception.analysis.answers import Answer
 from perception.analysis.why import explain
 from perception.errors import ConfigError
 from perception.footage.catalog import Catalog
+from perception.footage.messages import read
 from perception.wire import DetectionMessage, Detections
 from tests.recordings import WALL, Maker, S, detections, plan
 from tests.unit.test_footage import fragments, write_clip
@@ -209,3 +210,18 @@ def test_g3_a_minute_of_busy_recording_is_answered_at_once(tmp_path, packets):
     print(f"{spent * 1000:.0f} ms")
     assert len(answer.subjects) >= 5
     assert spent < 1.0
+
+
+@pytest.mark.parametrize("objects", [0, 3])
+def test_g2_the_journal_of_an_hour_is_small(tmp_path: Path, objects: int) -> None:
+    """Of 2 minutes at 15 frames/s; 5 MB an hour are allowed."""
+    clip = fragments(write_clip(tmp_path / "clip.mp4", frames=20))
+    maker = Maker(tmp_path / "footage", plan())
+    for n in range(120 * 15):
+        maker.packet(clip[n % 20], n, n * S // 15)
+        maker.frame(detections(n, objects, 15))
+    maker.close()
+    files = list((tmp_path / "footage").rglob("*.mcap"))
+    said = [one for path in files for one in read(path) if one.topic == "journal"]
+    assert len(said) > 4
+    assert sum(len(one.data) for one in said) * 30 < 5e6
