@@ -61,6 +61,11 @@ def write_numbered(path: Path, gop: int = GOP, frames: int = FRAMES) -> Path:
     return path
 
 
+def number_of(image: Any) -> int:
+    """Return the number in a picture, uint8[height, width, 3]."""
+    return sum(1 << bit for bit in range(BITS) if image[-BIT // 2, bit * BIT + BIT // 2, 0] > 128)
+
+
 def file_camera(path: Path, **more: Any) -> dict[str, Any]:
     return {"source": {"type": "video", "path": str(path), "loop": True}, **more}
 

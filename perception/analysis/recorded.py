@@ -15,6 +15,7 @@ from av.error import FFmpegError
 from perception.errors import ConfigError, MessageError, SourceError
 from perception.footage.messages import PACKETS, LoggedMessage, PacketLine, read
 from perception.footage.rows import SegmentRow
+from perception.footage.unfinished import messages_of
 from perception.pixels import Pixels
 from perception.sources import AllocatePlanes
 from perception.sources.decoding import Painter, configure_decoder
@@ -42,7 +43,7 @@ class Part:
     def raw(self, row: SegmentRow) -> dict[str, list[LoggedMessage]]:
         """Return the messages of a segment by topic."""
         if row.path not in self._held:
-            self._held[row.path] = _by_topic(self.root / f"{row.path}.mcap")
+            self._held[row.path] = _by_topic(messages_of(self.root, row.path))
             while len(self._held) > _OPEN:
                 self._held.popitem(last=False)
         return self._held[row.path]
@@ -61,7 +62,7 @@ def parts(root: Path, rows: Sequence[SegmentRow]) -> list[Part]:
     """Return a camera's segments, oldest first, in parts of the same manifest."""
     found: list[Part] = []
     for row in rows:
-        manifest = _manifest(root / f"{row.path}.mcap")
+        manifest = _manifest(messages_of(root, row.path))
         if not found or found[-1].manifest != manifest or found[-1].rows[-1].run != row.run:
             found.append(Part(root, row.camera, manifest))
         found[-1].rows.append(row)

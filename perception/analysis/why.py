@@ -26,6 +26,7 @@ from perception.analysis.rules import Rules
 from perception.errors import ConfigError, MessageError
 from perception.footage import timeline
 from perception.footage.catalog import Catalog
+from perception.footage.unfinished import unfinished
 from perception.launchfile import build
 from perception.rules import rule_class
 from perception.rules.reasons import reasons
@@ -58,13 +59,17 @@ def explain(
     """
     answer = Answer(camera, t_wall_ns)
     row = timeline.at(catalog, camera, t_wall_ns)
-    if row is None and catalog.last(camera) is None:
+    being = unfinished(catalog, camera) if row is None else None
+    if being is not None and being.start_wall_ns <= t_wall_ns <= being.end_wall_ns:
+        row = being
+    if row is None and being is None and catalog.last(camera) is None:
         raise ConfigError(f"{camera!r} was never recorded there")
     if row is None or row.start_wall_ns > t_wall_ns + SPAN_NS:
         answer.steps.append(_not_recorded(catalog, camera, t_wall_ns))
         return answer
     until = t_wall_ns + SPAN_NS + _LATE_NS
     rows = timeline.segments(catalog, camera, t_wall_ns - _STATE_NS, until)
+    rows += [being] if being is not None else []
     part = next(p for p in parts(catalog.root, rows) if row.path in {r.path for r in p.rows})
     answer.steps.append(Step("recording", True, f"recorded: {Path(row.path).name}.mp4"))
     found = list(_between(part, "detections", t_wall_ns, t_wall_ns + SPAN_NS))

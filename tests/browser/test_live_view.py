@@ -9,11 +9,13 @@ from tests.browsing import (
     PLAYER,
     SIDE,
     SIZE,
+    WAIT_MS,
     browser,
     file_camera,
     page_line,
     playwright,
     see,
+    shot,
     square_at,
     write_numbered,
 )
@@ -118,3 +120,39 @@ BRIGHTNESS = """
   return sum / 64;
 })()
 """.replace("%s", PLAYER)
+
+
+def test_why_is_asked_of_a_spot_in_the_live_picture(home: Path) -> None:
+    """The minute is still being written: what stands at the spot, and its rule, are told."""
+    clip = write_numbered(home / "clip.mp4", gop=20, frames=1200)
+    door = file_camera(
+        clip,
+        zones={"right": [[0.5, 0], [1, 0], [1, 1], [0.5, 1]]},
+        rules={"inside": {"type": "zone", "zone": "right"}},
+        record={},
+    )
+    with page_line(home, {"door": door}) as (_, address), browser() as chromium:
+        page = chromium.page(address)
+        page.goto(f"{address}/#/camera/door")
+        confirmed = f"{PLAYER}?.shown?.found.rows.some((row) => row.state == 'confirmed')"
+        see(page, confirmed, "an object")
+        page.wait_for_timeout(2000)
+        see(page, confirmed, "an object")
+        page.get_by_role("button", name="Why here?").click()
+        frozen = page.evaluate(f"{PLAYER}.shown")
+        row = next(row for row in frozen["found"]["rows"] if row["state"] == "confirmed")
+        x1, y1, x2, y2 = row["box"]
+        area = page.locator(".player").bounding_box()
+        page.wait_for_timeout(500)
+        assert page.evaluate(f"{PLAYER}.shown.t") == frozen["t"], "the picture stands still"
+        page.mouse.click(
+            area["x"] + (x1 + x2) / 2 * area["width"], area["y"] + (y1 + y2) / 2 * area["height"]
+        )
+        said = page.locator(".view-camera pre.log")
+        playwright.expect(said).to_contain_text("the detector looked at", timeout=WAIT_MS * 2)
+        playwright.expect(said).to_contain_text("rule inside (zone)")
+        shot(page, "camera-1440")
+        stock = page.evaluate("fetch('/api/v1/recordings').then((a) => a.json())")
+        assert stock["state"] == "none", "no segment is complete yet"
+        see(page, f"{PLAYER}.shown.t > {frozen['t']}", "it goes on")
+        assert not chromium.complaints, chromium.complaints

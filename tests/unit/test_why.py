@@ -76,6 +76,26 @@ def stands(seconds: float, foot: tuple[float, float] = INSIDE, score: float = 0.
     return [person(n, foot, score) for n in range(round(seconds * FPS))]
 
 
+def test_a_second_of_the_segment_that_is_being_written(tmp_path, packets):
+    maker = Maker(tmp_path, plan(rules=ZONE))
+    for n, found in enumerate(stands(6)):
+        maker.packet(packets[0], n, found.stamp.t_media_ns)
+        maker.frame(found)
+    catalog = Catalog(tmp_path, create=False)
+    try:
+        assert catalog.segments() == []
+        answer = explain(catalog, "door", WALL + 2 * S)
+        assert [step.ok for step in answer.steps if step.name in ("recording", "detection")] == [
+            True, True,
+        ]  # fmt: skip
+        (subject,) = answer.subjects
+        assert [(one.rule, bool(one.alert)) for one in subject.rules] == [("inside", True)]
+        assert not explain(catalog, "door", WALL + 60 * S).steps[0].ok
+    finally:
+        catalog.close()
+        maker.close()
+
+
 def test_g1_rate(tmp_path, packets):
     seen = [person(n, INSIDE, dropped={"rate": 19}) for n in range(0, 60, 20)]
     answer = asked(tmp_path, packets, seen, 1.0)

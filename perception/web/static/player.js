@@ -63,6 +63,25 @@ export class Player {
     }
   }
 
+  /** Keep the picture that is shown, or go on. */
+  freeze(on) {
+    this.frozen = on;
+    if (this.Way.title !== "MSE") return;
+    if (on && this.video.videoWidth) {
+      this.canvas.width = this.video.videoWidth;
+      this.canvas.height = this.video.videoHeight;
+      this.canvas.getContext("2d").drawImage(this.video, 0, 0);
+    }
+    this.video.classList.toggle("hidden", on);
+    this.canvas.classList.toggle("hidden", !on);
+  }
+
+  /** Wall time of the picture that is shown, ms UTC; null: there is none. */
+  get wallMs() {
+    if (!this.shown) return null;
+    return this.wall === undefined ? Date.now() : (this.shown.t + this.wall) / 1000;
+  }
+
   /** Off the screen: nothing is sent. */
   look(visible) {
     if (visible === this.visible) return;
@@ -111,6 +130,10 @@ export class Player {
       next = this.held.shift();
     }
     if (!next) return;
+    if (this.frozen) {
+      next.picture.close?.();
+      return;
+    }
     const { picture, t } = next;
     if (this.Way.title !== "MSE") {
       const width = picture.displayWidth || picture.width;

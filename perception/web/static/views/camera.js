@@ -4,6 +4,7 @@ import { get } from "../api.js";
 import { fill, h, notice, words } from "../dom.js";
 import { Player } from "../player.js";
 import { label } from "../tracks.js";
+import { askWhy, pickSpot } from "../why.js";
 
 export async function view(place, context, [name]) {
   const { items } = await get("/cameras");
@@ -45,15 +46,38 @@ export async function view(place, context, [name]) {
     h("option", { value, selected: options.mode === value }, title)));
   const keep = () => localStorage.setItem("camera-options", JSON.stringify(options));
   const full = () => (document.fullscreenElement ? document.exitFullscreen() : player.element.requestFullscreen());
+  const answer = h("div", { "aria-live": "polite" });
+  const stage = h("div", { class: "picture-of" }, player.element);
+  /** Keep the picture, let a spot be chosen in it, and say why there was an alert there, or none. */
+  const why = h("button", { onclick: () => {
+    const ms = player.wallMs;
+    if (ms === null) return;
+    player.freeze(true);
+    why.disabled = true;
+    fill(answer, notice("Click on the spot in the picture; Escape goes on."));
+    pickSpot(stage, player.element, () => player.element.getBoundingClientRect(), async (spot) => {
+      if (spot) {
+        const mark = h("div", { class: "spot" });
+        mark.style.left = `${spot[0] * 100}%`;
+        mark.style.top = `${spot[1] * 100}%`;
+        stage.append(mark);
+        answer.scrollIntoView({ block: "nearest" });
+        await askWhy(answer, name, ms, spot);
+        mark.remove();
+      } else fill(answer);
+      player.freeze(false);
+      why.disabled = false;
+    });
+  } }, "Why here?");
   const rules = Object.entries(camera.rules).map(([rule, type]) => h("li", null, words(rule),
     h("span", { class: "muted" }, ` ${words(type)}`)));
   fill(place,
     h("h1", null, h("a", { href: "#/live", class: "back", "aria-label": "all cameras" }, "‹"), camera.name),
     h("div", { class: "camera" },
-      h("div", { class: "stage" }, player.element,
+      h("div", { class: "stage" }, stage,
         h("div", { class: "bar" }, mode, toggle("boxes", "Boxes"), toggle("zones", "Zones"),
-          h("button", { onclick: full }, "Full screen")), state),
-      h("aside", null, h("h2", null, "In sight"), list, h("h2", null, "Rules"),
+          camera.records ? why : null, h("button", { onclick: full }, "Full screen")), state),
+      h("aside", null, answer, h("h2", null, "In sight"), list, h("h2", null, "Rules"),
         rules.length ? h("ul", null, rules) : h("p", { class: "muted" }, "none"),
         context.may("admin") ? h("p", null, h("a", { href: `#/zones/${encodeURIComponent(name)}` }, "Zones and lines")) : null,
         camera.records ? h("p", null, h("a", { href: `#/recordings/${encodeURIComponent(name)}` }, "Recordings")) : null)));
