@@ -42,7 +42,7 @@ async def _serve(runtime: Runtime, asked: WebPlan) -> None:
     folder = Path(asked.folder) if asked.folder else None
     hub, ledger = Hub(runtime.plan.cameras, secrets.token_hex(4)), Ledger()
     site = Site(runtime.plan, asked, runtime.run_dir, UsersFile(folder), hub)
-    server = make_server(make_app(site, ledger), site)
+    server = make_server(make_app(site, ledger), site, runtime.log.info)
     cameras = list(runtime.plan.cameras)
     packets = [name for name, plan in runtime.plan.cameras.items() if plan.has_packets]
     everything = {

@@ -4,7 +4,8 @@ import contextlib
 import logging
 import socket
 import ssl
-from collections.abc import Generator
+from collections.abc import Callable, Generator
+from pathlib import Path
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -18,11 +19,38 @@ _MAX_HEADERS = 16 << 10
 
 
 class Server(uvicorn.Server):
-    """uvicorn that leaves signals to the process, and listens on a socket that is open already."""
+    """uvicorn that leaves signals to the process, and listens on a socket that is open already.
 
-    def __init__(self, config: uvicorn.Config, listening: socket.socket) -> None:
+    files: certificate and key; where they change, new connections get the new ones. tell: called
+    with what became of that.
+    """
+
+    def __init__(
+        self, config: uvicorn.Config, listening: socket.socket, files: tuple[str, str] | None,
+        tell: Callable[[str], None],
+    ) -> None:  # fmt: skip
         super().__init__(config)
-        self._listening = listening
+        self._listening, self._files, self._tell = listening, files, tell
+        self._stamp = _stamp(files)
+
+    async def on_tick(self, counter: int) -> bool:
+        """Look at the certificate each second."""
+        if counter % 10 == 0 and (stamp := _stamp(self._files)) != self._stamp:
+            self._stamp = stamp
+            self._renew()
+        return await super().on_tick(counter)
+
+    def _renew(self) -> None:
+        """Take the certificate as it is now; one that is no good changes nothing."""
+        if self._files is None or self.config.ssl is None:
+            return
+        try:
+            _check_pair(*self._files)
+            self.config.ssl.load_cert_chain(*self._files)
+        except (ConfigError, OSError, ssl.SSLError) as error:
+            self._tell(f"the page keeps its certificate: {error}")
+        else:
+            self._tell(f"the page took the changed certificate {self._files[0]}")
 
     async def serve(self, sockets: list[socket.socket] | None = None) -> None:
         """Serve until `should_exit`."""
@@ -34,8 +62,13 @@ class Server(uvicorn.Server):
         yield
 
 
-def make_server(app: ASGIApp, site: Site) -> Server:
-    """Return the server of an app. Raises ConfigError: the port is taken, the certificate bad."""
+def make_server(
+    app: ASGIApp, site: Site, tell: Callable[[str], None] = lambda text: None
+) -> Server:
+    """Return the server of an app. Raises ConfigError: the port is taken, the certificate bad.
+
+    tell: see Server.
+    """
     plan = site.plan
     listening = _listen(plan.host, plan.port)
     files: tuple[str, str] | None = None
@@ -66,7 +99,17 @@ def make_server(app: ASGIApp, site: Site) -> Server:
         ssl_certfile=files and files[0],
         ssl_keyfile=files and files[1],
     )
-    return Server(config, listening)
+    return Server(config, listening, files, tell)
+
+
+def _stamp(files: tuple[str, str] | None) -> tuple[tuple[int, int, int], ...]:
+    """Return what changes when one of the files does; those that are missing are left out."""
+    found: list[tuple[int, int, int]] = []
+    for name in files or ():
+        with contextlib.suppress(OSError):
+            stat = Path(name).stat()
+            found.append((stat.st_ino, stat.st_size, stat.st_mtime_ns))
+    return tuple(found)
 
 
 def _listen(host: str, port: int) -> socket.socket:
