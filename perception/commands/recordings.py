@@ -101,7 +101,8 @@ def room(asked: RecordingsPlan) -> Text:
         rows = catalog.segments()
         catalog.close()
     limits = retention.Limits(asked.max_bytes, asked.min_free_bytes, asked.half_life_days)
-    told = retention.forecast(rows, free, limits, clock.wall_ns())
+    now, used = clock.wall_ns(), sum(row.size_bytes for row in rows)
+    told = retention.forecast(retention.recent(rows, now), used, free, limits, now)
     if told.days is None:
         return Text(f"{said}; nothing is recorded yet, so there is no rate")
     rate = size_text(round(told.bytes_per_day))

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import msgspec
 
 from perception.footage.catalog import Catalog
+from perception.footage.retention import RECENT_NS, Recent
 from perception.footage.rows import LossRow, SegmentRow
 from perception.footage.tables import STRETCH_NS
 
@@ -69,6 +70,27 @@ def totals(catalog: Catalog) -> list[Total]:
         "SELECT camera, sum(segments), sum(bytes), min(start_wall_ns) FROM stretch GROUP BY camera"
     )
     return [Total(*row) for row in rows]
+
+
+def recent(catalog: Catalog, now_wall_ns: int) -> Recent:
+    """Return what was recorded lately, of all cameras, to 10 minutes."""
+    size, first = catalog.read(
+        "SELECT coalesce(sum(bytes), 0), min(start_wall_ns) FROM stretch WHERE end_wall_ns > ?",
+        now_wall_ns - RECENT_NS,
+    )[0]
+    return Recent(size, first if first is not None else now_wall_ns)
+
+
+def cheapest(catalog: Catalog, limit: int) -> list[SegmentRow]:
+    """Return the oldest segments without objects, with objects, with alerts: `limit` of each."""
+    found: list[SegmentRow] = []
+    for kind in ("alerts = 0 AND tracks = 0", "alerts = 0 AND tracks > 0", "alerts > 0"):
+        rows = catalog.read(
+            f"SELECT row FROM segment WHERE {kind} ORDER BY end_wall_ns, start_wall_ns LIMIT ?",
+            limit,
+        )
+        found += [msgspec.json.decode(row, type=SegmentRow) for (row,) in rows]
+    return found
 
 
 def spans(

@@ -9,7 +9,6 @@ import cv2
 
 from perception.alerts.store import AlertStore
 from tests.browsing import (
-    BIT,
     BITS,
     FPS,
     NEEDS_CHROMIUM,
@@ -17,6 +16,7 @@ from tests.browsing import (
     axe,
     browser,
     file_camera,
+    number_of,
     page_line,
     playwright,
     see,
@@ -74,7 +74,7 @@ def number_in(picture: Path) -> int:
     image = cv2.imread(str(picture))
     assert image is not None
     assert image.shape[:2] == SIZE[::-1]
-    return sum(1 << bit for bit in range(BITS) if image[-8, bit * BIT + 8, 0] > 128)
+    return number_of(image)
 
 
 def apart(n: int, wanted: int) -> int:
@@ -161,4 +161,40 @@ def test_an_alert_is_called_wrong_and_that_is_taken_back(home: Path) -> None:
                 looked.wait_for_timeout(300)
                 assert not axe(looked), (view, width)
                 shot(looked, f"{view.split('/')[0]}-{width}")
+    store.close()
+
+
+def test_alerts_are_answered_by_keys_and_a_dialog_lists_them(home: Path) -> None:
+    page = make_page(home, scheme="http", port=free_port())
+    store = AlertStore(home / "out" / "alerts.sqlite")
+    with served(page) as address, browser() as chromium:
+        shown = chromium.page(address, user="o")
+        shown.goto(f"{address}/#/alerts")
+        playwright.expect(shown.locator(".card")).to_have_count(2)
+        keys = [card.get_attribute("data-key") for card in shown.locator(".card").all()]
+        for key in "jj":
+            shown.keyboard.press(key)
+        shown.keyboard.press("a")
+        see(shown, "document.querySelectorAll('.card.seen').length == 1", "one is seen")
+        assert [store.show(key).t_acked_wall_ns is not None for key in keys] == [False, True]
+        shown.keyboard.press("k")
+        shown.keyboard.press("w")
+        playwright.expect(shown.locator(".card").first).to_contain_text("wrong, says o")
+        assert [store.show(key).wrong is not None for key in keys] == [True, False]
+        shown.keyboard.press("?")
+        dialog = shown.get_by_role("dialog")
+        playwright.expect(dialog).to_contain_text("next alert")
+        playwright.expect(dialog).to_contain_text("search")
+        shown.wait_for_timeout(200)
+        assert not axe(shown)
+        shot(shown, "keys-1440")
+        shown.keyboard.press("Escape")
+        playwright.expect(dialog).to_be_hidden()
+        shown.keyboard.press("/")
+        playwright.expect(shown.get_by_label("words")).to_be_focused()
+        shown.keyboard.type("?a/")
+        playwright.expect(shown.get_by_label("words")).to_have_value("?a/")
+        playwright.expect(dialog).to_be_hidden()
+        left = [text for text in chromium.complaints if "404" not in text]
+        assert not left, left
     store.close()

@@ -1,12 +1,30 @@
 """Recordings in a real browser: the timeline of a month."""
 
+import itertools
 import time
 from pathlib import Path
 from typing import Any
 
+import av
+
 from perception.alerts.store import AlertStore
 from perception.footage.catalog import Catalog
-from tests.browsing import NEEDS_CHROMIUM, browser, see, served
+from tests.browsing import (
+    FPS,
+    FRAMES,
+    NEEDS_CHROMIUM,
+    WAIT_MS,
+    axe,
+    browser,
+    file_camera,
+    number_of,
+    page_line,
+    playwright,
+    see,
+    served,
+    shot,
+    write_numbered,
+)
 from tests.line import SLOW
 from tests.page import HEADERS, S, make_page
 from tests.scenes import alert
@@ -44,7 +62,8 @@ def catalogue_a_month(folder: Path, now_ns: int) -> None:
     catalog.close()
 
 
-SPAN = "document.querySelector('.view-recordings').timeline.data.span"
+TIMELINE = "document.querySelector('.view-recordings').timeline"
+SPAN = f"{TIMELINE}.data.span"
 PAN = """
 (() => {
   const { painted, drawn, start } = document.querySelector(".view-recordings").timeline;
@@ -107,3 +126,67 @@ def test_j3_a_month_of_eight_cameras_is_moved_smoothly(home: Path) -> None:
             assert after["drawn"] >= 1000, after
             assert rate >= 30 / SLOW, (hours, rate)
         assert not chromium.complaints, chromium.complaints
+
+
+def test_a_picture_under_the_pointer_the_room_and_an_export(home: Path) -> None:
+    clip = write_numbered(home / "clip.mp4", gop=20)
+    with (
+        page_line(home, {"door": file_camera(clip, record={})}) as (_, address),
+        browser() as chromium,
+    ):
+        page = chromium.page(address)
+        listed = "fetch('/api/v1/recordings').then((a) => a.json())"
+        see(page, f"{listed}.then((a) => a.segments >= 6)", "six segments", 60)
+        for width, scheme in ((1440, "dark"), (360, "light")):
+            page = chromium.page(address, width=width, scheme=scheme)
+            page.goto(f"{address}/#/recordings")
+            area = page.locator("canvas.timeline")
+            area.wait_for()
+            see(page, f"{TIMELINE}?.rows[0]?.recorded.length > 0", "recorded spans")
+            span = page.evaluate(f"(({{ rows }}) => rows[0].recorded.at(-1))({TIMELINE})")
+            middle = (span["from_ms"] + span["to_ms"]) / 2
+            box = area.bounding_box()
+            at = box["x"] + page.evaluate(f"{TIMELINE}.x({middle})"), box["y"] + 15
+            page.mouse.move(*at)
+            see(page, "document.querySelector('.tip img')?.naturalWidth > 0", "a thumbnail")
+            page.mouse.click(*at)
+            page.mouse.move(5, 5)
+            see(page, "document.querySelector('.stage video')?.currentTime > 0", "it plays")
+            playwright.expect(page.locator(".room")).to_contain_text("a day lately: room for")
+            page.mouse.move(*at)
+            page.get_by_text("What is deleted first").click()
+            playwright.expect(page.locator(".room li").first).to_contain_text("in sight")
+            box = area.bounding_box()
+            page.mouse.move(at[0], box["y"] + 15)
+            page.wait_for_timeout(600)
+            shot(page, f"recordings-{width}")
+            assert not axe(page)
+            assert page.evaluate("document.documentElement.scrollWidth") <= width
+        video = "document.querySelector('.stage video')"
+        page.evaluate(f"{video}.pause(), {video}.currentTime = .5, document.activeElement.blur()")
+        see(page, f"!{video}.seeking && Math.abs({video}.currentTime - .5) < .01", "half a second")
+        page.keyboard.press("ArrowRight")
+        see(page, f"{video}.currentTime >= .5 + .9 / {FPS} && {video}.currentTime < .61", "on")
+            page.keyboard.press("ArrowLeft")
+            see(page, f"Math.abs({video}.currentTime - .5) < .01", "back")
+        page.keyboard.press("k")
+        see(page, f"!{video}.paused", "it plays on")
+        page.keyboard.press("p")
+        playwright.expect(page.locator(".facts .badge")).to_have_text("protected")
+        segment = page.evaluate("document.querySelector('.facts [download]').href")
+        page.keyboard.press("j")
+        other = f"document.querySelector('.facts [download]').href != '{segment}'"
+        see(page, other, "10 s back is another segment")
+        with page.expect_download(timeout=WAIT_MS) as coming:
+            page.get_by_label("export").select_option("60")
+        saved = home / coming.value.suggested_filename
+        coming.value.save_as(saved)
+        assert not chromium.complaints, chromium.complaints
+    assert saved.name.startswith("door-20")
+    with av.open(str(saved)) as container:
+        numbers = [
+            number_of(frame.to_ndarray(format="bgr24")) for frame in container.decode(video=0)
+        ]
+    assert len(numbers) >= 20
+    assert {(b - a) % FRAMES for a, b in itertools.pairwise(numbers)} == {1}, numbers
+    assert not list((home / "out").glob("export-*")), "the copy is gone"

@@ -581,7 +581,9 @@ def test_b1_lower_value_goes_first_and_what_is_protected_stays(made, max_bytes):
 
 def test_b2_the_forecast_is_the_rate_of_the_last_days():
     rows = [row(n, size=1_000_000, age_days=n / 24) for n in range(48)]
-    told = retention.forecast(rows, 10**9, retention.Limits(24_000_000 * 10, 0, 7.0), WALL)
+    limits = retention.Limits(24_000_000 * 10, 0, 7.0)
+    lately, used = retention.recent(rows, WALL), sum(row.size_bytes for row in rows)
+    told = retention.forecast(lately, used, 10**9, limits, WALL)
     assert told.bytes_per_day == pytest.approx(24e6, rel=0.05)
     assert told.days == pytest.approx(10, rel=0.05)
 

@@ -2,7 +2,10 @@
 
 import sqlite3
 
-from perception.footage import timeline
+import msgspec
+import pytest
+
+from perception.footage import retention, timeline
 from perception.footage.catalog import NAME, Catalog
 from perception.footage.rows import SegmentRow
 
@@ -66,4 +69,24 @@ def test_a_catalog_without_stretches_gets_them(tmp_path):
     db.close()
     catalog = Catalog(tmp_path)
     assert timeline.spans(catalog, "door", WALL, WALL + S, S) == [(WALL, WALL + 60 * S)]
+    catalog.close()
+
+
+def test_what_goes_first_and_how_long_there_is_room(tmp_path):
+    """10 MB a day for 5 days: of 100 MB half is left, and there is room for 10 days."""
+    catalog = Catalog(tmp_path)
+    day, now = 86_400 * S, WALL
+    for n in range(5):
+        start = now - (5 - n) * day
+        row = row_at("door", start, start + 60 * S, {"person": 1} if n < 3 else {})
+        catalog.add(msgspec.structs.replace(row, video_bytes=10_000_000 - 1))
+    lately, limits = timeline.recent(catalog, now), retention.Limits(100_000_000, 0, 7.0)
+    told = retention.forecast(lately, 50_000_000, 10**9, limits, now)
+    assert told == pytest.approx((10_000_000, 10, 5))
+    order = retention.ordered(timeline.cheapest(catalog, 2), now, 7.0)
+    began = [round((now - row.start_wall_ns) / day) for row in order]
+    assert began == [2, 1, 5, 4], "nobody in sight first, then the oldest"
+    kept = [retention.Kept(row, False) for row in catalog.segments()]
+    victims = retention.plan(kept, 200_000_000, 10**9, limits, now)
+    assert [victim.row for victim in victims[:4]] == order
     catalog.close()

@@ -58,6 +58,13 @@ ROUTES = {
     ("GET", "/recordings"): (VIEWER, "/recordings", None, 200),
     ("GET", "/recordings/timeline"): (VIEWER, f"/recordings/timeline{SPAN}", None, 200),
     ("GET", "/recordings/at"): (VIEWER, f"/recordings/at?camera={{c}}&at_ms={MS}", None, 200),
+    ("GET", "/recordings/forecast"): (OPERATOR, "/recordings/forecast", None, 200),
+    ("GET", "/recordings/export"): (
+        OPERATOR, f"/recordings/export?camera={{c}}&from_ms={MS}", None, 200,
+    ),
+    ("GET", "/recordings/export.mp4"): (
+        OPERATOR, f"/recordings/export.mp4?camera={{c}}&from_ms={MS}", None, 409,  # no video
+    ),
     ("GET", "/recordings/{segment}"): (VIEWER, "/recordings/{s}", None, 200),
     ("GET", "/recordings/{segment}/video.mp4"): (VIEWER, "/recordings/{s}/video.mp4", None, 200),
     ("GET", "/recordings/{segment}/picture.jpg"): (

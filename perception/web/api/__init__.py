@@ -8,6 +8,7 @@ from perception.web.api import (
     recordings,
     search,
     shapes,
+    storage,
     streams,
     system,
     timeline,
@@ -17,5 +18,5 @@ from perception.web.api import (
 
 ALL = (
     *(account.api, cameras.api, shapes.api, streams.api, alerts.api, timeline.api),
-    *(recordings.api, search.api, why.api, people.api, system.api, users.api),
+    *(storage.api, recordings.api, search.api, why.api, people.api, system.api, users.api),
 )

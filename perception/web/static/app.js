@@ -2,6 +2,7 @@
 
 import { get, post } from "./api.js";
 import { fill, h, words } from "./dom.js";
+import { help, listenAlways, listenHere } from "./keys.js";
 import { Live } from "./live.js";
 
 const VIEWS = {
@@ -28,6 +29,7 @@ const context = {
   live: null,
   may: (role) => ROLES.indexOf(context.me.role) >= ROLES.indexOf(role),
   say: () => {},
+  keys: listenHere,
   go: (hash) => {
     location.hash = hash;
   },
@@ -47,6 +49,7 @@ async function start() {
 async function showLogin(state) {
   leave();
   leave = () => {};
+  listenHere([]);
   context.live?.close();
   context.live = null;
   context.me = null;
@@ -86,6 +89,7 @@ function frame() {
     h("a", { class: "brand", href: "#/live" }, h("img", { src: "icon.svg", alt: "", width: 24, height: 24 }),
       h("span", null, context.me.run)),
     nav, link,
+    h("button", { class: "help", "aria-label": "keys", onclick: help }, "?"),
     h("a", { class: "me", href: "#/account", "data-view": "account" }, context.me.name));
   fill(root, head, main, spoken);
   context.say = say;
@@ -110,6 +114,7 @@ async function route() {
   const load = one && context.may(one.may) ? one.load : HIDDEN[name] || VIEWS.live.load;
   leave();
   leave = () => {};
+  listenHere([]);
   for (const item of root.querySelectorAll("[data-view]")) {
     if (item.dataset.view === name) item.setAttribute("aria-current", "page");
     else item.removeAttribute("aria-current");
@@ -129,6 +134,12 @@ async function route() {
 }
 
 window.addEventListener("hashchange", route);
+listenAlways([{ keys: ["/"], text: "search", act: () => {
+  if (!context.me) return;
+  const field = document.querySelector(".view-search input");
+  if (field) field.select();
+  else context.go("#/search");
+} }]);
 window.addEventListener("logged-out", () => showLogin("login"));
 context.logOut = async () => {
   await post("/account/logout").catch(() => {});

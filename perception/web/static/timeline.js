@@ -1,7 +1,7 @@
 // The timeline of recordings on a canvas. Dragging moves it, wheel and pinch change its length. More
 // than what is in sight is loaded, so that it can be moved before the server has answered.
 
-import { get, query } from "./api.js";
+import { get, PREFIX, query } from "./api.js";
 import { dayName, fill, h, minutes, when } from "./dom.js";
 
 export const HOUR = 3600e3;
@@ -24,7 +24,10 @@ export class Timeline {
     this.canvas = h("canvas", { class: "timeline", tabindex: "0", role: "slider",
       "aria-label": "time", "aria-valuetext": "", "aria-valuenow": "0" });
     this.names = h("div", { class: "names" });
-    this.element = h("div", { class: "strip" }, this.names, this.canvas);
+    this.tip = h("div", { class: "tip", hidden: true });
+    this.element = h("div", { class: "strip" }, this.names, h("div", { class: "times" }, this.canvas, this.tip));
+    this.segments = []; // that were asked for, for thumbnails
+    this.canvas.addEventListener("pointerleave", () => this.hover(null));
     this.pointers = new Map();
     this.moved = false;
     this.canvas.addEventListener("pointerdown", (event) => this.down(event));
@@ -229,7 +232,11 @@ export class Timeline {
   }
 
   drag(event) {
-    if (!this.pointers.has(event.pointerId)) return;
+    if (!this.pointers.has(event.pointerId)) {
+      if (event.pointerType === "mouse") this.hover(event);
+      return;
+    }
+    this.hover(null);
     const before = [...this.pointers.values()];
     const by = event.clientX - this.pointers.get(event.pointerId);
     if (!this.moved && before.length === 1 && Math.abs(event.clientX - this.from) < 5) return;
@@ -250,8 +257,47 @@ export class Timeline {
     if (row) this.onchoose(row.camera, ms);
   }
 
+  /** Show the picture of the recording under the pointer; null: none. */
+  async hover(event) {
+    clearTimeout(this.waits);
+    const { row, ms, left } = event ? this.at(event) : {};
+    const is = (one) => one.camera === row?.camera && one.from_ms <= ms && ms <= one.to_ms;
+    const recorded = row?.recorded.some((span) => span.from_ms <= ms && ms <= span.to_ms);
+    if (!recorded) {
+      this.tip.hidden = true;
+      this.under = null;
+      return;
+    }
+    this.under = { camera: row.camera, ms };
+    const found = this.segments.find(is);
+    if (found) {
+      this.tell(found, ms, left, (this.rows.indexOf(row) + 1) * ROW);
+      return;
+    }
+    this.waits = setTimeout(async () => {
+      const one = await get(query("/recordings/at", { camera: row.camera, at_ms: Math.round(ms) })).catch(() => null);
+      if (one) this.segments = [one, ...this.segments].slice(0, 200);
+      if (one && is(one) && this.under?.ms === ms) this.tell(one, ms, left, (this.rows.indexOf(row) + 1) * ROW);
+    }, 80);
+  }
+
+  tell(segment, ms, left, top) {
+    const objects = Object.entries(segment.objects).map(([what, count]) => `${count} ${what}`).join(", ");
+    if (this.tip.dataset.id !== segment.id) {
+      this.tip.dataset.id = segment.id;
+      fill(this.tip, segment.has_picture ? h("img", { src: `${PREFIX}/recordings/${segment.id}/picture.jpg`,
+        alt: `${segment.camera}, ${when(segment.from_ms)}`, width: 192, height: 108 }) : null, h("b"), h("span"));
+    }
+    this.tip.querySelector("b").textContent = when(ms);
+    this.tip.querySelector("span").textContent = objects || "nobody and nothing";
+    this.tip.hidden = false;
+    this.tip.style.left = `${Math.max(0, Math.min(left - 100, this.width - 206))}px`;
+    this.tip.style.top = `${top}px`;
+  }
+
   wheel(event) {
     event.preventDefault();
+    this.hover(null);
     const sideways = event.shiftKey ? event.deltaY || event.deltaX : event.deltaX;
     if (event.shiftKey || Math.abs(event.deltaX) > Math.abs(event.deltaY)) this.move(sideways / this.width);
     else this.zoom(1.0015 ** event.deltaY, this.at(event).ms);
@@ -259,6 +305,7 @@ export class Timeline {
 
   close() {
     this.resized.disconnect();
+    clearTimeout(this.waits);
     if (this.frame) cancelAnimationFrame(this.frame);
   }
 }

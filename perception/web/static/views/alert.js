@@ -2,6 +2,7 @@
 
 import { get, post, PREFIX } from "../api.js";
 import { duration, fill, h, notice, when, words } from "../dom.js";
+import { playerKeys } from "../keys.js";
 import { whatOf, whoOf, wrongButton } from "./alerts.js";
 
 const LONGEST_MS = 120e3; // a clip is there by then, or will never be
@@ -13,6 +14,15 @@ export async function view(place, context, [key]) {
   const picture = () => (alert.has_picture
     ? h("img", { src: `${base}/picture.jpg`, alt: `${alert.class_name} at ${alert.camera}` })
     : notice("There is no picture of this alert."));
+  const press = (name) => place.querySelector(`[data-act="${name}"]`)?.click();
+  const keys = (video) => context.keys([
+    ...(video ? playerKeys(video, (by) => {
+      video.currentTime += by;
+    }) : []),
+    { keys: ["a"], text: "seen", act: () => press("seen") },
+    { keys: ["w"], text: "wrong, or not", act: () => press("wrong") },
+  ]);
+  keys(null);
   const clip = (from) => {
     const video = h("video", { controls: true, autoplay: true, muted: true, playsinline: true,
       src: `${base}/clip.mp4`, poster: alert.has_picture ? `${base}/picture.jpg` : null });
@@ -23,6 +33,7 @@ export async function view(place, context, [key]) {
     });
     video.addEventListener("error", () => fill(media, picture(), notice("This browser does not play the clip.")));
     fill(media, video);
+    keys(video);
   };
   let waits = null;
   let closed = false;
@@ -65,7 +76,7 @@ export async function view(place, context, [key]) {
       ["wrong", now.wrong ? `says ${now.wrong.user}, ${when(now.wrong.at_ms)}` : "nobody says so"],
     ];
     fill(said, rows.map(([name, value]) => [h("dt", null, name), h("dd", null, value)]));
-    const seen = h("button", { class: "small", onclick: async () => {
+    const seen = h("button", { class: "small", "data-act": "seen", onclick: async () => {
       try {
         tell(await post(`/alerts/${now.key}/seen`));
       } catch (error) {

@@ -20,7 +20,7 @@ export function whatOf(alert) {
 
 /** Return the button that says that an alert was wrong, or takes it back. change(alert): it was. */
 export function wrongButton(alert, context, change) {
-  const button = h("button", { class: "small", onclick: async () => {
+  const button = h("button", { class: "small", "data-act": "wrong", onclick: async () => {
     button.disabled = true;
     try {
       const path = `/alerts/${alert.key}/wrong`;
@@ -41,7 +41,7 @@ export function card(alert, context, change) {
     ? h("img", { src: `${PREFIX}/alerts/${alert.key}/picture.jpg`, alt: `${alert.class_name} at ${alert.camera}`,
       loading: "lazy", width: 320, height: 180 })
     : h("div", { class: "nothing" }, "no picture");
-  const seen = h("button", { class: "small", onclick: async () => {
+  const seen = h("button", { class: "small", "data-act": "seen", onclick: async () => {
     seen.disabled = true;
     try {
       change(await post(`/alerts/${alert.key}/seen`));
@@ -75,7 +75,9 @@ export async function view(place, context) {
   const put = (alert) => {
     const made = card(alert, context, put);
     const old = cards.querySelector(`[data-key="${alert.key}"]`);
+    const focused = old?.contains(document.activeElement);
     if (old) old.replaceWith(made);
+    if (focused) made.querySelector("h3 a").focus();
     return old ? null : made;
   };
   const load = async (fresh = false) => {
@@ -100,20 +102,31 @@ export async function view(place, context) {
       // It is not in the store any more.
     }
   };
-  const keys = (event) => {
-    if (event.target.matches("input, select, textarea")) return;
-    const all = [...cards.querySelectorAll("h3 a")];
-    const at = all.indexOf(document.activeElement);
-    if (event.key === "j") all[Math.min(at + 1, all.length - 1)]?.focus();
-    if (event.key === "k") all[Math.max(at - 1, 0)]?.focus();
-    if (event.key === "a" && at >= 0) all[at].closest(".card").querySelector("button")?.click();
+  const links = () => [...cards.querySelectorAll("h3 a")];
+  const current = () => document.activeElement?.closest(".card");
+  const step = (by) => {
+    const all = links();
+    const at = all.indexOf(current()?.querySelector("h3 a"));
+    all[Math.max(0, Math.min(at + by, all.length - 1))]?.focus();
   };
+  /** Press a button of the card that has the focus, which stays on that card. */
+  const press = (name) => {
+    const key = current()?.dataset.key;
+    const button = current()?.querySelector(`[data-act="${name}"]`);
+    if (!button) return;
+    cards.querySelector(`[data-key="${key}"] h3 a`).focus();
+    button.click();
+  };
+  context.keys([
+    { keys: ["j"], text: "next alert", act: () => step(1) },
+    { keys: ["k"], text: "alert before", act: () => step(-1) },
+    { keys: ["a"], text: "seen", act: () => press("seen") },
+    { keys: ["w"], text: "wrong, or not", act: () => press("wrong") },
+  ]);
   window.addEventListener("alert-changed", news);
-  document.addEventListener("keydown", keys);
   fill(place, h("div", { class: "title" }, h("h1", null, "Alerts"), camera, which), cards, more);
   await load(true);
   return () => {
     window.removeEventListener("alert-changed", news);
-    document.removeEventListener("keydown", keys);
   };
 }

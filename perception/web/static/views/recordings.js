@@ -1,8 +1,10 @@
 // The timeline of recordings, and a player that goes from segment to segment.
 
 import { get, post, PREFIX, query } from "../api.js";
-import { bytes, clockTime, dayName, fill, h, minutes, notice, when } from "../dom.js";
+import { bytes, clockTime, dayName, duration, fill, h, minutes, notice, when } from "../dom.js";
+import { playerKeys } from "../keys.js";
 import { HOUR, Timeline } from "../timeline.js";
+import { askWhy, pickSpot } from "../why.js";
 
 const SPANS = [[0.25, "15 min"], [1, "1 h"], [6, "6 h"], [24, "24 h"], [168, "7 days"], [720, "30 days"]];
 
@@ -23,6 +25,7 @@ export async function view(place, context, [camera, at]) {
   const stage = h("div", { class: "stage" }, notice("Choose a time: green is recorded, red is lost, dots are alerts."));
   const facts = h("div", { class: "facts" });
   const answer = h("div", { "aria-live": "polite" });
+  const room = h("section", { class: "room" });
   let segment = null;
   let turn = 0;
   const range = h("select", { "aria-label": "length", onchange: () => {
@@ -81,7 +84,7 @@ export async function view(place, context, [camera, at]) {
 
   function describe(base) {
     const objects = Object.entries(segment.objects).map(([what, count]) => `${count} ${what}`).join(", ");
-    const keep = h("button", { class: "small", onclick: async () => {
+    const keep = h("button", { class: "small", "data-act": "protect", onclick: async () => {
       try {
         segment = await post(`/recordings/${segment.id}/protect`, { on: !segment.protected });
         describe(base);
@@ -96,35 +99,37 @@ export async function view(place, context, [camera, at]) {
         h("button", { class: "small", onclick: () => why(null) }, "Why now?"),
         h("button", { class: "small", onclick: pick }, "Why here?"),
         h("a", { class: "button small", href: `${base}/video.mp4`, download: `${segment.id.split("~").pop()}.mp4` }, "Save"),
+        context.may("operator") ? exporter : null,
         segment.protected ? h("span", { class: "badge" }, "protected") : null));
   }
 
-  /** Ask why there was an alert at the time that is shown, or none. spot: [x, y] in fractions. */
-  async function why(spot) {
-    video.pause();
-    fill(answer, notice("looking"));
-    const at_ms = Math.round(segment.from_ms + video.currentTime * 1000);
+  /** Save what was recorded from the time that is shown on. */
+  const exporter = h("select", { class: "small", "aria-label": "export", onchange: async () => {
+    const seconds = exporter.value;
+    exporter.value = "";
+    const from_ms = Math.floor(segment.from_ms + video.currentTime * 1000);
+    const asked = { camera: segment.camera, from_ms, seconds };
     try {
-      const { lines } = await get(query("/why", { camera: segment.camera, at_ms, x: spot?.[0], y: spot?.[1] }));
-      fill(answer, h("pre", { class: "log", tabindex: "0", "aria-label": "why" }, lines.join("\n")));
+      const { bytes: size, from_ms: from, to_ms } = await get(query("/recordings/export", asked));
+      fill(answer, notice(`Writing ${clockTime(from)} – ${clockTime(to_ms)}, ${bytes(size)} at most.`));
+      h("a", { href: PREFIX + query("/recordings/export.mp4", asked), download: "" }).click();
     } catch (error) {
-      fill(answer, notice(error.message, "error"));
+      failed(error);
     }
+  } }, [["", "Export from here"], ["60", "1 minute"], ["600", "10 minutes"], ["3600", "1 hour"]].map(([value, text]) =>
+    h("option", { value }, text)));
+
+  function why(spot) {
+    video.pause();
+    askWhy(answer, segment.camera, segment.from_ms + video.currentTime * 1000, spot);
   }
 
   /** Let the next click on the picture choose a spot. */
   function pick() {
     video.pause();
     fill(answer, notice("Click on the spot in the picture."));
-    const cover = h("div", { class: "cover", onclick: (event) => {
-      const area = video.getBoundingClientRect();
-      const scale = Math.min(area.width / video.videoWidth, area.height / video.videoHeight);
-      const x = (event.clientX - area.left - (area.width - video.videoWidth * scale) / 2) / (video.videoWidth * scale);
-      const y = (event.clientY - area.top - (area.height - video.videoHeight * scale) / 2) / (video.videoHeight * scale);
-      cover.remove();
-      if (x >= 0 && x <= 1 && y >= 0 && y <= 1) why([x, y]);
-    } });
-    stage.append(cover);
+    const size = () => ({ width: video.videoWidth, height: video.videoHeight });
+    pickSpot(stage, video, size, (spot) => (spot ? why(spot) : fill(answer)));
   }
 
   video.addEventListener("timeupdate", () => {
@@ -133,12 +138,23 @@ export async function view(place, context, [camera, at]) {
     timeline.soon();
   });
   video.addEventListener("ended", () => segment && play(segment.camera, segment.to_ms + 1));
+  const seek = (seconds) => {
+    const name = segment?.camera || camera || timeline.rows[0]?.camera;
+    if (name) choose(name, (timeline.cursor || timeline.end) + seconds * 1000);
+  };
+  const far = { ArrowLeft: -10, ArrowRight: 10, PageUp: -3600, PageDown: 3600 };
   timeline.canvas.addEventListener("keydown", (event) => {
-    const steps = { ArrowLeft: -10e3, ArrowRight: 10e3, PageUp: -HOUR, PageDown: HOUR };
-    if (!(event.key in steps) || !timeline.rows.length) return;
+    if (event.key in far) seek(far[event.key]);
+    else if (event.key === "+" || event.key === "-") timeline.zoom(event.key === "+" ? 0.5 : 2);
+    else return;
     event.preventDefault();
-    choose(segment?.camera || camera || timeline.rows[0].camera, (timeline.cursor || timeline.end) + steps[event.key]);
   });
+  context.keys([
+    ...playerKeys(video, seek),
+    { keys: ["p"], text: "protect, or not", act: () => place.querySelector('[data-act="protect"]')?.click() },
+    { keys: ["PageUp", "PageDown"], text: "an hour back or on, in the timeline", act: () => {} },
+    { keys: ["+", "-"], text: "shorter or longer time, in the timeline", act: () => {} },
+  ]);
   fill(place,
     h("div", { class: "title" }, h("h1", null, "Recordings"),
       h("span", { class: "muted" }, `${bytes(stock.bytes)} since ${when(stock.from_ms)}`)),
@@ -149,7 +165,8 @@ export async function view(place, context, [camera, at]) {
         timeline.show(timeline.span / HOUR).catch(failed);
         told();
       } }, "Now"), title),
-    timeline.element);
+    timeline.element, room);
+  if (context.may("operator")) get("/recordings/forecast").then((told) => fill(room, roomOf(told))).catch(() => {});
   const first = at && camera ? Number(at) : null;
   timeline.cursor = first;
   const shown = timeline.show(hours, first ?? undefined);
@@ -161,4 +178,21 @@ export async function view(place, context, [camera, at]) {
     video.removeAttribute("src");
     video.load();
   };
+}
+
+const days = (count) => (count >= 10 ? `${Math.round(count)} days` : count >= 1 ? `${count.toFixed(1)} days` : duration(count * 86400));
+
+/** Return how long the room for recordings lasts, and what goes first. */
+function roomOf(told) {
+  if (told.days === null) return null;
+  const limit = told.max_bytes === null ? "" : ` of ${bytes(told.max_bytes)}`;
+  const left = told.days_left > 0 ? `nothing has to be deleted for ${days(told.days_left)}` : "the least valuable is deleted now";
+  return [h("h2", null, "Room"),
+    h("p", null, `${bytes(told.used_bytes)}${limit} used, ${bytes(told.free_bytes)} free on the disk. `,
+      `${bytes(told.bytes_per_day)} a day lately: room for ${days(told.days)} in all, ${left}.`),
+    told.next.length ? h("details", null, h("summary", null, "What is deleted first"),
+      h("ul", null, told.next.map((one) => h("li", null,
+        h("a", { href: `#/recordings/${encodeURIComponent(one.camera)}/${one.from_ms}` }, `${one.camera}, ${when(one.from_ms)}`),
+        h("span", { class: "muted" }, ` ${one.reason}, ${bytes(one.bytes)}`)))),
+      h("p", { class: "muted" }, "Protect a segment to keep it.")) : null];
 }
