@@ -16,6 +16,7 @@ from tests.servers import free_port
 
 CANARIES = ("canary-rtsp", "canary-hook", "canary-sign", "canary-mqtt")
 STREAMS = ("/events", "live.ts")
+QUERY = "camera=away&at_ms=1&from_ms=1&to_ms=2&words=car&lines=1000"
 
 
 @pytest.mark.timeout(240)
@@ -81,9 +82,7 @@ def test_k4_no_secret_in_answers_logs_metrics_and_ps(home: Path) -> None:
             if "get" not in methods or path.endswith(STREAMS):
                 continue
             whole = re.sub(r"\{(\w+)\}", lambda found: values[found[1]], path)
-            seen[path] = asked(
-                f"{whole}?camera=away&at_ms=1&from_ms=1&to_ms=2&words=car&lines=1000"
-            )
+            seen[path] = asked(f"{whole}?{QUERY}")
         assert "away" in seen["/api/v1/cameras"]
         assert "hook" in seen["/api/v1/system/log"]
         seen["metrics"] = asked("/metrics", f"http://127.0.0.1:{metrics}")

@@ -19,9 +19,11 @@ def shown(port: int) -> str:
     """Return the SHA-256 of the certificate that a new connection is shown."""
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    with socket.create_connection(("127.0.0.1", port), 5 * SLOW) as plain:
-        with context.wrap_socket(plain) as secure:
-            found = secure.getpeercert(binary_form=True)
+    with (
+        socket.create_connection(("127.0.0.1", port), 5 * SLOW) as raw,
+        context.wrap_socket(raw) as secure,
+    ):
+        found = secure.getpeercert(binary_form=True)
     assert found is not None
     return hashlib.sha256(found).hexdigest()
 
