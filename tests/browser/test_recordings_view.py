@@ -57,7 +57,11 @@ def catalogue_a_month(folder: Path, now_ns: int) -> None:
         if n % GAP
     ]  # fmt: skip
     catalog._db.execute("BEGIN")
-    catalog._db.executemany("INSERT INTO segment VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)
+    catalog._db.executemany(
+        "INSERT INTO segment (path, camera, start_wall_ns, end_wall_ns, bytes, alerts, tracks, "
+        "row) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        rows,
+    )
     catalog._db.execute("COMMIT")
     catalog.close()
 
