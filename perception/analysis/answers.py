@@ -17,11 +17,13 @@ LOSSES = {
     "queue of the camera": "the machine was too busy to hand it on",
     "queue of the recorder": "the disk was too slow",
 }
+DAMAGED = "damaged"
 DROPS = {
     "rate": "more frames a second than `detect: {rate_hz: }` asks for",
     "newer": "a newer frame came while the detector was busy",
     "overwritten": "the detector was too late for them",
     "refused": "they could not be read",
+    DAMAGED: "data of them was lost on the way from the camera",
 }
 _DELIVERIES = {
     "delivered": "told",

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perception.alerts.book import AlertBook
-from perception.analysis.answers import DROPS
+from perception.analysis.answers import DAMAGED, DROPS
 from perception.analysis.recorded import Part
 from perception.analysis.replay import plan_of
 from perception.analysis.smoothing import Visit, collect, fill, smooth
@@ -67,10 +67,11 @@ class Finding:
 
 @dataclass
 class Report:
-    """What examined segments of a camera gave."""
+    """What examined segments of a camera gave. damaged: pictures not looked at for that."""
 
     frames: int = 0
     looked: int = 0
+    damaged: int = 0
     visits: list[Visit] = field(default_factory=list[Visit])
     matched: int = 0
     findings: list[Finding] = field(default_factory=list[Finding])
@@ -128,7 +129,8 @@ def compare(
         one.segment = next((r.path for r in rows if one.best_media_ns <= r.end_media_ns), "")
     report.findings += found
     report.frames += len(followed)
-    report.looked += int(np.isin(times, list(live.detections)).sum())
+    report.looked += sum(map(live.has_looked, times.tolist()))
+    report.damaged += int(np.isin(times, list(live.damaged)).sum())
     report.visits += visits
     report.matched += len(claimed) - sum(f.cause not in ("late", "only live") for f in found)
     book = AlertBook(camera, build.make_rules(plan.cameras[camera]))
@@ -148,11 +150,15 @@ class Live:
         stage = plan.detectors[self.camera.detectors[0]]
         self.least = float(stage.options.get("score", 0.0))
         self.detections: dict[int, DetectionMessage] = {}
+        self.damaged: set[int] = set()
+        """Media times of pictures that live did not look at, because data of them is missing."""
         self.tracks: dict[int, TrackMessage] = {}
         self.alerts: list[Alert] = []
         for message in _messages(part, rows, "detections"):
             if first <= message.stamp.t_media_ns <= last + _BREAK_NS:
                 self.detections[message.stamp.t_media_ns] = message
+                if message.damage == "direct":
+                    self.damaged.add(message.stamp.t_media_ns)
         for message in _messages(part, rows, "tracks"):
             if first <= message.stamp.t_media_ns <= last:
                 self.tracks[message.stamp.t_media_ns] = message
@@ -160,6 +166,10 @@ class Live:
             if message.alert.state == "raised" and first <= message.stamp.t_media_ns <= last:
                 self.alerts.append(message.alert)
         self.visits = collect(self.tracks.values(), heads=False)
+
+    def has_looked(self, t_media_ns: int) -> bool:
+        """Whether live looked at the picture of a media time."""
+        return t_media_ns in self.detections and t_media_ns not in self.damaged
 
     def left_out(self, first: int, last: int) -> str:
         """Return why pictures between two media times were not looked at, in words."""
@@ -170,6 +180,9 @@ class Live:
                     dropped[cause] = dropped.get(cause, 0) + count
                 if t_ns > last:
                     break
+        damaged = sum(first <= t_ns <= last for t_ns in self.damaged)
+        if damaged:
+            dropped[DAMAGED] = damaged
         if not dropped:
             return "the detector did not run, or its messages were lost"
         worst = max(dropped, key=lambda cause: dropped[cause])
@@ -215,7 +228,7 @@ def _cause(visit: Visit, live: Live, until_ns: int | None = None) -> tuple[str, 
     rows = np.flatnonzero(visit.seen & (visit.t_ns < (until_ns or 1 << 62)))
     if live.camera.objects and visit.class_name not in live.camera.objects:
         return "not asked for", f"live looked for {', '.join(live.camera.objects)}"
-    looked = [i for i in rows.tolist() if int(visit.t_ns[i]) in live.detections]
+    looked = [i for i in rows.tolist() if live.has_looked(int(visit.t_ns[i]))]
     share = f"live looked at {len(looked)} of {len(rows)} pictures of it"
     best, other, tracked = 0.0, "", 0
     for i in looked:

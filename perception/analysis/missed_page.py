@@ -50,6 +50,7 @@ def write(path: Path, camera: str, report: Report, urls: Sequence[str], how: str
     """Write the page. how: what it was examined with, in words. Raises OSError."""
     counts = {c: sum(one.cause == c for one in report.findings) for c in CAUSES}
     share = report.looked / max(1, report.frames)
+    damaged = f" ({report.damaged} were damaged)" if report.damaged else ""
     parts = [
         '<!doctype html><html lang="en"><head><meta charset="utf-8">',
         '<meta name="viewport" content="width=device-width,initial-scale=1">',
@@ -57,8 +58,8 @@ def write(path: Path, camera: str, report: Report, urls: Sequence[str], how: str
         "content=\"default-src 'none'; img-src data:; style-src 'unsafe-inline'\">",
         f"<title>{escape(camera)}: what live missed</title><style>{_STYLE}</style></head><body>",
         f"<main><h1>{escape(camera)}: what live missed</h1>",
-        f"<p>{escape(how)}. {report.frames} pictures, {share:.0%} of which live looked at; "
-        f"{len(report.visits)} tracks, {report.matched} of the longer ones also live. "
+        f"<p>{escape(how)}. {report.frames} pictures, {share:.0%} of which live looked at"
+        f"{damaged}; {len(report.visits)} tracks, {report.matched} of the longer ones also live. "
         "The examination can be wrong too.</p>",
         "<table><thead><tr><th scope='col'>cause</th><th scope='col'>count</th></tr></thead>",
         "<tbody>",

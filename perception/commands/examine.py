@@ -233,7 +233,8 @@ def _report(folder: Path, group: list[Part], plan: Plan, names: set[str], asked:
 def _values(camera: str, report: missed.Report, done: int, asked: int) -> dict[str, Any]:
     return {
         "camera": camera, "segments": asked, "examined": done, "frames": report.frames,
-        "looked_live": report.looked, "visits": len(report.visits), "matched": report.matched,
+        "looked_live": report.looked, "damaged_live": report.damaged,
+        "visits": len(report.visits), "matched": report.matched,
         "findings": [asdict(one) for one in report.findings],
         "alerts": [
             {"was": was and was.key, "now": now and now.key, "is": said}
@@ -258,8 +259,9 @@ def _write_visits(path: Path, report: missed.Report) -> None:
 def _show(camera: str, report: missed.Report, done: int, asked: int, folder: Path) -> None:
     screen = console()
     looked = report.looked / max(1, report.frames)
+    damaged = f"; {report.damaged} were damaged" if report.damaged else ""
     screen.print(Text(f"{camera}: {done} of {asked} segments, {report.frames} pictures; "
-                      f"live looked at {looked:.0%} of them"))  # fmt: skip
+                      f"live looked at {looked:.0%} of them{damaged}"))  # fmt: skip
     table = sheet("missed live (UTC)", "what", "for", "score", "why")
     for one in report.findings:
         when = datetime.fromtimestamp(one.start_wall_ns / 1e9, UTC)

@@ -13,14 +13,14 @@ _LEAST = 40.0
 
 def cutout(
     image: NDArray[np.uint8],
-    boxes: Sequence[tuple[Corners, tuple[int, int, int]]],
+    boxes: Sequence[tuple[Corners, tuple[int, int, int] | None]],
     side: int,
     quality: int = 75,
 ) -> str:
     """Return what is around the boxes as a JPEG's data URL, "" where that is outside the picture.
 
-    image: uint8 (H, W, 3) BGR, left as it is. boxes: xyxy px and BGR colour, at least one. side: px
-    of the longer side of the JPEG.
+    image: uint8 (H, W, 3) BGR, left as it is. boxes: xyxy px and BGR colour (None: not
+    drawn), at least one. side: px of the longer side of the JPEG.
     """
     height, width = image.shape[:2]
     x1, y1 = (min(box[k] for box, _ in boxes) for k in (0, 1))
@@ -34,6 +34,8 @@ def cutout(
     scale = side / max(cut.shape[:2])
     cut = cv2.resize(cut, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
     for box, colour in boxes:
+        if colour is None:
+            continue
         corners = [round((v - o) * scale) for v, o in zip(box, (left, top) * 2, strict=True)]
         cv2.rectangle(cut, corners[:2], corners[2:], colour, 2)
     done, data = cv2.imencode(".jpg", cut, [cv2.IMWRITE_JPEG_QUALITY, quality])

@@ -50,10 +50,12 @@ def pictures(footage: Path, cases: Sequence[Case]) -> list[str]:
     return _fit(urls)
 
 
-def _boxes(case: Case, whole: Corners) -> list[tuple[Corners, tuple[int, int, int]]]:
+def _boxes(case: Case, whole: Corners) -> list[tuple[Corners, tuple[int, int, int] | None]]:
     marked = ((case.label, _LABEL), (case.box, _RESULT))
-    boxes = [(box, colour) for box, colour in marked if box is not None and box[2] > box[0]]
-    return boxes or [(whole, _LABEL)]
+    boxes: list[tuple[Corners, tuple[int, int, int] | None]] = [
+        (box, colour) for box, colour in marked if box is not None and box[2] > box[0]
+    ]
+    return boxes or [(whole, None)]
 
 
 def _fit(urls: list[str]) -> list[str]:

@@ -113,6 +113,34 @@ def test_d2_what_live_missed_is_named_with_its_cause(tmp_path: Path, seed: int) 
     assert 0.3 < report.looked / report.frames < 0.55
 
 
+def test_damaged_pictures_are_the_cause(tmp_path: Path) -> None:
+    """A visit whose pictures were damaged on their way was left out for that."""
+    one, packet = plan(rules={}), fragments(write_clip(tmp_path / "clip.mp4", frames=2))[0]
+    root, folder = tmp_path / "footage", tmp_path / "examined"
+    maker, visits = Maker(root, one), [(60, 2, "seen"), (200, 3, "damaged")]
+    truth: list[DetectionMessage] = []
+    for n in range(300):
+        truth.append(frame(n, visits, False, False))
+        maker.packet(packet, n, truth[-1].stamp.t_media_ns)
+        hidden = 190 <= n < 250
+        live = frame(n, [] if hidden else visits, True, False)
+        maker.frame(dataclasses.replace(live, damage="direct" if hidden else "none"))
+    maker.close()
+    catalog = Catalog(root, create=False)
+    (part,) = parts(root, catalog.segments("door"))
+    catalog.close()
+    for row in part.rows:
+        inside = range(row.start_media_ns, row.end_media_ns + 1)
+        mine = [m for m in truth if m.stamp.t_media_ns in inside]
+        _examined(folder / f"{row.path}.mcap", mine)
+    report, (chain,) = missed.Report(), list(missed.chains(part.rows))
+    missed.compare(folder, part, chain, one, report)
+    (told,) = report.findings
+    assert told.cause == "left out"
+    assert told.text.startswith("data of them was lost on the way from the camera")
+    assert (report.frames, report.looked, report.damaged) == (300, 240, 60)
+
+
 def _examined(path: Path, truth: list[DetectionMessage]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     file = MessageFile(path, "door", record_table)
