@@ -81,8 +81,13 @@ class Page:
         return self.site.sessions.new_token(user, "test", role, cameras, days)
 
 
-def make_page(folder: Path, cameras: Sequence[str] = CAMERAS, **changes: Any) -> Page:
-    """Return a page with users a (viewer of door), b (viewer of yard), o (operator), r (admin)."""
+def make_page(
+    folder: Path, cameras: Sequence[str] = CAMERAS, mapped: Sequence[str] = (), **changes: Any
+) -> Page:
+    """Return a page with users a (viewer of door), b (viewer of yard), o (operator), r (admin).
+
+    mapped: cameras with telemetry. changes: of WebPlan.
+    """
     footage = folder / "out" / "footage"
     for name in cameras:
         (footage / name / "day").mkdir(parents=True)
@@ -112,7 +117,7 @@ def make_page(folder: Path, cameras: Sequence[str] = CAMERAS, **changes: Any) ->
     (folder / "run").mkdir()
     web = msgspec.structs.replace(plan.web, **changes) if plan.web else None
     assert web is not None
-    hub = Hub(cameras, "boot")
+    hub = Hub(cameras, "boot", mapped)
     site = Site(plan, web, folder / "run", UsersFile(folder / "users"), hub)
     for name, role, seen in (
         ("a", "viewer", ["door"]), ("b", "viewer", ["yard"]),

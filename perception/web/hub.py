@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
 from perception import clock
+from perception.recording.flight import Flight
 from perception.web.encoding import encoded_alert, encoded_tracks, packed_packet
 from perception.wire import (
     Alert,
@@ -162,9 +163,12 @@ class Viewer:
 
 
 class Hub:
-    """All cameras and all viewers. boot: a name of this start, for ids of events."""
+    """All cameras and all viewers. boot: a name of this start, for ids of events.
 
-    def __init__(self, cameras: Iterable[str], boot: str) -> None:
+    mapped: cameras with telemetry, whose flights are kept for the map.
+    """
+
+    def __init__(self, cameras: Iterable[str], boot: str, mapped: Iterable[str] = ()) -> None:
         self.feeds = {name: Feed() for name in cameras}
         self.viewers: set[Viewer] = set()
         self.events: deque[Event] = deque(maxlen=KEPT_EVENTS)
@@ -173,6 +177,10 @@ class Hub:
         self.wanted: set[tuple[str, str]] = set()
         """Topics and cameras that somebody has asked for once."""
         self._number = 0
+        self.flights = {name: Flight(name) for name in mapped}
+        self.view_codes: dict[str, int] = {}
+        """Why a camera's place is known now, or not: a row of places.REASONS."""
+        self._raised: dict[str, list[Alert]] = {name: [] for name in self.flights}
 
     @property
     def last_event(self) -> int:
@@ -205,6 +213,8 @@ class Hub:
         elif isinstance(message, AlertMessage):
             self._number += 1
             self.events.append(Event(self._number, message.alert))
+            if message.alert.state == "raised" and message.alert.camera in self._raised:
+                self._raised[message.alert.camera].append(message.alert)
 
     async def tell_events(self) -> None:
         """Wake those who wait for alerts."""
@@ -255,6 +265,10 @@ class Hub:
 
     def _tracks(self, message: TrackMessage) -> None:
         camera = message.stamp.camera
+        if (flight := self.flights.get(camera)) is not None:
+            self.view_codes[camera] = int(message.view[0])
+            flight.add(message, self._raised[camera])
+            self._raised[camera].clear()
         self._as_message("tracks", message)
         watching = [v for v in self.viewers if v.wants.get(camera) in ("packets", "jpeg")]
         if not watching:

@@ -40,7 +40,8 @@ async def _serve(runtime: Runtime, asked: WebPlan) -> None:
 
     to_thread.current_default_thread_limiter().total_tokens = THREADS
     folder = Path(asked.folder) if asked.folder else None
-    hub, ledger = Hub(runtime.plan.cameras, secrets.token_hex(4)), Ledger()
+    mapped = [name for name, plan in runtime.plan.cameras.items() if plan.telemetry is not None]
+    hub, ledger = Hub(runtime.plan.cameras, secrets.token_hex(4), mapped), Ledger()
     site = Site(runtime.plan, asked, runtime.run_dir, UsersFile(folder), hub)
     server = make_server(make_app(site, ledger), site, runtime.log.info)
     cameras = list(runtime.plan.cameras)

@@ -41,6 +41,7 @@ ROUTES = {
     ("GET", "/cameras/{camera}/picture.jpg"): (
         VIEWER, "/cameras/{c}/picture.jpg", None, 404,  # no ring here
     ),
+    ("GET", "/cameras/{camera}/map"): (VIEWER, "/cameras/{c}/map", None, 404),  # no telemetry
     ("GET", "/cameras/{camera}/shapes"): (VIEWER, "/cameras/{c}/shapes", None, 200),
     ("PUT", "/cameras/{camera}/{kind}/{shape}"): (
         ADMIN, "/cameras/{c}/zones/porch", {"tag": "", "points": [[0, 0], [1, 0], [1, 1]]}, 409,

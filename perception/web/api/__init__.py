@@ -4,6 +4,7 @@ from perception.web.api import (
     account,
     alerts,
     cameras,
+    maps,
     people,
     recordings,
     search,
@@ -17,6 +18,6 @@ from perception.web.api import (
 )
 
 ALL = (
-    *(account.api, cameras.api, shapes.api, streams.api, alerts.api, timeline.api),
+    *(account.api, cameras.api, maps.api, shapes.api, streams.api, alerts.api, timeline.api),
     *(storage.api, recordings.api, search.api, why.api, people.api, system.api, users.api),
 )

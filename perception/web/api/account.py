@@ -37,11 +37,13 @@ class NewPassword(BaseModel):
 
 
 class Me(BaseModel):
-    """Who is logged in. cameras: those of the line that this user may see."""
+    """Who is logged in. cameras: those of the line that this user may see; maps: those of them
+    that have a map, for they have telemetry."""
 
     name: str
     role: Role
     cameras: list[str]
+    maps: list[str]
     run: str
     has_users: bool = True
 
@@ -176,7 +178,8 @@ def _checked(site: Site, request: Request, given: Login) -> None:
 
 def _me(site: Site, who: Who) -> Me:
     seen = [name for name in site.line.cameras if who.sees(name)]
-    return Me(name=who.name, role=who.role, cameras=seen, run=site.name)
+    maps = [name for name in seen if name in site.hub.flights]
+    return Me(name=who.name, role=who.role, cameras=seen, maps=maps, run=site.name)
 
 
 def _address(request: Request) -> str:

@@ -9,6 +9,7 @@ const VIEWS = {
   live: { title: "Live", load: () => import("./views/live.js"), may: "viewer" },
   alerts: { title: "Alerts", load: () => import("./views/alerts.js"), may: "viewer" },
   recordings: { title: "Recordings", load: () => import("./views/recordings.js"), may: "viewer" },
+  map: { title: "Map", load: () => import("./views/map.js"), may: "viewer", there: () => context.me.maps.length > 0 },
   search: { title: "Search", load: () => import("./views/search.js"), may: "viewer" },
   people: { title: "People", load: () => import("./views/people.js"), may: "operator" },
   system: { title: "System", load: () => import("./views/system.js"), may: "viewer" },
@@ -78,7 +79,7 @@ function frame() {
   main = h("main", { id: "main", tabindex: "-1" });
   spoken = h("div", { class: "toasts", role: "status", "aria-live": "polite" });
   link = h("span", { class: "link", role: "status" });
-  const items = Object.entries(VIEWS).filter(([, one]) => context.may(one.may));
+  const items = Object.entries(VIEWS).filter(([, one]) => context.may(one.may) && (one.there?.() ?? true));
   nav = h("nav", { "aria-label": "views" },
     items.map(([name, { title }]) => h("a", { href: `#/${name}`, "data-view": name }, title)));
   const skip = h("a", { class: "skip", href: "#main", onclick: (event) => {

@@ -3,19 +3,9 @@
 import { get, put, query, remove } from "../api.js";
 import { fill, h, notice, words } from "../dom.js";
 import { Player } from "../player.js";
+import { svg } from "../svg.js";
 
-const SVG = "http://www.w3.org/2000/svg";
 const STEP = 0.005;
-
-function svg(tag, properties, ...children) {
-  const element = document.createElementNS(SVG, tag);
-  for (const [name, value] of Object.entries(properties)) {
-    if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
-    else element.setAttribute(name, value);
-  }
-  element.append(...children);
-  return element;
-}
 
 /** Whether a point is inside a polygon. */
 export function inside([x, y], points) {
