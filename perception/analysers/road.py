@@ -30,6 +30,16 @@ ROWS = 120
 NEAREST, HOODLESS = 0.02, 0.985
 """Rows looked at: from this share of the height below the horizon to this share of the height."""
 LEAST_CHAIN = 3
+FAR = 0.1
+"""Deviation in px, for each height of the picture by px below the horizon: crests and cars."""
+WIDER = 4.0, 2.0, 1.0, 1.0
+"""How much more room ridges have in the first steps of the fit."""
+ALONE = 0.35
+"""Weight of a ridge: those of a chain share their error."""
+APART = 0.35
+"""Camera heights between two markings at least."""
+CLUTTER_FROM = 0.25
+"""Share of the road's rows, from the horizon, beyond which nobody looks for clutter."""
 TURN = 0.12
 """The road may run to a point so far from the middle, shares of the width, beside the last one."""
 BEND = 2.5e-3
@@ -58,18 +68,16 @@ class Road:
 @dataclass(frozen=True, slots=True)
 class Marking:
     """A marking s. cover: share of the rows in sight on which it is seen. near, far: rows px
-    between which it is. rows: on how many it is seen."""
+    between which it is. rows: on how many it is seen, close: of these on the near part of the
+    road. contrast: median of its ridges."""
 
     s: float
     cover: float
     near: float
     far: float
     rows: int
-
-    @property
-    def confidence(self) -> float:
-        """0 to 1: a line seen on half of the rows is as sure as one can be."""
-        return min(1.0, 2.0 * self.cover)
+    close: int
+    contrast: float
 
 
 def vanishing(luma: NDArray[np.uint8]) -> tuple[float, float, float] | None:
@@ -135,24 +143,40 @@ def rows_below(vy: float, height: int) -> NDArray[np.int64]:
     return rows[(rows > vy) & (rows < height)]
 
 
-def evidence(luma: NDArray[np.uint8], vx: float, vy: float) -> Floats:
-    """Return ridges that may be of markings towards (vx, vy): float64 (P, 3) x, y px, weight.
+def evidence(luma: NDArray[np.uint8], road: Road, *, known: bool) -> tuple[Floats, Floats]:
+    """Return ridges that may be of markings of a road, and all ridges: float64 (P, 3) x, y px,
+    weight. known: the road is of the frame before, so that little room is given.
 
-    Chains of LEAST_CHAIN or more that run there, as far as a bend and a turn let them.
+    Chains of LEAST_CHAIN or more that run along it, as far as a bend and a turn let them.
     """
     height, width = luma.shape
-    rows = rows_below(vy, height)
-    points = _ridges(luma, rows, rows - vy)
+    rows = rows_below(road.vy, height)
+    points = _ridges(luma, rows, rows - road.vy)
     labels, ends = kernels.chains(points)
     top, foot = ends[labels, :2], ends[labels, 2:4]
     chained = ends[labels, 4] >= LEAST_CHAIN
     down = np.maximum(foot[:, 1] - top[:, 1], 1.0)
     slope = (foot[:, 0] - top[:, 0]) / down
     middle = (foot + top) / 2
-    d = middle[:, 1] - vy
-    wanted = (middle[:, 0] - vx) / d
-    room = 0.12 + 3.0 / down + (0.03 * width + 0.5 * abs(wanted) * 0.02 * height) / d
-    return points[chained & (abs(slope - wanted) < room) & (abs(wanted) < SIDE)]
+    d = middle[:, 1] - road.vy
+    s = road.s(middle)
+    turn = 0.012 if known else 0.03
+    room = 0.12 + 3.0 / down + (turn * width + 0.5 * abs(s) * turn * height) / d
+    along = abs(slope - (s - road.c / d**2)) < room
+    return points[chained & along & (abs(s) < SIDE)], points
+
+
+def clutter(points: Floats, road: Road, left: float, right: float, height: int) -> float:
+    """Return how many ridges a row has between two markings, on the near part of the road.
+
+    Asphalt has hardly any; paving stones, rails and people have some on every row.
+    """
+    d = points[:, 1] - road.vy
+    s = road.s(points)
+    nearest = CLUTTER_FROM * (height - road.vy)
+    inside = (s > left + 0.25) & (s < right - 0.25) & (d > nearest)
+    rows = rows_below(road.vy, height)
+    return float(inside.sum()) / max(1, int((rows - road.vy > nearest).sum()))
 
 
 def find(points: Floats, size: tuple[int, int], start: Road, *, known: bool) -> Road:
@@ -161,14 +185,16 @@ def find(points: Floats, size: tuple[int, int], start: Road, *, known: bool) -> 
     width, height = size
     turn = (0.03 if known else TURN) * width
     bend = BEND * width * height
-    steps = max(5, 2 * round(turn / (0.004 * width)) + 1)
+    steps = max(5, 2 * round(turn / (0.007 * width)) + 1)
     vxs = start.vx + np.linspace(-turn, turn, steps)
     around = start.c + np.linspace(-0.3, 0.3, 7) * bend if known else np.linspace(-bend, bend, 17)
     cs = np.clip(around, -bend, bend)
     ways = np.stack(np.meshgrid(vxs, [start.vy], cs, indexing="ij"), -1).reshape(-1, 3)
     scores = kernels.vote(points, ways, width, height)
     # a straight road that runs where it ran explains as much with less
-    cost = 0.1 * abs(ways[:, 2]) / bend + 0.1 * abs(ways[:, 0] - start.vx) / (TURN * width)
+    usual = start.c if known else 0.0
+    cost = 0.3 * abs(ways[:, 2] - usual) / bend
+    cost += 0.1 * abs(ways[:, 0] - start.vx) / (TURN * width)
     vx, vy, c = ways[int((scores * (1.0 - cost)).argmax())]
     return Road(float(vx), float(vy), float(c))
 
@@ -179,55 +205,58 @@ def room_of(d: Floats) -> Floats:
 
 
 def markings(points: Floats, road: Road, size: tuple[int, int]) -> list[Marking]:
-    """Return markings, best seen first, none within 0.35 camera heights of another."""
+    """Return markings, best seen first, none within APART of another."""
     width, height = size
     rows = rows_below(road.vy, height)
     s, d = road.s(points), points[:, 1] - road.vy
     room = room_of(d)
-    grid = np.arange(-SIDE, SIDE + 0.01, 0.03)
-    near = np.exp(-0.5 * ((grid[:, None] - s) / (0.5 * room)) ** 2)
-    votes = near.sum(axis=1)
+    grid = np.arange(-SIDE, SIDE + 0.01, 0.05)
+    votes = np.exp(-2.0 * ((grid[:, None] - s) / room) ** 2).sum(axis=1)
     out: list[Marking] = []
-    for k in np.argsort(-votes, kind="stable"):
-        if votes[k] < 4.0:
-            break
-        if any(abs(grid[k] - one.s) < 0.35 for one in out):
-            continue
+    while len(votes) and votes[k := int(votes.argmax())] >= 4.0:
         mine = abs(s - grid[k]) < room
-        place = float(np.average(s[mine], weights=1.0 / room[mine] ** 2)) if mine.any() else 0.0
+        place = float(np.average(s[mine], weights=1.0 / room[mine] ** 2))
+        votes[(abs(grid - grid[k]) < APART) | (abs(grid - place) < APART)] = 0.0
         mine = abs(s - place) < room
         hit = np.unique(points[mine, 1])
         x = road.x(place, rows)
         sight = rows[(x > 0.01 * width) & (x < 0.99 * width)]
-        if len(hit) < 4 or len(sight) < 10 or any(abs(place - one.s) < 0.35 for one in out):
+        if len(hit) < 4 or len(sight) < 10 or any(abs(place - one.s) < APART for one in out):
             continue
         cover = len(hit) / len(sight)
-        out.append(Marking(place, cover, float(hit[-1]), float(hit[0]), len(hit)))
+        contrast = float(np.median(points[mine, 2]))
+        close = int((hit - road.vy > CLUTTER_FROM * (height - road.vy)).sum())
+        ends = float(hit[-1]), float(hit[1])
+        out.append(Marking(place, cover, *ends, len(hit), close, contrast))
     return out
 
 
-def refine(points: Floats, road: Road, chosen: list[float], size: tuple[int, int]) -> Road:
+def refine(
+    points: Floats, road: Road, chosen: list[float], size: tuple[int, int], last: Road | None = None
+) -> Road:
     """Return the road that fits the ridges of chosen markings best, by iterated least squares.
 
-    The horizon row and what was voted hold it where ridges say little.
+    The horizon row and what was voted hold it where ridges say little. last: road of the frame
+    before, which holds it more.
     """
     width, height = size
     sides = np.array(chosen)
-    first = road
-    for _ in range(4):
+    first = road if last is None else last
+    firm, keep = (1.0, 0.7) if last is None else (2.5, 1.0)
+    for wide in WIDER:
         d = points[:, 1] - road.vy
         good = d > NEAREST / 2 * height
         s = road.s(points)
         off = abs(s[:, None] - sides)
         which = off.argmin(axis=1)
-        mine = good & (off.min(axis=1) < room_of(np.maximum(d, 1.0)))
+        mine = good & (off.min(axis=1) < wide * room_of(np.maximum(d, 1.0)))
         if mine.sum() < 6:
             return road
         d, which, x = d[mine], which[mine], points[mine, 0]
         model = road.vx + sides[which] * d + road.c / d
         error = x - model
-        sigma = 1.0 + 0.02 * d
-        weight = 1.0 / (sigma * (1.0 + (error / (2.0 * sigma)) ** 2))
+        sigma = 1.0 + 0.008 * d + FAR * height / d
+        weight = ALONE / (sigma * (1.0 + (error / (2.0 * wide * sigma)) ** 2))
         unit = width * height * 1e-3
         design = np.zeros((len(d), 3 + len(sides)))
         design[:, 0] = 1.0
@@ -235,10 +264,15 @@ def refine(points: Floats, road: Road, chosen: list[float], size: tuple[int, int
         design[:, 2] = unit / d
         design[np.arange(len(d)), 3 + which] = d
         held = np.diag(
-            [1.0 / (0.03 * width), 1.0 / (0.008 * height), 1.0 / 0.4, *[1.0 / 0.5] * len(sides)]
+            [
+                firm / (0.03 * width),
+                1.0 / ((0.02 if last is None else 0.006) * height),
+                firm / 0.4,
+                *[1.0 / 0.5] * len(sides),
+            ]
         )
         pull = np.array(
-            [first.vx - road.vx, first.vy - road.vy, (0.7 * first.c - road.c) / unit]
+            [first.vx - road.vx, first.vy - road.vy, (keep * first.c - road.c) / unit]
             + [0.0] * len(sides)
         )
         a = np.vstack([design * weight[:, None], held])
