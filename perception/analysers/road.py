@@ -32,6 +32,8 @@ NEAREST, HOODLESS = 0.02, 0.985
 LEAST_CHAIN = 3
 FAR = 0.1
 """Deviation in px, for each height of the picture by px below the horizon: crests and cars."""
+LEAST_VOTES = 2.5
+"""Ridges of full weight that a marking has at least."""
 WIDER = 4.0, 2.0, 1.0, 1.0
 """How much more room ridges have in the first steps of the fit."""
 ALONE = 0.35
@@ -166,17 +168,18 @@ def evidence(luma: NDArray[np.uint8], road: Road, *, known: bool) -> tuple[Float
     return points[chained & along & (abs(s) < SIDE)], points
 
 
-def clutter(points: Floats, road: Road, left: float, right: float, height: int) -> float:
+def clutter(points: Floats, road: Road, own: tuple[float, float], least: float, rows: int) -> float:
     """Return how many ridges a row has between two markings, on the near part of the road.
 
+    own: s of the two markings. least: weight of the ridges that count. rows: of the picture.
     Asphalt has hardly any; paving stones, rails and people have some on every row.
     """
     d = points[:, 1] - road.vy
     s = road.s(points)
-    nearest = CLUTTER_FROM * (height - road.vy)
-    inside = (s > left + 0.25) & (s < right - 0.25) & (d > nearest)
-    rows = rows_below(road.vy, height)
-    return float(inside.sum()) / max(1, int((rows - road.vy > nearest).sum()))
+    nearest = CLUTTER_FROM * (rows - road.vy)
+    inside = (s > own[0] + 0.25) & (s < own[1] - 0.25) & (d > nearest) & (points[:, 2] >= least)
+    looked = rows_below(road.vy, rows)
+    return float(inside.sum()) / max(1, int((looked - road.vy > nearest).sum()))
 
 
 def find(points: Floats, size: tuple[int, int], start: Road, *, known: bool) -> Road:
@@ -211,11 +214,11 @@ def markings(points: Floats, road: Road, size: tuple[int, int]) -> list[Marking]
     s, d = road.s(points), points[:, 1] - road.vy
     room = room_of(d)
     grid = np.arange(-SIDE, SIDE + 0.01, 0.05)
-    votes = np.exp(-2.0 * ((grid[:, None] - s) / room) ** 2).sum(axis=1)
+    votes = np.exp(-2.0 * ((grid[:, None] - s) / room) ** 2) @ (points[:, 2] / MOST)
     out: list[Marking] = []
-    while len(votes) and votes[k := int(votes.argmax())] >= 4.0:
+    while len(votes) and votes[k := int(votes.argmax())] >= LEAST_VOTES:
         mine = abs(s - grid[k]) < room
-        place = float(np.average(s[mine], weights=1.0 / room[mine] ** 2))
+        place = float(np.average(s[mine], weights=points[mine, 2] / room[mine] ** 2))
         votes[(abs(grid - grid[k]) < APART) | (abs(grid - place) < APART)] = 0.0
         mine = abs(s - place) < room
         hit = np.unique(points[mine, 1])

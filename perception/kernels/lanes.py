@@ -33,8 +33,10 @@ MISS_PX, MAX_SLOPE = 1.5, 5.0
 )
 def _ridges(rows: Any, below: Any, across: float, least: float, out: Any) -> int:
     count, width = 0, rows.shape[1]
-    sums = np.empty(width + 1)
-    response = np.empty(width)
+    sums = np.empty(width + 1, np.int32)
+    response = np.empty(width, np.float32)
+    limit = np.float32(least)
+    half_share = np.float32(0.5)
     for r in range(rows.shape[0]):
         half = max(1, int(np.floor(across * below[r] / 2.0 + 0.5)))
         core = max(1, (half + 1) // 2)
@@ -42,15 +44,17 @@ def _ridges(rows: Any, below: Any, across: float, least: float, out: Any) -> int
         reach = gap + 2 * half + 1
         if 2 * reach >= width:
             continue
-        sums[0] = 0.0
+        inner = np.float32(1.0 / (2 * core - 1))
+        outer = np.float32(1.0 / (2 * half + 1))
+        sums[0] = 0
         for x in range(width):
             sums[x + 1] = sums[x] + rows[r, x]
         for x in range(reach, width - reach):
-            middle = (sums[x + core] - sums[x - core + 1]) / (2 * core - 1)
-            left = (sums[x - gap + 1] - sums[x - gap - 2 * half]) / (2 * half + 1)
-            right = (sums[x + gap + 2 * half + 1] - sums[x + gap]) / (2 * half + 1)
-            value = middle - max(left, right) - 0.5 * abs(left - right)
-            response[x] = value if value >= least else 0.0
+            middle = np.float32(sums[x + core] - sums[x - core + 1]) * inner
+            left = np.float32(sums[x - gap + 1] - sums[x - gap - 2 * half]) * outer
+            right = np.float32(sums[x + gap + 2 * half + 1] - sums[x + gap]) * outer
+            value = middle - max(left, right) - half_share * abs(left - right)
+            response[x] = value if value >= limit else np.float32(0.0)
         x, found = reach, 0
         while x < width - reach and found < MAX_IN_ROW:
             if response[x] <= 0.0:

@@ -36,7 +36,7 @@ class JournalMessage:
 
 
 def to_text(state: Any) -> str:
-    """Return a state as JSON: JSON values, and NumPy arrays of numbers, to the last bit."""
+    """Return a state as JSON: JSON values, NumPy arrays and numbers, to the last bit."""
     return msgspec.json.encode(state, enc_hook=_array).decode()
 
 
@@ -46,6 +46,8 @@ def from_text(text: str) -> Any:
 
 
 def _array(value: Any) -> Any:
+    if isinstance(value, (np.floating, np.integer, np.bool_)):
+        return value.item()
     if not isinstance(value, np.ndarray):
         raise NotImplementedError(f"{type(value).__name__} in a state")
     array: np.ndarray[Any, Any] = value

@@ -69,9 +69,9 @@ def test_a_straight_road():
     assert all(line.confidence > 0.4 for line in said)
 
 
-@pytest.mark.parametrize("radius", [800])
+@pytest.mark.parametrize("radius", [400, -500, 800])
 def test_a_curve(radius):
-    pictures = [roads.road(LANE, curvature=1 / radius, travelled=n, seed=n) for n in range(8)]
+    pictures = [roads.road(LANE, curvature=1 / radius, travelled=n, seed=n) for n in range(12)]
     said = look(pictures)
     check(said, {-1: -1.7, 1: 1.8}, curvature=1 / radius, px=14)
     assert said.curvature_1_m == pytest.approx(1 / radius, rel=0.35)
@@ -145,3 +145,101 @@ def test_a_larger_picture_has_the_same_lines_in_its_own_px():
         assert a.place == b.place
         assert b.points[0] == pytest.approx(2 * a.points[0], abs=6)
         assert b.offset_m == pytest.approx(a.offset_m, abs=0.1)
+
+
+def stones(seed, moved=0):
+    """Return a street of paving stones with two rails."""
+    rng = np.random.default_rng(seed)
+    picture = roads.road({-0.75: "solid", 0.75: "solid"}, paint=150, seed=seed, travelled=moved)
+    rows = np.geomspace(6, roads.H - roads.HORIZON, 40).astype(int)
+    for near, far in zip(rows[1:], rows[:-1], strict=True):
+        width = max(2, round(0.12 * near))
+        for x in range(int(rng.integers(0, width)), roads.W, 2 * width):
+            top, foot = int(roads.HORIZON + far), int(roads.HORIZON + near)
+            picture[top:foot, x : x + width] = np.clip(
+                picture[top:foot, x : x + width] + rng.normal(12, 12), 0, 255
+            )
+    return picture
+
+
+def test_paving_stones_and_rails_are_no_lanes():
+    finder = follow()
+    assert not any(len(finder(n, stones(n, moved=n)).lines) for n in range(12))
+
+
+def follow(calibration=CALIBRATION, rate_hz=25):
+    """Return what gives the message of picture n of one camera."""
+    cls = analyser_class("markings")
+    finder = cls(cls.Options(), calibration)
+
+    def see(n, picture):
+        bgr = picture if picture.ndim == 3 else np.repeat(picture[:, :, None], 3, axis=2)
+        stamp = Stamp(
+            camera="ahead",
+            frame_id=n,
+            t_media_ns=round(n * 1e9 / rate_hz),
+            t_arrival_ns=1,
+            t_wall_ns=1,
+        )
+        return finder.analyse(finder.prepare(Pixels(bgr)), stamp)
+
+    return see
+
+
+def test_lines_outlast_a_short_gap_and_go_after_a_long_one():
+    see, plain = follow(), roads.road({})
+    for n in range(5):
+        first = see(n, roads.road(LANE, travelled=n, seed=n))
+    before = {line.place: line.confidence for line in first}
+    short = [see(5 + n, plain) for n in range(8)]
+    assert {line.place for line in short[-1]} == {-1, 1}
+    assert all(line.confidence < before[line.place] for line in short[-1])
+    assert len(see(60, plain).lines) == 0
+    long = [see(61 + n, plain) for n in range(25)]
+    assert len(long[-1].lines) == 0
+
+
+def test_a_change_of_lanes_hands_the_line_over():
+    lines = {-1.75: "solid", 1.75: "dashed", 5.25: "solid"}
+    see = follow()
+    places = []
+    for n in range(70):
+        moved = 3.5 * min(1.0, n / 60)
+        picture = roads.road({k - moved: v for k, v in lines.items()}, travelled=n, seed=n)
+        said = {line.place: line.offset_m for line in see(n, picture)}
+        places.append(said)
+    assert places[0][-1] == pytest.approx(-1.75, abs=0.12)
+    assert places[-1][-1] == pytest.approx(-1.75, abs=0.15)
+    assert places[-1][1] == pytest.approx(1.75, abs=0.15)
+    told = [said for said in places if {-1, 1} <= set(said)]
+    assert len(told) > 60
+    assert all(said[-1] <= 0.2 <= said[1] + 0.4 for said in told)
+
+
+def test_yellow_counts_as_bright_on_concrete():
+    import cv2
+
+    grey = roads.road({1.8: "solid"}, asphalt=150, paint=215)
+    mark = roads.road({-1.7: "solid"}, asphalt=0, paint=255, noise=0)
+    bgr = np.repeat(grey[:, :, None], 3, axis=2).astype(np.float32)
+    share = (mark / 255.0)[:, :, None] * (np.arange(roads.H) > roads.HORIZON)[:, None, None]
+    bgr = (bgr * (1 - share) + np.array([92.0, 140.0, 152.0]) * share).astype(np.uint8)
+    luma = int(cv2.cvtColor(np.uint8([[[92, 140, 152]]]), cv2.COLOR_BGR2GRAY)[0, 0])
+    assert abs(luma - 150) < 15
+    check(follow()(0, bgr), {-1: -1.7, 1: 1.8})
+
+
+def test_planes_and_bgr_show_the_same_lanes():
+    import cv2
+
+    picture = np.repeat(roads.road(LANE)[:, :, None], 3, axis=2)
+    planes = cv2.cvtColor(picture, cv2.COLOR_BGR2YUV_I420)
+    cls = analyser_class("markings")
+    stamp = Stamp(camera="a", frame_id=0, t_media_ns=0, t_arrival_ns=0, t_wall_ns=0)
+    said = []
+    for pixels in (Pixels(picture), Pixels(planes, "bt601")):
+        one = cls(cls.Options(), CALIBRATION)
+        said.append(one.analyse(one.prepare(pixels), stamp))
+    assert [line.place for line in said[0]] == [-1, 1]
+    for a, b in zip(*said, strict=True):
+        assert a.offset_m == pytest.approx(b.offset_m, abs=0.05)

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from perception import wire as m
 from perception.errors import MessageError
 from perception.wire import codec
+from perception.wire.journal import from_text, to_text
 
 STAMP = m.Stamp(
     camera="front", frame_id=m.make_id(3, 7), t_media_ns=-5, t_arrival_ns=2, t_wall_ns=3
@@ -459,3 +460,12 @@ def test_a_frame_of_unknown_coding_is_refused(coding):
     packed = msgspec.msgpack.encode({**frame, "coding": coding})
     with pytest.raises(MessageError, match=r"^header: "):
         codec.decode(struct.pack("<4sI", MAGIC, len(packed)) + packed)
+
+
+def test_a_state_of_numpy_numbers_and_arrays_comes_back():
+    state = {"t_s": np.float64(0.1), "n": np.int64(3), "on": np.bool_(True), "a": np.arange(3.0)}
+    back = from_text(to_text(state))
+    assert (back["t_s"], back["n"], back["on"]) == (0.1, 3, True)
+    np.testing.assert_array_equal(back["a"], state["a"])
+    with pytest.raises(NotImplementedError, match="object in a state"):
+        to_text({"a": object()})
