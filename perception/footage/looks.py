@@ -62,7 +62,7 @@ class Looks:
         return track_id, upper, lower
 
     def spent(self, now_ns: int, cost_ns: int) -> None:
-        """Note what looks have cost: the next are the later the more."""
+        """Wait before the next look, longer after a costly one. cost_ns: CPU time, ns."""
         self._next_ns = now_ns + max(_REST_NS, _SHARE * cost_ns)
 
 

@@ -4,6 +4,7 @@ It only passes them to the writer's thread. A camera without packets is encoded 
 """
 
 import dataclasses
+import time
 import zlib
 from pathlib import Path
 from typing import Any
@@ -227,9 +228,9 @@ class _Line:
             self._name, LoggedMessage(topic, stamp.t_wall_ns, stamp.t_media_ns, data)
         )
         if isinstance(message, TrackMessage):
-            self._look(message)
             for row in self._seen.take(message):
                 self._writer.track(self._name, row)
+            self._look(message)  # after take: of a track that is not known no colours are kept
         elif isinstance(message, IdentityMessage):
             who = message.who if message.state == "known" else "unknown"
             if message.state != "undecided":
@@ -240,10 +241,10 @@ class _Line:
 
     def _look(self, message: TrackMessage) -> None:
         """Note the colours of tracks that are seen well, where the ring has the frame."""
-        began = clock.monotonic_ns()
-        due = self._looks.due(message, began)
+        due = self._looks.due(message, clock.monotonic_ns())
         if not due:
             return
+        began_ns = time.thread_time_ns()
         base = ring_base(self._runtime.run_dir, self._name)
         try:
             picture = self._reader.picture(base, message.stamp.frame_id)
@@ -252,8 +253,7 @@ class _Line:
         if picture is not None and picture.frame_id == message.stamp.frame_id:
             for at in due:
                 self._seen.coloured(*self._looks.add(message, at, picture.image))
-        now = clock.monotonic_ns()
-        self._looks.spent(now, now - began)
+        self._looks.spent(clock.monotonic_ns(), time.thread_time_ns() - began_ns)
 
     def zones(self, zones: dict[str, Any]) -> None:
         """Take the zones of a changed plan."""
