@@ -250,8 +250,7 @@ def test_a5_a_full_disk_is_one_loss_and_one_alert_and_the_line_goes_on(home: Pat
     assert any(a["kind"] == "zone" for a in line.alerts())
     summary = line.summary()["cameras"]["door"]
     assert summary["frames_read"] == 480
-    # A busy machine may drop some frames; a line that waits for the disk loses most of them.
-    assert summary["frames_tracked"] >= 0.9 * 480
+    assert summary["frames_tracked"] >= 0.99 * 480
 
 
 def test_check_says_how_long_there_is_room_and_names_wrong_keys(home: Path) -> None:
