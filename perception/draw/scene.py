@@ -30,6 +30,7 @@ from perception.draw.strokes import (
     overlap,
     pixel_of,
     plate_of,
+    tint,
     trail,
 )
 from perception.draw.trails import Trails
@@ -145,15 +146,7 @@ def zones(image: Image, zones: Mapping[str, Sequence[Point]]) -> None:
     pen = Pen.of(image)
     for name, corners in zones.items():
         points = np.array([pixel_of(image, corner) for corner in corners], np.int32)
-        x, y, w, h = cv2.boundingRect(points)
-        x2, y2 = min(x + w, image.shape[1]), min(y + h, image.shape[0])
-        x, y = max(x, 0), max(y, 0)
-        if x2 <= x or y2 <= y:
-            continue
-        part = image[y:y2, x:x2]
-        filled = part.copy()
-        cv2.fillPoly(filled, [points - (x, y)], ZONE, cv2.LINE_AA)
-        cv2.addWeighted(filled, 0.18, part, 0.82, 0, dst=part)
+        tint(image, points, ZONE, 0.18)
         cv2.polylines(image, [points], True, ZONE, pen.stroke, cv2.LINE_AA)
         top = points[points[:, 1].argmin()]
         label(image, name, (float(top[0]), float(top[1])), ZONE, pen)

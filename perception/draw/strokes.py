@@ -119,6 +119,19 @@ def dashed_outline(image: Image, box: NDArray[np.floating], colour: Colour, pen:
             cv2.line(image, start, end, colour, pen.stroke, cv2.LINE_AA)
 
 
+def tint(image: Image, points: NDArray[np.int32], colour: Colour, share: float) -> None:
+    """Mix a share of a colour, 0 to 1, into a polygon. points: int32 (P, 2) px."""
+    x, y, w, h = cv2.boundingRect(points)
+    x2, y2 = min(x + w, image.shape[1]), min(y + h, image.shape[0])
+    x, y = max(x, 0), max(y, 0)
+    if x2 <= x or y2 <= y:
+        return
+    part = image[y:y2, x:x2]
+    filled = part.copy()
+    cv2.fillPoly(filled, [points - (x, y)], colour, cv2.LINE_AA)
+    cv2.addWeighted(filled, share, part, 1.0 - share, 0, dst=part)
+
+
 def trail(image: Image, points: NDArray[np.float64], colour: Colour, pen: Pen) -> None:
     """Draw a line that grows thinner and darker with age."""
     places = np.clip(np.nan_to_num(points[:, :2]), -1e5, 1e5)

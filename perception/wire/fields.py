@@ -86,3 +86,11 @@ def own_array(values: ArrayLike, dtype: Any) -> NDArray[Any]:
 def table_columns(cls: Any) -> list[tuple[str, np.dtype[Any], tuple[str | int, ...]]]:
     """Return name, dtype and shape of each array field of a table or message."""
     return [(f.name, *f.metadata["column"]) for f in fields(cls) if "column" in f.metadata]
+
+
+def empty_columns(cls: Any) -> list[Any]:
+    """Return an array without rows for each array field of a table."""
+    return [
+        np.zeros([0 if isinstance(side, str) else side for side in spec], dtype)
+        for _, dtype, spec in table_columns(cls)
+    ]

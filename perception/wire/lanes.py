@@ -1,26 +1,26 @@
-"""Where the lines of lanes are in a picture, and in metres where the camera is calibrated."""
+"""Lane lines in a picture, and in metres if the camera is calibrated."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Self
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from perception.wire.fields import Finite, Natural, Side, Stamp, column, table_columns
+from perception.wire.fields import Finite, Natural, Side, Stamp, column, empty_columns
 
 LANE_PLACES = {-2: "left neighbour", -1: "left", 1: "right", 2: "right neighbour"}
-"""The own lane lies between -1 and 1; beyond -2 and 2 are no lines of its neighbours."""
+"""The own lane is between -1 and 1. -2 and 2 are the far lines of its neighbours."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LaneLine:
     """One line. place: key of LANE_PLACES. confidence: 0 to 1.
 
-    points: float32 (P, 2) px, nearest first. offset: how far to the right of the camera the line
-    passes it, in heights of the camera above the road; offset_m: the same in m. metres: float32
-    (P, 2) m to the right and ahead of the camera. None without `calibration:`.
+    points: float32 (P, 2) px, nearest first. offset: distance of the line to the right of the
+    camera, in heights of the camera above the road; offset_m: the same in m. metres: float32
+    (P, 2) m to the right and ahead of the camera. offset_m, metres: None without `calibration:`.
     """
 
     place: int
@@ -47,11 +47,7 @@ class LaneLines:
     @classmethod
     def none(cls) -> Self:
         """Return zero lines."""
-        empty: list[Any] = [
-            np.zeros([0 if isinstance(side, str) else side for side in spec], dtype)
-            for _, dtype, spec in table_columns(cls)
-        ]
-        return cls(*empty)
+        return cls(*empty_columns(cls))
 
 
 class OwnLane(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,9 +66,9 @@ class OwnLane(msgspec.Struct, frozen=True, kw_only=True):
 class LaneMessage:
     """Lines of the lanes in one frame, sent also where there are none.
 
-    ahead_px: x of the point that the road runs to, horizon_px: its row; both 0 where there are no
-    lines. curvature_1_m: of the road, to the right positive, None where it is not known. height_m:
-    of the calibrated camera above the road, 0: not calibrated, so all `metres` are 0. message_id:
+    ahead_px, horizon_px: x and y of the vanishing point of the road; both 0 without lines.
+    curvature_1_m: of the road, positive to the right; None: unknown. height_m: height of the
+    calibrated camera above the road; 0: not calibrated, and all `metres` are 0. message_id:
     epoch << 32 | n, as of tracks.
     """
 

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Self
+from typing import Annotated, Self
 
 import msgspec
 import numpy as np
@@ -18,7 +18,7 @@ from perception.wire.fields import (
     Small,
     Stamp,
     column,
-    table_columns,
+    empty_columns,
 )
 from perception.wire.frames import Damage
 from perception.wire.places import VIEW_WIDTH, Place
@@ -123,11 +123,7 @@ class Tracks:
     @classmethod
     def none(cls) -> Self:
         """Return zero tracks."""
-        empty: list[Any] = [
-            np.zeros([0 if isinstance(side, str) else side for side in spec], dtype)
-            for _, dtype, spec in table_columns(cls)
-        ]
-        return cls(*empty)
+        return cls(*empty_columns(cls))
 
     def rows(self, names: Mapping[int, str] | None = None) -> Iterator[Track]:
         """Yield one Track a row; `names` gives class names by class id."""
