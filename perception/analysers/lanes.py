@@ -1,6 +1,6 @@
-"""Lane markings: the two of the own lane and their neighbours, followed from picture to picture.
+"""Lane markings: the two lines of the own lane and the far lines of its neighbours, tracked.
 
-Imports the rest of this room and what it may.
+Imports the rest of this room, geometry and wire.
 """
 
 import math
@@ -20,9 +20,9 @@ from perception.pixels import Pixels
 from perception.wire import LaneLines, LaneMessage, Stamp
 
 MAX_WIDTH = 1280
-"""Wider pictures are made smaller: the time of a frame has a bound."""
+"""Wider pictures are scaled down to this, px, so that the time per frame is bounded."""
 POINTS = 24
-"""Points of a line, nearest first."""
+"""Number of points of a line."""
 
 
 class LaneMarkings:
@@ -31,8 +31,8 @@ class LaneMarkings:
     topic = "lanes"
 
     class Options(BaseModel):
-        """confidence: lines that are less sure are not told. neighbours: lines beside the own
-        lane's too."""
+        """confidence: lines below it are left out. neighbours: also the far lines of the lanes
+        beside the own lane."""
 
         model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -50,7 +50,7 @@ class LaneMarkings:
         return paint(pixels, MAX_WIDTH)
 
     def analyse(self, prepared: NDArray[np.uint8], stamp: Stamp) -> LaneMessage:
-        """Return the lines of one frame."""
+        """Return the lines of one frame; frames come in the order of media time."""
         return self._message(self._follower.step(prepared, stamp.t_media_ns), prepared, stamp)
 
     def _message(self, lanes: Lanes | None, luma: NDArray[np.uint8], stamp: Stamp) -> LaneMessage:
@@ -91,7 +91,8 @@ class LaneMarkings:
         return message
 
     def _lens(self, horizon_px: float) -> Lens | None:
-        """Return the calibrated camera with the pitch that the road shows; None: not calibrated."""
+        """Return the calibrated camera with the pitch from the horizon row; None: not
+        calibrated."""
         if self._calibration is None or self._calibration.points is not None:
             return None
         lens = self._calibration.lens(*self._size)
@@ -99,10 +100,10 @@ class LaneMarkings:
 
 
 def curve(road: Road, s: float, far: float, shape: tuple[int, ...]) -> NDArray[np.float64]:
-    """Return points of a marking that are in the picture, float64 (POINTS, 2) px, nearest first.
+    """Return points of the marking with offset s, float64 (POINTS, 2) px, nearest first.
 
-    far: the row at which it ends. Rows are equally spaced in the logarithm of the px below the
-    horizon.
+    far: the row at which it ends, px. shape: of the picture. The rows are equally spaced in the
+    logarithm of the px below the horizon.
     """
     height, width = shape
     rows = np.arange(math.ceil(far), height, dtype=np.float64)
@@ -114,7 +115,8 @@ def curve(road: Road, s: float, far: float, shape: tuple[int, ...]) -> NDArray[n
 
 
 def on_road(points: NDArray[np.float64], lens: Lens | None) -> NDArray[np.float64]:
-    """Return points of the road in m to the right and ahead, float64 (P, 2); 0: not calibrated."""
+    """Return points of the road in m to the right and ahead, float64 (P, 2); zeros without a
+    lens."""
     if lens is None:
         return np.zeros((len(points), 2))
     right, down = rays(points, lens).T

@@ -1,6 +1,6 @@
-"""The brightness of a picture as a painted road wants it: yellow counts as bright.
+"""Brightness of a picture with yellow made brighter, so that yellow markings have contrast.
 
-Yellow paint is no brighter than concrete, but nothing else on a road is as yellow. Imports pixels.
+Yellow paint is not brighter than concrete. Imports pixels.
 """
 
 from typing import Any
@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from perception.pixels import Pixels
 
 YELLOW_FROM, GAIN = 20, 4.0
-"""Grey levels by which blue is below red and green before it counts, and how much it counts."""
+"""From this difference between blue and the mean of red and green, grey levels, the rest is added
+to the brightness, times GAIN."""
 OF_U = 1.77
-"""Y - B is so many times 128 - U (BT.601; within 5 % for BT.709)."""
+"""Y - B = OF_U * (128 - U) in BT.601; within 5 % for BT.709."""
 
 _LEVELS = np.arange(256.0)
 _OF_YELLOW = (GAIN * (_LEVELS - YELLOW_FROM)).clip(0, 255).astype(np.uint8)
@@ -23,7 +24,7 @@ _MIX = np.array([[-1.0, 0.5, 0.5]])
 
 
 def paint(pixels: Pixels, max_width: int) -> NDArray[np.uint8]:
-    """Return uint8 (H, W) of a picture, sharing no memory with it, at most max_width px wide."""
+    """Return the brightness of a picture, uint8 (H, W), at most max_width px wide, as a copy."""
     size = pixels.width, pixels.height
     if pixels.coding == "bgr":
         luma: Any = cv2.cvtColor(pixels.data, cv2.COLOR_BGR2GRAY)

@@ -1,8 +1,8 @@
-"""The road in one picture: where it runs to, how it bends, and the markings on it.
+"""The road in one picture: vanishing point, curvature, and the markings on it.
 
-Ridges (kernels/lanes.py) are linked into chains; the point in which chains meet gives the horizon;
-votes for direction and curvature gather them into markings; least squares refine what was voted.
-Coordinates are px of the picture, d is the px below the horizon row.
+Ridges (kernels/lanes.py) are linked into chains. The vanishing point of the chains gives the
+horizon. A vote over direction and curvature finds the road, and least squares refine it.
+Coordinates are px of the picture; d is the number of px below the horizon row.
 
 Source: Guiducci 1999 (road model), Veit et al. 2008 (ridges); Hartley and Zisserman, 8.6
 (vanishing points). Imports kernels.
@@ -18,60 +18,63 @@ from perception.kernels import lanes as kernels
 
 Floats = NDArray[np.float64]
 
-ACROSS = 0.1
-"""Width of a marking for each px below the horizon: 0.13 m seen from 1.3 m above the road."""
-LEAST = 8.0
-"""Grey levels by which a marking is lighter than the road beside it."""
-MOST = 40.0
-"""A brighter ridge does not count for more."""
-SIDE = 6.0
-"""Camera heights to the side that are looked at."""
+WIDTH_SHARE = 0.1
+"""Width of a marking, px per px below the horizon: 0.13 m seen from 1.3 m above the road."""
+LEAST_CONTRAST = 8.0
+"""Least contrast of a ridge to the road beside it, grey levels."""
+MOST_WEIGHT = 40.0
+"""Largest weight of a ridge, grey levels."""
+MAX_OFFSET = 6.0
+"""Largest offset of a marking, camera heights."""
 ROWS = 120
-NEAREST, HOODLESS = 0.02, 0.985
-"""Rows looked at: from this share of the height below the horizon to this share of the height."""
+NEAREST, LOWEST = 0.02, 0.985
+"""Rows used: from this share of the height below the horizon, to this share of the height (below it
+the hood of the vehicle may be)."""
 LEAST_CHAIN = 3
-FAR = 0.1
-"""Deviation in px, for each height of the picture by px below the horizon: crests and cars."""
+FAR_SIGMA = 0.1
+"""Part of the deviation of a ridge, px, times picture height / d: crests and cars far ahead."""
 LEAST_VOTES = 2.5
-"""Ridges of full weight that a marking has at least."""
-WIDER = 4.0, 2.0, 1.0, 1.0
-"""How much more room ridges have in the first steps of the fit."""
-ALONE = 0.35
-"""Weight of a ridge: those of a chain share their error."""
-APART = 0.35
-"""Camera heights between two markings at least."""
+"""Least sum of votes of a marking; a ridge of full weight has 1."""
+FIT_ROOM = 4.0, 2.0, 1.0, 1.0
+"""Factor of the search width around a marking, for each step of the fit."""
+RIDGE_WEIGHT = 0.35
+"""Weight of a ridge in the fit. It is below 1 because ridges of one chain have correlated
+errors."""
+LEAST_DISTANCE = 0.35
+"""Least distance between two markings, camera heights."""
 CLUTTER_FROM = 0.25
-"""Share of the road's rows, from the horizon, beyond which nobody looks for clutter."""
-TURN = 0.12
-"""The road may run to a point so far from the middle, shares of the width, beside the last one."""
-BEND = 2.5e-3
+"""The near road begins at this share of the rows from the horizon to the lower edge."""
+MAX_TURN = 0.12
+"""Largest distance of the vanishing point from the expected one, share of the width."""
+MAX_CURVATURE = 2.5e-3
 """Largest curvature c, share of width times height."""
 
 
 @dataclass(frozen=True, slots=True)
 class Road:
-    """vx, vy px of the point that the road runs to; c px^2, its curvature."""
+    """vx, vy: vanishing point, px. c: curvature, px^2: a marking is at x = vx + s d + c / d."""
 
     vx: float
     vy: float
     c: float = 0.0
 
     def x(self, s: Any, y: Any) -> Any:
-        """Return the x px of a marking s at rows y below the horizon."""
+        """Return the x, px, of a marking with offset s at rows y below the horizon."""
         d = y - self.vy
         return self.vx + s * d + self.c / d
 
     def s(self, points: Floats) -> Floats:
-        """Return which marking each point is on: float64 (P,) camera heights to the right."""
+        """Return the offset of points, float64 (P,), camera heights to the right. points: px (P,
+        2+)."""
         d = points[:, 1] - self.vy
         return (points[:, 0] - self.vx - self.c / d) / d
 
 
 @dataclass(frozen=True, slots=True)
 class Marking:
-    """A marking s. cover: share of the rows in sight on which it is seen. near, far: rows px
-    between which it is. rows: on how many it is seen, close: of these on the near part of the
-    road. contrast: median of its ridges."""
+    """A marking. s: offset, camera heights. cover: share of its rows inside the picture on which it
+    has a ridge. near, far: lowest and highest of these rows, px. rows: their number; close: their
+    number on the near road. contrast: median weight of its ridges, grey levels."""
 
     s: float
     cover: float
@@ -83,9 +86,9 @@ class Marking:
 
 
 def vanishing(luma: NDArray[np.uint8]) -> tuple[float, float, float] | None:
-    """Return where markings of a picture meet: x px, y px and support; None where none do.
+    """Return the vanishing point of the markings: x px, y px, score. None: there is none.
 
-    Support grows with the length of chains and with how many directions they come from.
+    The score grows with the length of the chains and with the number of their directions.
     """
     height, width = luma.shape
     rows = np.arange(round(0.3 * height), height - 1, max(2, height // 180))
@@ -112,8 +115,8 @@ def vanishing(luma: NDArray[np.uint8]) -> tuple[float, float, float] | None:
 
 
 def _support(met: Floats, ends: Floats, height: int) -> Floats:
-    """Return how much chains speak for points: float64 (G,). Those of one direction count by the
-    root of their length: one long marking with its own noise is no crossing."""
+    """Return the score of candidate points, float64 (G,). Chains of one direction count by the
+    square root of their length: one long marking alone defines no vanishing point."""
     along = ends[:, 2:4] - ends[:, :2]
     lengths = np.hypot(along[:, 0], along[:, 1])
     along /= lengths[:, None]
@@ -131,25 +134,26 @@ def _support(met: Floats, ends: Floats, height: int) -> Floats:
 
 def _ridges(luma: NDArray[np.uint8], rows: NDArray[np.int64], below: Any) -> Floats:
     """Return ridges as float64 (P, 3) x px, y px, weight, by rising row."""
-    found = kernels.ridges(luma[rows], below, ACROSS, LEAST)
+    found = kernels.ridges(luma[rows], below, WIDTH_SHARE, LEAST_CONTRAST)
     y = rows[found[:, 0].astype(np.int64)]
     points = np.empty((len(found), 3))
-    points[:, 0], points[:, 1], points[:, 2] = found[:, 1], y, np.minimum(found[:, 2], MOST)
+    points[:, 0], points[:, 1], points[:, 2] = found[:, 1], y, np.minimum(found[:, 2], MOST_WEIGHT)
     return points
 
 
 def rows_below(vy: float, height: int) -> NDArray[np.int64]:
-    """Return the rows that are looked at, equally spaced in the logarithm of d where px allow."""
-    d = np.geomspace(NEAREST * height, max(HOODLESS * height - vy, 0.1 * height), ROWS)
+    """Return the rows used, px: equally spaced in the logarithm of d, each row at most once."""
+    d = np.geomspace(NEAREST * height, max(LOWEST * height - vy, 0.1 * height), ROWS)
     rows = np.unique(np.round(vy + d).astype(np.int64))
     return rows[(rows > vy) & (rows < height)]
 
 
 def evidence(luma: NDArray[np.uint8], road: Road, *, known: bool) -> tuple[Floats, Floats]:
-    """Return ridges that may be of markings of a road, and all ridges: float64 (P, 3) x, y px,
-    weight. known: the road is of the frame before, so that little room is given.
+    """Return the ridges along a road, and all ridges: float64 (P, 3) x px, y px, weight.
 
-    Chains of LEAST_CHAIN or more that run along it, as far as a bend and a turn let them.
+    A ridge is along the road if its chain has LEAST_CHAIN ridges or more and the direction of the
+    road, with a tolerance for curvature and turn. known: the road is of the frame before, which
+    makes the tolerance smaller.
     """
     height, width = luma.shape
     rows = rows_below(road.vy, height)
@@ -165,14 +169,14 @@ def evidence(luma: NDArray[np.uint8], road: Road, *, known: bool) -> tuple[Float
     turn = 0.012 if known else 0.03
     room = 0.12 + 3.0 / down + (turn * width + 0.5 * abs(s) * turn * height) / d
     along = abs(slope - (s - road.c / d**2)) < room
-    return points[chained & along & (abs(s) < SIDE)], points
+    return points[chained & along & (abs(s) < MAX_OFFSET)], points
 
 
 def clutter(points: Floats, road: Road, own: tuple[float, float], least: float, rows: int) -> float:
-    """Return how many ridges a row has between two markings, on the near part of the road.
+    """Return the mean number of ridges per row between two markings, on the near road.
 
-    own: s of the two markings. least: weight of the ridges that count. rows: of the picture.
-    Asphalt has hardly any; paving stones, rails and people have some on every row.
+    own: offsets of the two markings. least: least weight of a ridge that counts. rows: height of
+    the picture, px. Asphalt has hardly any; paving stones, rails and people have some on each row.
     """
     d = points[:, 1] - road.vy
     s = road.s(points)
@@ -183,48 +187,52 @@ def clutter(points: Floats, road: Road, own: tuple[float, float], least: float, 
 
 
 def find(points: Floats, size: tuple[int, int], start: Road, *, known: bool) -> Road:
-    """Return the road that most ridges agree on. size: width, height px. known: start is of the
-    frame before, so that only its neighbourhood is looked at."""
+    """Return the road with the best vote near `start`. size: width, height px. known: start is of
+    the frame before: only small changes of direction and curvature are tried."""
     width, height = size
-    turn = (0.03 if known else TURN) * width
-    bend = BEND * width * height
+    turn = (0.03 if known else MAX_TURN) * width
+    bend = MAX_CURVATURE * width * height
     steps = max(5, 2 * round(turn / (0.007 * width)) + 1)
     vxs = start.vx + np.linspace(-turn, turn, steps)
     around = start.c + np.linspace(-0.3, 0.3, 7) * bend if known else np.linspace(-bend, bend, 17)
     cs = np.clip(around, -bend, bend)
     ways = np.stack(np.meshgrid(vxs, [start.vy], cs, indexing="ij"), -1).reshape(-1, 3)
     scores = kernels.vote(points, ways, width, height)
-    # a straight road that runs where it ran explains as much with less
+    # of equal votes the straight road in the last direction wins
     usual = start.c if known else 0.0
     cost = 0.3 * abs(ways[:, 2] - usual) / bend
-    cost += 0.1 * abs(ways[:, 0] - start.vx) / (TURN * width)
+    cost += 0.1 * abs(ways[:, 0] - start.vx) / (MAX_TURN * width)
     vx, vy, c = ways[int((scores * (1.0 - cost)).argmax())]
     return Road(float(vx), float(vy), float(c))
 
 
 def room_of(d: Floats) -> Floats:
-    """Return how many camera heights a ridge at d may be beside its marking."""
+    """Return the largest distance of a ridge at d from its marking, camera heights."""
     return 0.06 + 1.5 / d
 
 
 def markings(points: Floats, road: Road, size: tuple[int, int]) -> list[Marking]:
-    """Return markings, best seen first, none within APART of another."""
+    """Return markings by falling votes, none within LEAST_DISTANCE of another."""
     width, height = size
     rows = rows_below(road.vy, height)
     s, d = road.s(points), points[:, 1] - road.vy
     room = room_of(d)
-    grid = np.arange(-SIDE, SIDE + 0.01, 0.05)
-    votes = np.exp(-2.0 * ((grid[:, None] - s) / room) ** 2) @ (points[:, 2] / MOST)
+    grid = np.arange(-MAX_OFFSET, MAX_OFFSET + 0.01, 0.05)
+    votes = np.exp(-2.0 * ((grid[:, None] - s) / room) ** 2) @ (points[:, 2] / MOST_WEIGHT)
     out: list[Marking] = []
     while len(votes) and votes[k := int(votes.argmax())] >= LEAST_VOTES:
         mine = abs(s - grid[k]) < room
         place = float(np.average(s[mine], weights=points[mine, 2] / room[mine] ** 2))
-        votes[(abs(grid - grid[k]) < APART) | (abs(grid - place) < APART)] = 0.0
+        votes[(abs(grid - grid[k]) < LEAST_DISTANCE) | (abs(grid - place) < LEAST_DISTANCE)] = 0.0
         mine = abs(s - place) < room
         hit = np.unique(points[mine, 1])
         x = road.x(place, rows)
         sight = rows[(x > 0.01 * width) & (x < 0.99 * width)]
-        if len(hit) < 4 or len(sight) < 10 or any(abs(place - one.s) < APART for one in out):
+        if (
+            len(hit) < 4
+            or len(sight) < 10
+            or any(abs(place - one.s) < LEAST_DISTANCE for one in out)
+        ):
             continue
         cover = len(hit) / len(sight)
         contrast = float(np.median(points[mine, 2]))
@@ -237,16 +245,16 @@ def markings(points: Floats, road: Road, size: tuple[int, int]) -> list[Marking]
 def refine(
     points: Floats, road: Road, chosen: list[float], size: tuple[int, int], last: Road | None = None
 ) -> Road:
-    """Return the road that fits the ridges of chosen markings best, by iterated least squares.
+    """Return the road that fits the ridges of some markings, by iterated least squares.
 
-    The horizon row and what was voted hold it where ridges say little. last: road of the frame
-    before, which holds it more.
+    chosen: offsets of the markings. Priors on the vanishing point and the curvature keep it near
+    `road` where there are few ridges. last: road of the frame before: stronger priors around it.
     """
     width, height = size
     sides = np.array(chosen)
     first = road if last is None else last
     firm, keep = (1.0, 0.7) if last is None else (2.5, 1.0)
-    for wide in WIDER:
+    for wide in FIT_ROOM:
         d = points[:, 1] - road.vy
         good = d > NEAREST / 2 * height
         s = road.s(points)
@@ -258,8 +266,8 @@ def refine(
         d, which, x = d[mine], which[mine], points[mine, 0]
         model = road.vx + sides[which] * d + road.c / d
         error = x - model
-        sigma = 1.0 + 0.008 * d + FAR * height / d
-        weight = ALONE / (sigma * (1.0 + (error / (2.0 * wide * sigma)) ** 2))
+        sigma = 1.0 + 0.008 * d + FAR_SIGMA * height / d
+        weight = RIDGE_WEIGHT / (sigma * (1.0 + (error / (2.0 * wide * sigma)) ** 2))
         unit = width * height * 1e-3
         design = np.zeros((len(d), 3 + len(sides)))
         design[:, 0] = 1.0
@@ -281,7 +289,7 @@ def refine(
         a = np.vstack([design * weight[:, None], held])
         b = np.concatenate([error * weight, held @ pull])
         step, *_ = np.linalg.lstsq(a, b, rcond=None)
-        bend = BEND * width * height
+        bend = MAX_CURVATURE * width * height
         road = Road(
             road.vx + float(step[0]),
             road.vy + float(step[1]),

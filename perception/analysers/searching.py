@@ -1,4 +1,4 @@
-"""Lanes of one picture of which nothing is known: where the road is and its lines.
+"""Lanes of one picture, without earlier ones: the road and its lines.
 
 Imports road.
 """
@@ -21,29 +21,31 @@ from perception.analysers.road import (
 
 LEAST_WIDTH, MOST_WIDTH = 1.5, 3.8
 """Width of the own lane in camera heights: 2.5 m at 1.65 m, 4.5 m at 1.2 m."""
-LEAST_COVER, FEW = 0.12, 0.05
-"""A broken line of 3 m in 12 m is seen on a quarter of the rows, some of them too far to see. FEW
-are enough where the other lines say that one has to be there."""
-PAINT, FAINT = 25.0, 10.0
-"""Grey levels by which a line is lighter than the road: without doubt, and at least."""
-CLEAN, MESSY = 0.8, 1.8
-"""Ridges a row in the own lane: at most where it begins, and at most where it is followed."""
-STANDS_OUT = 0.3
-"""Ridges of less than this share of the lines' contrast are no clutter."""
-LEAST_CLOSE = 3
-"""Rows of the near part of the road on which both own lines have to be seen where they begin."""
-ASIDE = 0.3
-"""The camera is in the own lane: so many camera heights from its lines, and not further from its
-middle than this share of its width."""
-HORIZON = 0.18, 0.68
-"""Shares of the height between which the horizon is."""
-SAME, BESIDE = 0.3, (0.8, 1.3)
-"""A line is the same within so many camera heights; a neighbour lane is so many own lanes wide."""
+LEAST_COVER, LEAST_COVER_WITH_NEIGHBOURS = 0.12, 0.05
+"""Least share of the rows on which a line is seen. A dashed line (3 m in 12 m) covers a quarter of
+the rows at most. Beside a line of a neighbour lane the lower bound is enough."""
+STRONG, WEAK = 25.0, 10.0
+"""Contrast of a line to the road, grey levels: of a clear line, and at least."""
+CLUTTER_TO_BEGIN, CLUTTER_TO_FOLLOW = 0.8, 1.8
+"""Largest mean number of ridges per row inside the own lane (see road.clutter)."""
+CLUTTER_CONTRAST = 0.3
+"""Ridges with less than this share of the contrast of the lines are not counted as clutter."""
+LEAST_NEAR_ROWS = 3
+"""Both lines of a new own lane have to be seen on this number of rows of the near road."""
+LEAST_OFFSET = 0.3
+"""The camera is at least so far inside the own lane, camera heights, and at most this share of the
+lane width away from its middle."""
+HORIZON_RANGE = 0.18, 0.68
+"""Range of the horizon row, shares of the picture's height."""
+SAME_LINE, NEIGHBOUR_WIDTH = 0.3, (0.8, 1.3)
+"""Largest distance of a line to its last place, camera heights; range of the width of a neighbour
+lane, own lane widths."""
 
 
 @dataclass(frozen=True, slots=True)
-class Sight:
-    """What one picture shows. clear: it leaves no doubt."""
+class SingleView:
+    """Road and markings of one picture. pair: the own lane. clear: both lines have the contrast
+    STRONG."""
 
     road: Road
     pair: tuple[Marking, Marking]
@@ -51,40 +53,47 @@ class Sight:
     clear: bool
 
 
-def search(luma: NDArray[np.uint8]) -> Sight | None:
-    """Return what a picture of uint8 (H, W) shows without anything known; None: no lane."""
+def search(luma: NDArray[np.uint8]) -> SingleView | None:
+    """Return road and markings of a picture, uint8 (H, W). None: no own lane was found."""
     height, width = luma.shape
     size = width, height
     met = vanishing(luma)
-    if met is None or not HORIZON[0] < met[1] / height < HORIZON[1]:
+    if met is None or not HORIZON_RANGE[0] < met[1] / height < HORIZON_RANGE[1]:
         return None
     start = Road(met[0], met[1])
     points, every = evidence(luma, start, known=False)
     road = find(points, size, start, known=False)
-    seen = [one for one in markings(points, road, size) if one.cover >= FEW]
+    seen = [one for one in markings(points, road, size) if one.cover >= LEAST_COVER_WITH_NEIGHBOURS]
     if not seen:
         return None
     road = refine(points, road, _places(seen), size)
-    seen = [m for m in markings(points, road, size) if m.cover >= FEW and m.contrast >= FAINT]
+    seen = [
+        m
+        for m in markings(points, road, size)
+        if m.cover >= LEAST_COVER_WITH_NEIGHBOURS and m.contrast >= WEAK
+    ]
     pair = choose(seen, None)
     if pair is None:
         return None
     faintest = min(one.contrast for one in pair)
-    mess = clutter(every, road, (pair[0].s, pair[1].s), STANDS_OUT * faintest, height)
-    if mess > CLEAN:
+    ridges_inside = clutter(
+        every, road, (pair[0].s, pair[1].s), CLUTTER_CONTRAST * faintest, height
+    )
+    if ridges_inside > CLUTTER_TO_BEGIN:
         return None
-    return Sight(road, pair, seen, clear=faintest >= PAINT)
+    return SingleView(road, pair, seen, clear=faintest >= STRONG)
 
 
 def _places(seen: list[Marking]) -> list[float]:
-    """Return the places of those that are seen well; of all, where none is."""
+    """Return the offsets of markings with enough cover; of all, if none has."""
     return [m.s for m in seen if m.cover >= LEAST_COVER] or [m.s for m in seen]
 
 
 def choose(seen: list[Marking], wide: float | None) -> tuple[Marking, Marking] | None:
-    """Return the own lane's lines: of a lane's width, seen best, in step with their neighbours.
+    """Return the pair of lines of the own lane with the best score. None: no pair fits.
 
-    wide: what is known of the width, camera heights.
+    The score grows with cover, contrast and lines one lane width beside. wide: expected lane width,
+    camera heights; None: unknown.
     """
     best, pair = 0.0, None
     for left in seen:
@@ -111,22 +120,22 @@ def choose(seen: list[Marking], wide: float | None) -> tuple[Marking, Marking] |
 
 
 def _weight(one: Marking) -> float:
-    """Return what a marking counts in a pair: how well it is seen, less where it is faint."""
-    return min(one.cover, 0.5) * min(1.0, one.contrast / PAINT)
+    """Return the weight of a marking in a pair: its cover, less at low contrast."""
+    return min(one.cover, 0.5) * min(1.0, one.contrast / STRONG)
 
 
 def _is_inside(pair: tuple[Marking, Marking]) -> bool:
-    """Return whether the camera is well between two lines that begin in front of it."""
+    """Whether the camera is between two lines that are seen on the near road."""
     left, right = pair
-    near = min(-left.s, right.s) >= ASIDE and min(left.close, right.close) >= LEAST_CLOSE
-    return near and abs(left.s + right.s) / 2 <= ASIDE * (right.s - left.s)
+    near = min(-left.s, right.s) >= LEAST_OFFSET and min(left.close, right.close) >= LEAST_NEAR_ROWS
+    return near and abs(left.s + right.s) / 2 <= LEAST_OFFSET * (right.s - left.s)
 
 
-def agrees(a: Sight, b: Sight, size: tuple[int, int]) -> bool:
-    """Return whether two pictures show the same road and own lane."""
+def shows_same(a: SingleView, b: SingleView, size: tuple[int, int]) -> bool:
+    """Whether two pictures show the same road and own lane. size: width, height px."""
     lines = zip(a.pair, b.pair, strict=True)
     return (
         abs(a.road.vx - b.road.vx) < 0.03 * size[0]
         and abs(a.road.vy - b.road.vy) < 0.02 * size[1]
-        and all(abs(one.s - other.s) < SAME for one, other in lines)
+        and all(abs(one.s - other.s) < SAME_LINE for one, other in lines)
     )

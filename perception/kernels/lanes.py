@@ -1,9 +1,9 @@
-"""Lane markings: light ridges in rows of a picture, and votes for the road that they agree on.
+"""Lane markings: light ridges in rows of a picture, chains of them, and votes for a road.
 
-A marking is light between dark, and as wide as the perspective says: `across` px for each px below
-the horizon. The road model of Guiducci 1999 (doi 10.1006/cviu.1999.0746): with d the px below the
-horizon row, a marking is at x = vx + s d + c / d. vx: where the road runs to. s: metres to the side
-by metres of camera height, one for each marking. c: curvature, the same for all markings.
+A marking is lighter than the road on both sides. Its width is `across` px per px below the
+horizon. The road model of Guiducci 1999 (doi 10.1006/cviu.1999.0746): with d the px below the
+horizon row, a marking is at x = vx + s d + c / d. vx: x of the vanishing point. s: offset to the
+side in camera heights, one for each marking. c: curvature, the same for all markings.
 
 R rows, P ridges, G roads, B bins. Imports numpy and numba only.
 """
@@ -17,13 +17,15 @@ from numpy.typing import NDArray
 from perception.kernels import as_array
 
 MAX_IN_ROW = 24
-"""At most so many ridges of a row are kept, from the left."""
+"""Largest number of ridges per row; those furthest to the left are kept."""
 BINS = 240
-"""Bins of the foot of a marking on the lowest row, from one picture width left to one right."""
+"""Bins of the x of a marking on the lowest row, from one picture width left of the picture to one
+right of it."""
 NEAREST = 0.02
 """Ridges less than this share of the picture's height below the horizon do not vote."""
 MISS_PX, MAX_SLOPE = 1.5, 5.0
-"""A chain of ridges may miss its line by so many px; it may go so many px aside for one down."""
+"""Largest deviation of a ridge from the line of its chain, px; largest px to the side per px
+down."""
 
 
 @nb.njit(
@@ -126,11 +128,12 @@ def _vote(points: Any, ways: Any, width: float, height: float, scores: Any) -> N
 def vote(
     points: NDArray[np.float64], ways: NDArray[np.float64], width: float, height: float
 ) -> NDArray[np.float64]:
-    """Return how well ridges gather into few markings, for each of some roads: float64 (G,).
+    """Return the vote of ridges for each of some roads, float64 (G,).
 
     points: float64 (P, 3) x px, y px, weight. ways: float64 (G, 3) vx px, vy px (row of the
     horizon), c px^2 of each road. width, height: of the picture, px. A score is the sum of squares
-    of the smoothed histogram of where markings would cross the lowest row.
+    of the smoothed histogram of the x of the ridges, moved along the road to the lowest row. It is
+    high if the ridges are on few markings.
     """
     ways = as_array(ways, np.float64, -1, 3)
     scores = np.zeros(len(ways))

@@ -1,6 +1,6 @@
-"""The lanes process: newest frame of each of its cameras -> the lines of the lanes in it.
+"""The lanes process: newest frame of each of its cameras -> the lane lines in it.
 
-It runs beside detection and delays nothing: what it has no time for is skipped and counted.
+It runs beside detection and does not delay it. Frames that a newer one replaced are skipped.
 """
 
 from perception import clock
@@ -13,7 +13,7 @@ from perception.wire import FrameMessage, LaneMessage, make_id
 
 
 def run(runtime: Runtime) -> None:
-    """Look until the run stops, then at what was sent before that."""
+    """Process frames until the run stops, then those that were sent before that."""
     names = runtime.process.cameras
     inbox = Inbox(runtime.run_dir, "frames", names, newest=True)
     lines = {name: _Line(runtime, name) for name in names}
@@ -48,7 +48,7 @@ class _Line:
         self._sent = 0
 
     def take(self, message: FrameMessage) -> None:
-        """Look at one frame and send what was found, also where that is nothing."""
+        """Process a frame and send its message, also if it has no lines."""
         metrics, name, taken_ns = self._runtime.metrics, self._name, clock.monotonic_ns()
         if message.stamp.frame_id <= self._last_id or message.damage == "direct":
             return

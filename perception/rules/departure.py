@@ -1,6 +1,6 @@
 """Departure: the vehicle crosses a line of its own lane, or will within seconds.
 
-It looks at the lines that `lanes:` of the camera finds, not at tracks. It warns; it steers nothing.
+It uses the lines from `lanes:` of the camera, not tracks. It warns only; it does not steer.
 
 Source: time to line crossing after Godthelp, Milgram and Blaauw 1984 (doi 10.1177/
 001872088402600302). Imports wire and the rest of this room.
@@ -20,31 +20,31 @@ from perception.wire import OwnLane, TrackMessage
 
 Side = Literal["left", "right"]
 HISTORY_NS, LEAST = 500_000_000, 4
-"""The speed towards a line is that of a straight line through its distances of so long, of so many
-at least."""
+"""The speed towards a line is the slope of a straight line through its distances in this time, ns,
+if there are LEAST of them."""
 STALE_NS = 500_000_000
-"""A line that was not seen for so long is not known."""
+"""After this time without being seen a line is unknown."""
 JUMP = 0.5
-"""A line whose offset jumps by more, in heights of the camera, is another line."""
+"""A line whose offset jumps by more, camera heights, is taken for another line."""
 USUAL_HEIGHT_M = 1.3
-"""Of a camera without `calibration:`."""
+"""Height of a camera without `calibration:`, m."""
 
 
 class DepartureRule:
-    """Begins when a side of the vehicle is over a line or will be within `seconds`.
+    """Begins when a side of the vehicle is over a line, or will be within `seconds`.
 
-    Ends leave_s after that is over, or when the line has not been seen for leave_s. track_id: its
-    low half is 1 for the left line, 2 for the right. details: side, distance_m between the
+    Ends leave_s after that, or when the line was not seen for leave_s. track_id: its lower 32 bits
+    are 1 for the left line, 2 for the right. details: side, distance_m between the
     vehicle's side and the line (negative: over it), speed_m_s towards it, crossing_s.
     """
 
     kind = "departure"
 
     class Options(Hours):
-        """seconds: until the line is crossed; 0: only when it is. width_m: of the vehicle.
-        offset_m: how far the camera is to the right of the vehicle's middle. min_speed: own speed
-        m/s, where it is known. min_side_speed: m/s, slower is no drift. enter_s, leave_s: s of
-        media time."""
+        """seconds: largest time to the crossing, s; 0: only after the crossing. width_m: of the
+        vehicle. offset_m: of the camera, to the right of the middle of the vehicle. min_speed:
+        least own speed, m/s, if it is known. min_side_speed: least speed towards the line, m/s.
+        enter_s, leave_s: s of media time."""
 
         seconds: Annotated[float, Field(ge=0.0, le=10.0, allow_inf_nan=False)] = 1.0
         width_m: Annotated[float, Field(gt=0.0, le=4.0, allow_inf_nan=False)] = 1.8
@@ -98,7 +98,7 @@ class DepartureRule:
         return events
 
     def _threat(self, side: "_Side", t_media_ns: int) -> dict[str, Json] | None:
-        """Return what is to be told of a line that is crossed or soon will be; None: it is not."""
+        """Return the details of a line that is crossed or soon will be; None: it is not."""
         known = side.now(t_media_ns)
         if known is None:
             return None
